@@ -1,0 +1,1 @@
+"""Keys and the principals they stand for."""

@@ -1,0 +1,1 @@
+"""The ASGI application: routing, invocation, problems, OpenAPI and the docs page."""

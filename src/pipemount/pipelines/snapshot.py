@@ -1,0 +1,329 @@
+"""The compiled, frozen form of a pipeline: values only, made by ``compiler``, walked by the executor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from pydantic import TypeAdapter
+
+if TYPE_CHECKING:
+    from .schema import Schema
+
+__all__ = [
+    "Access",
+    "Binding",
+    "Branch",
+    "Collected",
+    "Constant",
+    "Edge",
+    "Hook",
+    "Hooks",
+    "Node",
+    "Output",
+    "OutputField",
+    "Parameter",
+    "ParameterField",
+    "ResultField",
+    "Retry",
+    "Shape",
+    "Snapshot",
+    "Source",
+    "StepKind",
+    "StepSpec",
+]
+
+# ------------------------------------------------------------------------------------- what a step is
+
+StepKind: TypeAlias = Literal["async", "thread", "loop"]
+"""Where a step runs: awaited on the home loop; in the app's thread pool; called on the home loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """When and how often a failed step is attempted again.
+
+    Attributes:
+        attempts: Attempts in all, the first included; at least 1.
+        delay: Seconds before the second attempt.
+        backoff: Factor by which the delay grows with each further attempt.
+        max_delay: Seconds that a delay never exceeds.
+        jitter: Share of the delay, 0 to 1, that is drawn at random and added.
+        on: Exception classes that are retried; others fail the step at once.
+    """
+
+    attempts: int = 3
+    delay: float = 0.0
+    backoff: float = 2.0
+    max_delay: float = 60.0
+    jitter: float = 0.0
+    on: tuple[type[BaseException], ...] = (Exception,)
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A function, or the ``"module:function"`` that names one, and the arguments it is called with."""
+
+    target: Callable[..., Any] | str
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Hooks of a pipeline or of a step; a step has no ``on_init`` and no ``on_cleanup``."""
+
+    on_init: Hook | None = None
+    on_cleanup: Hook | None = None
+    on_start: Hook | None = None
+    on_success: Hook | None = None
+    on_failure: Hook | None = None
+    on_end: Hook | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterField:
+    """A parameter of a step or of a pipeline.
+
+    Attributes:
+        name: As the author wrote it and callers send it.
+        attribute: Its key in ``vars()`` of the validated input model; differs from ``name`` only where
+            pydantic reserves the name.
+        annotation: Its resolved type, ``Annotated`` metadata included.
+        required: Whether it has no default.
+        default: The default, where ``required`` is false.
+    """
+
+    name: str
+    attribute: str
+    annotation: Any
+    required: bool
+    default: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputField:
+    """A named output of a step, and the type it was declared with."""
+
+    name: str
+    annotation: Any
+
+
+@dataclass(frozen=True, slots=True)
+class StepSpec:
+    """A step as its author declared it.
+
+    Attributes:
+        function: What is called: plain, ``async``, generator or async generator function.
+        name: The function's name unless the author gave another.
+        kind: Where it runs.
+        generator: Whether it yields deltas; its ``return`` value is the output (for an async generator
+            the output is the last value it yields).
+        parameters: In the order of the signature, the context parameter left out.
+        outputs: One, or several where the return annotation is a tuple.
+        context_parameter: Name of the parameter annotated ``StepContext``, if there is one.
+        version: SHA-256 of the function's source, or of its bytecode where there is no source.
+    """
+
+    function: Callable[..., Any]
+    name: str
+    kind: StepKind
+    generator: bool
+    parameters: tuple[ParameterField, ...]
+    outputs: tuple[OutputField, ...]
+    context_parameter: str | None = None
+    retry: Retry | None = None
+    timeout: float | None = None
+    hooks: Hooks = Hooks()
+    public_errors: tuple[type[BaseException], ...] = ()
+    error_statuses: Mapping[type[BaseException], int] = field(default_factory=dict)
+    version: str = ""
+    doc: str = ""
+
+
+# -------------------------------------------------------------------------------- where a value is from
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One hop into a value: ``.key`` or ``[key]``."""
+
+    kind: Literal["attribute", "item"]
+    key: str | int
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A value written in the pipeline's body; no request can change it."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A pipeline parameter, or a field inside it."""
+
+    name: str
+    path: tuple[Access, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A step's output, or a field inside it.
+
+    Attributes:
+        node: Id of the node that makes it.
+        index: Position in the tuple that the step returns, or ``None`` for a step with one output.
+        path: Hops into that value.
+    """
+
+    node: str
+    index: int | None = None
+    path: tuple[Access, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """A list, tuple or dict written in the body with references inside.
+
+    Attributes:
+        kind: Which of the three.
+        items: Its values, in order.
+        keys: Its keys, for a dict; empty otherwise.
+    """
+
+    kind: Literal["list", "tuple", "dict"]
+    items: tuple[Source, ...]
+    keys: tuple[Any, ...] = ()
+
+
+Source: TypeAlias = Constant | Parameter | Output | Collected
+
+
+# ------------------------------------------------------------------------------------------- the graph
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """How a step's parameter gets its value.
+
+    Attributes:
+        parameter: The step's own name for it.
+        source: Where the value comes from.
+        coerce: Validates the value at run time where the types alone do not prove the edge; ``None``
+            where they do.
+    """
+
+    parameter: str
+    source: Source
+    coerce: TypeAdapter[Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One step call of the body.
+
+    Attributes:
+        id: Unique in the snapshot: the step's name, ``name_2`` …, the author's ``id=``, or
+            ``pipeline/step`` for an inlined pipeline.
+        step: What is called.
+        bindings: Parameters bound in the body; the others take the function's own default.
+        after: Ids of nodes that must end first though no data flows.
+        needs: Ids of all nodes that must end first, by data or by ``after``.
+        file: Source file of the call.
+        line: Its line number.
+    """
+
+    id: str
+    step: StepSpec
+    bindings: tuple[Binding, ...]
+    after: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    file: str = ""
+    line: int = 0
+
+    @property
+    def unbound(self) -> tuple[ParameterField, ...]:
+        """Parameters left to the function's default; what a request's ``steps`` may override."""
+        bound = {binding.parameter for binding in self.bindings}
+        return tuple(p for p in self.step.parameters if p.name not in bound)
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A dependency between two nodes, for drawing and describing.
+
+    Attributes:
+        source: Node id, or ``""`` for the pipeline's parameters.
+        target: Node id, or ``""`` for the pipeline's outputs.
+        label: The parameter or output that the data becomes; empty for ``after``.
+        verdict: ``ok`` or ``coerce`` for data, ``after`` for order alone.
+        conditional: Whether the edge exists on some paths only.
+    """
+
+    source: str
+    target: str
+    label: str = ""
+    verdict: Literal["ok", "coerce", "after"] = "ok"
+    conditional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A recorded decision: the condition's source text and where each answer leads."""
+
+    id: str
+    condition: str
+    when_true: tuple[str, ...] = ()
+    when_false: tuple[str, ...] = ()
+
+
+Shape: TypeAlias = Literal["value", "tuple", "dict", "none"]
+"""The form of the body's return statement; in-process calls answer in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResultField:
+    """A named output of the pipeline."""
+
+    name: str
+    source: Source
+    annotation: Any
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """An immutable, checked, drawable pipeline.
+
+    Attributes:
+        name: The pipeline's name.
+        doc: Its docstring, dedented.
+        parameters: In the order of the signature.
+        nodes: In topological order; equal ranks in the order of the body.
+        edges: Between nodes, from ``""`` (parameters) and to ``""`` (outputs).
+        branches: Recorded decisions.
+        results: Outputs in the order of the return statement.
+        shape: The form of the return statement.
+        input: Schema of the parameters: validates to an instance of the generated model, whose
+            ``vars()`` are keyed by ``ParameterField.attribute``.
+        output: Schema of the outputs: a JSON object keyed by ``ResultField.name``.
+        overrides: Schema of a request's ``steps`` member: validates to
+            ``{node id: {"parameters": {name: value}}}``, only what was sent.
+        hooks: Of the pipeline.
+        fingerprint: SHA-256, 64 hexadecimal digits, over canonical JSON of topology, schemas and step versions.
+    """
+
+    name: str
+    doc: str
+    parameters: tuple[ParameterField, ...]
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+    branches: tuple[Branch, ...]
+    results: tuple[ResultField, ...]
+    shape: Shape
+    input: Schema
+    output: Schema
+    overrides: Schema
+    hooks: Hooks
+    fingerprint: str

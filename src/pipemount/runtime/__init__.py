@@ -1,0 +1,1 @@
+"""A run of a snapshot: who decides, who acts, what is told about it."""

@@ -1,0 +1,51 @@
+"""What an app can be told: one frozen value, checked when it is made."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from .errors import ConfigurationError
+
+__all__ = ["Settings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Limits and behaviour of a ``PipelineApp``; the defaults suit two cores.
+
+    Attributes:
+        max_concurrency: Runs at the same time; further ones wait in the queue.
+        max_queue: Runs that may wait; further ones are answered 429.
+        request_timeout: Seconds after which a run is cancelled and answered 504; also the most that a
+            request may ask for.
+        max_body_bytes: The largest request body; reading stops there with 413.
+        threads: Threads that perform sync steps; the app's own, never the host's.
+        startup_budget: Seconds that a server's start waits for ``on_init`` before it reports ready and
+            lets requests be answered 503 until ``on_init`` is done.
+        lazy_wait: Seconds that a request waits for an ``on_init`` that it started, before its 503.
+        cleanup_timeout: Seconds that a stop waits for running work and ``on_cleanup``.
+        open_routes: Routes that need no key even when keys are set, e.g. ``("/health",)``.
+        title: Title in the OpenAPI document; the pipeline's name when empty.
+        version: Version in the OpenAPI document and in ``/info``.
+    """
+
+    max_concurrency: int = 256
+    max_queue: int = 1024
+    request_timeout: float = 300.0
+    max_body_bytes: int = 10 * 1024 * 1024
+    threads: int = min(128, 32 * (os.cpu_count() or 1))
+    startup_budget: float = 25.0
+    lazy_wait: float = 1.0
+    cleanup_timeout: float = 10.0
+    open_routes: tuple[str, ...] = ("/health/live",)
+    title: str = ""
+    version: str = "0.1.0"
+
+    def __post_init__(self) -> None:
+        for name in ("max_concurrency", "threads", "request_timeout", "max_body_bytes"):
+            if not getattr(self, name) > 0:
+                raise ConfigurationError(f"Settings({name}={getattr(self, name)!r}): must be above 0")
+        for name in ("max_queue", "startup_budget", "lazy_wait", "cleanup_timeout"):
+            if not getattr(self, name) >= 0:
+                raise ConfigurationError(f"Settings({name}={getattr(self, name)!r}): must not be negative")
