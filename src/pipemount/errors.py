@@ -6,7 +6,8 @@
     ├── DefinitionError               the author's fault, at import or compile
     │   ├── CompileError              a pipeline body that cannot become a snapshot
     │   ├── ConfigurationError        settings, keys or hooks that cannot be used
-    │   └── HomeLoopError             a blocking call on the loop that would have to serve it
+    │   ├── HomeLoopError             a blocking call on the loop that would have to serve it
+    │   └── NoStepError               a step's context was asked for where no step runs
     ├── RequestError                  the caller's fault, 4xx
     │   ├── MalformedRequestError     400
     │   ├── UnauthenticatedError      401
@@ -50,6 +51,7 @@ __all__ = [
     "InvalidOutputsError",
     "MalformedRequestError",
     "MethodNotAllowedError",
+    "NoStepError",
     "NotAcceptableError",
     "NotFoundError",
     "OverloadedError",
@@ -147,6 +149,13 @@ class HomeLoopError(DefinitionError):
 
     code = "home-loop"
     title = "Blocking call on the home loop"
+
+
+class NoStepError(DefinitionError):
+    """``get_step_context()`` was called outside a step."""
+
+    code = "no-step"
+    title = "No step is running"
 
 
 # ------------------------------------------------------------------------------------------ caller

@@ -117,8 +117,9 @@ class StepSpec:
         function: What is called: plain, ``async``, generator or async generator function.
         name: The function's name unless the author gave another.
         kind: Where it runs.
-        generator: Whether it yields deltas; its ``return`` value is the output (for an async generator
-            the output is the last value it yields).
+        generator: Whether it yields deltas.
+        collects: Whether a generator's output is the list of all it yielded, as for async generators and for
+            sync ones whose annotation names no return value; otherwise the output is what it returns.
         parameters: In the order of the signature, the context parameter left out.
         outputs: One, or several where the return annotation is a tuple.
         context_parameter: Name of the parameter annotated ``StepContext``, if there is one.
@@ -137,6 +138,7 @@ class StepSpec:
     hooks: Hooks = Hooks()
     public_errors: tuple[type[BaseException], ...] = ()
     error_statuses: Mapping[type[BaseException], int] = field(default_factory=dict)
+    collects: bool = False
     version: str = ""
     doc: str = ""
 

@@ -1,0 +1,105 @@
+"""What a step is handed: its place in the run, the shared state, and how to speak to whoever listens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..errors import NoStepError
+from ..types import Principal, Trace
+
+if TYPE_CHECKING:
+    from .run import Run
+
+__all__ = ["CURRENT", "StepContext", "get_step_context"]
+
+
+class StepContext:
+    """A step's view of its run. Valid while the step runs; may be used from the step's own threads.
+
+    Annotate a parameter of the step with this class to be handed it, or call ``get_step_context()``.
+    """
+
+    __pipemount_context__: ClassVar[bool] = True
+    __slots__ = ("_abandoned", "_run", "attempt", "step_name")
+
+    def __init__(self, run: Run, step_name: str, attempt: int) -> None:
+        self._run = run
+        self._abandoned = False
+        self.step_name = step_name
+        self.attempt = attempt
+
+    @property
+    def pipeline_state(self) -> Any:
+        """What ``on_init`` returned; ``None`` without one."""
+        return self._run.call.state
+
+    @property
+    def pipeline_name(self) -> str:
+        """The pipeline's name."""
+        return self._run.pipeline_name
+
+    @property
+    def run_id(self) -> str:
+        """The run's UUID."""
+        return self._run.call.run_id
+
+    @property
+    def run_name(self) -> str:
+        """The run's name, for people."""
+        return self._run.call.run_name
+
+    @property
+    def deadline(self) -> float | None:
+        """When the run is cancelled, as a point on ``time.monotonic()``."""
+        return self._run.call.deadline
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether nobody waits for this step any more; a sync step should look now and then, and return."""
+        return self._abandoned or self._run.cancelled
+
+    @property
+    def principal(self) -> Principal | None:
+        """Who asked for the run, where the app or its host knows."""
+        return self._run.call.principal
+
+    @property
+    def trace(self) -> Trace | None:
+        """The caller's place in a distributed trace."""
+        return self._run.call.trace
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What else the service knows of the run."""
+        return self._run.call.metadata
+
+    def emit(self, data: Any) -> None:
+        """Tell listeners something of your own, as a ``data`` event."""
+        self._tell("data", value=data)
+
+    def log(self, message: str, *, level: str = "info") -> None:
+        """Tell listeners a line, as a ``log`` event."""
+        self._tell("log", level=level, message=message)
+
+    def _tell(self, kind: Any, **data: Any) -> None:
+        if self._run.recorder is not None:
+            self._run.recorder.emit(kind, self.step_name, self.attempt, **data)
+
+    def _abandon(self) -> None:
+        self._abandoned = True
+
+
+CURRENT: ContextVar[StepContext] = ContextVar("pipemount_step_context")
+
+
+def get_step_context() -> StepContext:
+    """The context of the step that is running here. Raises ``NoStepError`` outside a step."""
+    try:
+        return CURRENT.get()
+    except LookupError:
+        raise NoStepError(
+            "get_step_context() was called where no step runs; call it inside a step, "
+            "or annotate a parameter of the step with StepContext"
+        ) from None

@@ -1,0 +1,271 @@
+"""Acts: walks a plan, on the home loop and in the app's threads, as the scheduler decides."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from ..errors import InvalidOutputsError, RunCancelledError, RunError, StepFailedError, StepTimeoutError
+from ..pipelines.snapshot import Hooks, Snapshot, StepSpec
+from .call import Call
+from .context import CURRENT, StepContext
+from .hooks import call_hook, observe
+from .plan import PlannedNode, Segment, build_plan
+from .recorder import Recorder
+from .run import Run
+from .scheduler import Scheduler, retry_delay
+from .steps import call_in_thread, call_on_loop
+from .threads import ThreadPool
+
+__all__ = ["Executor"]
+
+T = TypeVar("T")
+
+Failure = (Exception, SystemExit)
+"""What a step may raise and be blamed for; the loop's own cancellations and interrupts pass through."""
+
+
+class Executor:
+    """Runs one snapshot, any number of times side by side.
+
+    All methods belong to the home loop. A run belongs to the task that awaits it: cancelling that task cancels
+    the run; sync steps that are already in a thread are told through ``StepContext.cancelled``.
+    """
+
+    def __init__(self, snapshot: Snapshot, threads: ThreadPool) -> None:
+        self._plan = build_plan(snapshot)
+        self._threads = threads
+        self._hooks = None if snapshot.hooks == Hooks() else snapshot.hooks
+
+    async def run(self, call: Call, seal: Callable[[Mapping[str, Any]], T], recorder: Recorder | None = None) -> T:
+        """Run the pipeline and return ``seal(outputs)``.
+
+        Args:
+            call: What to run; its inputs are an instance of the snapshot's input model.
+            seal: Validates and serialises the outputs; what it raises fails the run.
+            recorder: Told the steps' events, if anybody listens.
+
+        Raises:
+            RunError: The run failed; ``step`` and ``run_id`` are set where they are known.
+        """
+        run = Run(call, self._plan.snapshot.name, self._plan.size, recorder)
+        try:
+            if self._hooks is not None:
+                return await self._run_hooked(run, seal, self._hooks)
+            await self._walk(run)
+            return seal(self._outputs(run))
+        except RunError as error:
+            error.run_id = call.run_id
+            raise
+        finally:
+            run.cancelled = True  # whatever is still in a thread works for nobody
+
+    async def _run_hooked(self, run: Run, seal: Callable[[Mapping[str, Any]], T], hooks: Hooks) -> T:
+        """``run`` between the pipeline's own hooks; each may ask for the context, the state and the run's name."""
+        token = CURRENT.set(StepContext(run, "", 1))
+        try:
+            if hooks.on_start is not None:
+                await self._start_hook(hooks, "")
+            await self._walk(run)
+            sealed = seal(self._outputs(run))
+        except (Exception, asyncio.CancelledError) as error:
+            await observe(hooks.on_failure, self._threads, _blame(error))
+            raise
+        else:
+            await observe(hooks.on_success, self._threads)
+            return sealed
+        finally:
+            await observe(hooks.on_end, self._threads)
+            CURRENT.reset(token)
+
+    async def _start_hook(self, hooks: Hooks, step: str) -> None:
+        if hooks.on_start is None:
+            return
+        try:
+            await call_hook(hooks.on_start, self._threads)
+        except RunError:
+            raise
+        except Failure as error:
+            raise StepFailedError(step=step or "on_start", cause=error) from error
+
+    # -------------------------------------------------------------------------------------- the graph
+
+    async def _walk(self, run: Run) -> None:
+        if self._plan.linear:
+            for segment in self._plan.segments:
+                await self._segment(run, segment)
+            return
+        try:
+            async with asyncio.TaskGroup() as group:
+                scheduler = Scheduler(self._plan)
+                for index in scheduler.start():
+                    group.create_task(self._follow(run, scheduler, group, index))
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from failures.exceptions[0].__cause__
+
+    async def _follow(self, run: Run, scheduler: Scheduler, group: asyncio.TaskGroup, index: int) -> None:
+        """Perform a segment, then go on with what it made ready: one in this task, the others in their own."""
+        while True:
+            await self._segment(run, self._plan.segments[index])
+            ready = scheduler.completed(index)
+            if not ready:
+                return
+            index, *others = ready
+            for other in others:
+                group.create_task(self._follow(run, scheduler, group, other))
+
+    async def _segment(self, run: Run, segment: Segment) -> None:
+        if segment.threaded and not segment.nodes[0].alone:
+            await self._thread_chain(run, segment.nodes)
+            return
+        for planned in segment.nodes:
+            run.values[planned.index] = await self._perform(run, planned)
+
+    def _outputs(self, run: Run) -> dict[str, Any]:
+        try:
+            return {name: get(run.values, run.inputs) for name, get in self._plan.results}
+        except (AttributeError, KeyError, IndexError, TypeError) as error:
+            raise InvalidOutputsError(f"an output is not where the pipeline looks for it: {error}") from error
+
+    # ---------------------------------------------------------------------------------- steps on the loop
+
+    async def _perform(self, run: Run, planned: PlannedNode) -> Any:
+        """One step with its attempts, on the loop or in a thread of its own."""
+        attempt = 1
+        while True:
+            started = _tell_started(run, planned, attempt)
+            try:
+                value = await self._attempt(run, planned, attempt)
+            except Failure as error:
+                await asyncio.sleep(self._retry_or_raise(run, planned, attempt, error))
+                attempt += 1
+            else:
+                _tell_completed(run, planned, attempt, started)
+                return value
+
+    async def _attempt(self, run: Run, planned: PlannedNode, attempt: int) -> Any:
+        step = planned.node.step
+        if not planned.alone and step.timeout is None and step.hooks == _NO_HOOKS:
+            return await call_on_loop(run, planned, attempt)
+        return await self._hooked_attempt(run, planned, attempt)
+
+    async def _hooked_attempt(self, run: Run, planned: PlannedNode, attempt: int) -> Any:
+        """An attempt between the step's hooks and under its timeout."""
+        hooks = planned.node.step.hooks
+        token = CURRENT.set(StepContext(run, planned.node.id, attempt))
+        try:
+            await self._start_hook(hooks, planned.node.id)
+            value = await self._timed_attempt(run, planned, attempt)
+        except (Exception, asyncio.CancelledError) as error:
+            await observe(hooks.on_failure, self._threads, _blame(error))
+            raise
+        else:
+            await observe(hooks.on_success, self._threads)
+            return value
+        finally:
+            await observe(hooks.on_end, self._threads)
+            CURRENT.reset(token)
+
+    async def _timed_attempt(self, run: Run, planned: PlannedNode, attempt: int) -> Any:
+        timeout = planned.node.step.timeout
+        context = StepContext(run, planned.node.id, attempt)
+        try:
+            async with asyncio.timeout(timeout) as limit:
+                if planned.threaded:
+                    return await self._threads.run(functools.partial(call_in_thread, run, planned, context))
+                return await call_on_loop(run, planned, attempt)
+        except TimeoutError as error:
+            if not limit.expired() or timeout is None:
+                raise
+            raise StepTimeoutError(step=planned.node.id, timeout=timeout) from error
+        finally:
+            context._abandon()
+
+    # ---------------------------------------------------------------------------------- steps in a thread
+
+    async def _thread_chain(self, run: Run, nodes: tuple[PlannedNode, ...]) -> None:
+        """A chain of sync steps: one hop to a thread, and one more for each retry."""
+        start, attempt = 0, 1
+        while True:
+            position, error = await self._threads.run(functools.partial(_walk_chain, run, nodes, start, attempt))
+            if error is None:
+                return
+            if position != start:
+                start, attempt = position, 1
+            await asyncio.sleep(self._retry_or_raise(run, nodes[position], attempt, error))
+            attempt += 1
+
+    # ------------------------------------------------------------------------------------------- failures
+
+    def _retry_or_raise(self, run: Run, planned: PlannedNode, attempt: int, error: BaseException) -> float:
+        """The delay before the next attempt; raises the run's error if the failure stands."""
+        step, node = planned.node.step, planned.node.id
+        delay = retry_delay(step.retry, attempt, error, random.random())  # noqa: S311 - jitter is no secret
+        if delay is not None:
+            _tell(run, "step_retrying", planned, attempt, delay=delay, error=type(error).__name__)
+            return delay
+        run.cancelled = True  # siblings in threads learn it before the group cancels their waiters
+        failure = _as_run_error(error, node, step)
+        _tell(run, "step_failed", planned, attempt, error=str(failure))
+        if failure is error:
+            raise failure
+        raise failure from error
+
+
+_NO_HOOKS = Hooks()
+
+
+def _walk_chain(
+    run: Run, nodes: tuple[PlannedNode, ...], start: int, attempt: int
+) -> tuple[int, BaseException | None]:
+    """In a thread: perform ``nodes[start:]``; answers where it stopped and why, or ``None`` at the end."""
+    for position in range(start, len(nodes)):
+        planned = nodes[position]
+        if run.cancelled:
+            return position, RunCancelledError("the run was cancelled before this step", step=planned.node.id)
+        started = _tell_started(run, planned, attempt)
+        try:
+            run.values[planned.index] = call_in_thread(run, planned, StepContext(run, planned.node.id, attempt))
+        except Failure as error:
+            return position, error
+        _tell_completed(run, planned, attempt, started)
+        attempt = 1
+    return len(nodes), None
+
+
+def _as_run_error(error: BaseException, node: str, step: StepSpec) -> RunError:
+    if isinstance(error, RunError):
+        error.step = error.step or node
+        return error
+    public = isinstance(error, step.public_errors)
+    status = next((status for kind, status in step.error_statuses.items() if isinstance(error, kind)), 500)
+    return StepFailedError(step=node, cause=error, public=public, status=status)
+
+
+def _blame(error: BaseException) -> BaseException:
+    """What a failure hook is shown: the step's own exception."""
+    return error.cause if isinstance(error, StepFailedError) else error
+
+
+# ---------------------------------------------------------------------------------------------- events
+
+
+def _tell(run: Run, kind: Any, planned: PlannedNode, attempt: int, **data: Any) -> None:
+    if run.recorder is not None:
+        run.recorder.emit(kind, planned.node.id, attempt, **data)
+
+
+def _tell_started(run: Run, planned: PlannedNode, attempt: int) -> float:
+    if run.recorder is None:
+        return 0.0
+    run.recorder.emit("step_started", planned.node.id, attempt)
+    return time.perf_counter()
+
+
+def _tell_completed(run: Run, planned: PlannedNode, attempt: int, started: float) -> None:
+    if run.recorder is not None:
+        run.recorder.emit("step_completed", planned.node.id, attempt, duration=time.perf_counter() - started)
