@@ -1,0 +1,69 @@
+"""Compiled pipelines inside the web application that a team already has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .adapters.registry import compile
+    from .app import PipelineApp
+    from .auth.keys import AuthKeys
+    from .errors import CompileError, PipelineError, PipemountError
+    from .http.middleware import PipelineMiddleware
+    from .inprocess import pipeline
+    from .pipelines.authoring import step
+    from .pipelines.snapshot import Retry
+    from .runtime.context import StepContext, get_step_context
+    from .settings import Settings
+    from .types import Principal
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AuthKeys",
+    "CompileError",
+    "PipelineApp",
+    "PipelineError",
+    "PipelineMiddleware",
+    "PipemountError",
+    "Principal",
+    "Retry",
+    "Settings",
+    "StepContext",
+    "compile",
+    "get_step_context",
+    "pipeline",
+    "step",
+]
+
+_HOMES = {
+    "AuthKeys": "auth.keys",
+    "CompileError": "errors",
+    "PipelineApp": "app",
+    "PipelineError": "errors",
+    "PipelineMiddleware": "http.middleware",
+    "PipemountError": "errors",
+    "Principal": "types",
+    "Retry": "pipelines.snapshot",
+    "Settings": "settings",
+    "StepContext": "runtime.context",
+    "compile": "adapters.registry",
+    "get_step_context": "runtime.context",
+    "pipeline": "inprocess",
+    "step": "pipelines.authoring",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for: a module of steps need not load the HTTP application."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,81 @@
+"""Pipelines of our own, and plain functions, behind the seam."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, TypeVar
+
+from ..pipelines.schema import Schema
+from ..pipelines.snapshot import Snapshot
+from ..runtime.call import Call
+from ..runtime.events import Event
+from ..runtime.executor import Executor
+from ..runtime.hooks import call_hook
+from ..runtime.recorder import Recorder
+from ..runtime.threads import ThreadPool
+from .protocol import GraphEdge, GraphNode, GraphView, PipelineInfo, Result
+
+__all__ = ["NativePipeline"]
+
+T = TypeVar("T")
+
+
+class NativePipeline:
+    """A snapshot with the executor that runs it. Belongs to one app: started, run and stopped on its home loop."""
+
+    capabilities = frozenset({"step-events", "deltas", "cancel:task"})
+
+    def __init__(self, snapshot: Snapshot, framework_version: str = "") -> None:
+        self.snapshot = snapshot
+        self.info = PipelineInfo(snapshot.name, "pipemount", framework_version, snapshot.fingerprint, snapshot.doc)
+        self.graph = _graph(snapshot)
+        self.input: Schema = snapshot.input
+        self.output: Schema = snapshot.output
+        self.overrides: Schema | None = snapshot.overrides
+        self._executor: Executor | None = None
+        self._threads: ThreadPool | None = None
+
+    async def start(self, resources: Mapping[str, Any]) -> Any:
+        """Call ``on_init`` and return its value; ``resources["threads"]`` is the app's pool."""
+        threads: ThreadPool = resources["threads"]
+        self._threads, self._executor = threads, Executor(self.snapshot, threads)
+        hook = self.snapshot.hooks.on_init
+        return None if hook is None else await call_hook(hook, threads)
+
+    async def stop(self, state: Any) -> None:
+        """Call ``on_cleanup``, with ``state`` if it takes an argument."""
+        hook, threads = self.snapshot.hooks.on_cleanup, self._threads
+        self._executor = self._threads = None
+        if hook is not None and threads is not None:
+            await call_hook(hook, threads, state)
+
+    async def run(self, call: Call, seal: Callable[[Mapping[str, Any]], T], recorder: Recorder | None = None) -> T:
+        """Run once; see ``Executor.run``."""
+        return await self._ready().run(call, seal, recorder)
+
+    async def stream(self, call: Call) -> AsyncIterator[Event | Result]:
+        """Run once, telling each event; ends with one ``Result``. Closing the iterator cancels the run."""
+        queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        recorder = Recorder(queue.put_nowait, call.run_id)
+        run = asyncio.ensure_future(self._ready().run(call, dict, recorder))
+        run.add_done_callback(lambda _: queue.put_nowait(None))
+        try:
+            while (event := await queue.get()) is not None:
+                yield event
+            yield Result(await run)
+        finally:
+            run.cancel()
+            await asyncio.wait([run])
+
+    def _ready(self) -> Executor:
+        if self._executor is None:
+            raise RuntimeError(f"the pipeline {self.info.name!r} is not started")
+        return self._executor
+
+
+def _graph(snapshot: Snapshot) -> GraphView:
+    return GraphView(
+        nodes=tuple(GraphNode(node.id, node.step.name, node.step.kind) for node in snapshot.nodes),
+        edges=tuple(GraphEdge(e.source, e.target, e.label, e.conditional) for e in snapshot.edges),
+    )

@@ -1,0 +1,60 @@
+"""From what a user has to what can be served: detection by name, so that nothing is imported to look."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import ConfigurationError
+from ..pipelines.authoring import PipelineDefinition, Step, compile_function
+from .native import NativePipeline
+from .protocol import CompiledPipeline
+
+__all__ = ["GROUP", "compile"]
+
+GROUP = "pipemount.adapters"
+"""Entry points named after a class (``module.Class``, or its top package) that load ``(thing) -> CompiledPipeline``."""
+
+
+def compile(thing: Any) -> CompiledPipeline:  # noqa: A001 - the verb of the field, always qualified
+    """What the service can run.
+
+    Args:
+        thing: A pipeline, a plain function (sync, async or generator), a ``CompiledPipeline``, or an object of
+            a library that an installed adapter names.
+
+    Raises:
+        CompileError: The pipeline cannot be compiled.
+        ConfigurationError: Nothing knows how to run ``thing``.
+    """
+    if isinstance(thing, PipelineDefinition):
+        return NativePipeline(thing.compile())
+    if isinstance(thing, Step):
+        return NativePipeline(compile_function(thing))
+    if isinstance(thing, CompiledPipeline):
+        return thing
+    if (adapter := _adapter_for(thing)) is not None:
+        return adapter(thing)
+    if inspect.isroutine(thing):
+        return NativePipeline(compile_function(thing))
+    raise ConfigurationError(
+        f"{type(thing).__module__}.{type(thing).__qualname__} cannot be served; give a @pipeline, a function, "
+        f"or an object of a library whose adapter is installed ({', '.join(_known()) or 'none is'})"
+    )
+
+
+def _adapter_for(thing: Any) -> Callable[[Any], CompiledPipeline] | None:
+    """The installed adapter that names a class of ``thing``, nearest class first."""
+    points = {point.name: point for point in importlib.metadata.entry_points(group=GROUP)}
+    for kind in type(thing).__mro__ if points else ():
+        for name in (f"{kind.__module__}.{kind.__qualname__}", kind.__module__.partition(".")[0]):
+            if name in points:
+                adapter: Callable[[Any], CompiledPipeline] = points[name].load()
+                return adapter
+    return None
+
+
+def _known() -> list[str]:
+    return sorted(point.name for point in importlib.metadata.entry_points(group=GROUP))

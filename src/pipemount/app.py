@@ -1,0 +1,39 @@
+"""``PipelineApp``: the application with the line that each host's users write."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .http.application import Application
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+
+__all__ = ["PipelineApp"]
+
+
+class PipelineApp(Application):
+    """Pipelines as one object that an application already there can take in.
+
+    ::
+
+        pipelines = PipelineApp(weather, auth=AuthKeys.from_env("PIPELINE_KEYS"))
+
+        app.mount("/ai", pipelines)                                     # Starlette, FastAPI
+        app.include_router(pipelines.router(), prefix="/ai")            # FastAPI, with its own login
+        app.add_middleware(PipelineMiddleware, pipelines=pipelines, path="/ai")
+        app = pipelines.wrap(app, "/ai")                                # any ASGI application
+
+    See ``Application`` for the arguments and for what it answers.
+    """
+
+    def router(self, *, principal: Any = None, **options: Any) -> APIRouter:
+        """The routes as a FastAPI router, so that the host's dependencies, login and OpenAPI document hold.
+
+        Args:
+            principal: A FastAPI dependency whose value is handed to steps as ``context.principal``.
+            **options: As for ``fastapi.APIRouter``.
+        """
+        from .fastapi import router
+
+        return router(self, principal=principal, **options)

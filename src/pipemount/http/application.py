@@ -1,0 +1,258 @@
+"""The ASGI application: finds the endpoint, asks who is calling, answers or explains."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
+
+from ..adapters.protocol import CompiledPipeline
+from ..adapters.registry import compile as compile_pipeline
+from ..auth.keys import AuthKeys
+from ..errors import (
+    ConfigurationError,
+    ForbiddenError,
+    MalformedRequestError,
+    MethodNotAllowedError,
+    NotFoundError,
+    PipemountError,
+    RunCancelledError,
+    RunError,
+)
+from ..inprocess import RunResult, as_result
+from ..runtime.admission import Admission
+from ..runtime.lifecycle import Lifecycle
+from ..runtime.threads import ThreadPool
+from ..service import Request, Service, new_run_id
+from ..settings import Settings
+from ..types import ASGIApp, Principal, Receive, Scope, Send
+from .endpoints import Endpoints
+from .exchange import Exchange
+from .headers import read_headers
+from .invocation import Invocation
+from .lifespan import Lifespan, serve_lifespan
+from .middleware import PipelineMiddleware
+from .paths import locate
+from .problems import problem
+from .routes import Route, build_routes, check_name
+
+__all__ = ["Application"]
+
+logger = logging.getLogger("pipemount")
+
+Answer = Callable[[Exchange], Awaitable[None]]
+
+
+class Endpoint(NamedTuple):
+    """What answers a method at a path, and the permission that it takes (``None``: open to all)."""
+
+    answer: Answer
+    permission: str | None
+
+
+class Application:
+    """Pipelines as one ASGI application: mount it, include it, wrap with it, or serve it as it is.
+
+    Args:
+        pipelines: A pipeline, a plain function, anything that an adapter knows, or a mapping of names to such.
+        auth: Keys that callers must present; without them every caller may do everything.
+        settings: Limits and behaviour.
+
+    Raises:
+        CompileError: A pipeline cannot be compiled.
+        ConfigurationError: A name, key or setting cannot be used.
+
+    Requests may come from any event loop; runs happen on the app's home loop (see ``Lifecycle``).
+    """
+
+    def __init__(
+        self, pipelines: Any, *, auth: AuthKeys | None = None, settings: Settings | None = None
+    ) -> None:
+        self.settings = settings or Settings()
+        self.auth = auth
+        self.admission = Admission(self.settings.max_concurrency, self.settings.max_queue)
+        self.services = {
+            name: Service(name, compiled, self.settings, self.admission)
+            for name, compiled in _compiled(pipelines).items()
+        }
+        self._threads: ThreadPool | None = None
+        self.lifecycle = Lifecycle(
+            start=self._start,
+            stop=self._stop,
+            drain=self.admission.drained,
+            settings=self.settings,
+            name=", ".join(self.services),
+        )
+        self.lifespan = Lifespan(self.lifecycle)
+        self.routes = build_routes(tuple(self.services))
+        self._table = self._build_table()
+
+    @property
+    def pipelines(self) -> Mapping[str, CompiledPipeline]:
+        """The compiled pipelines by name."""
+        return {name: service.compiled for name, service in self.services.items()}
+
+    # ------------------------------------------------------------------------------------------- ASGI
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one ASGI scope: ``http``, ``lifespan`` or ``websocket``."""
+        kind = scope["type"]
+        if kind == "http":
+            base, rest = locate(scope)
+            exchange = Exchange(scope, receive, send, base, read_headers(scope["headers"]))
+            try:
+                await self._answer(exchange, rest)
+            except PipemountError as error:
+                await _explain(exchange, error)
+            except Exception as error:
+                await _confess(exchange, error)
+        elif kind == "lifespan":
+            await serve_lifespan(self.lifecycle, receive, send)
+        elif kind == "websocket":
+            await _refuse_websocket(receive, send)
+
+    async def _answer(self, exchange: Exchange, rest: str) -> None:
+        methods = self._table.get(rest)
+        if methods is None:
+            raise NotFoundError(f"nothing is served at {rest}; GET {exchange.base or '/'} lists what is")
+        method = exchange.scope["method"]
+        endpoint = methods.get(method)
+        if endpoint is None:
+            raise MethodNotAllowedError(method=method, allowed=tuple(methods))
+        exchange.principal = self._principal(exchange, endpoint.permission)
+        await endpoint.answer(exchange)
+
+    def _principal(self, exchange: Exchange, permission: str | None) -> Principal | None:
+        """Who is calling, and that they may. Decided from the headers alone."""
+        vouched: Principal | None = exchange.scope.get("pipemount.principal")
+        headers = exchange.headers
+        if vouched is None and self.auth is None:
+            return None
+        if vouched is not None and headers.authorization is None and headers.api_key is None:
+            principal = vouched
+        elif self.auth is None:
+            principal = vouched
+        elif permission is None:
+            return None
+        elif headers.duplicated:
+            raise MalformedRequestError("a credential came twice in one request; send it once")
+        else:
+            principal = self.auth.authenticate(headers.authorization, headers.api_key)
+        assert principal is not None  # noqa: S101 - narrows for the type checker; each branch set it
+        if permission is not None and not principal.may(permission):
+            raise ForbiddenError(permission=permission, principal=principal.name)
+        return principal
+
+    def _build_table(self) -> dict[str, dict[str, Endpoint]]:
+        endpoints = Endpoints(self)
+        invocations = {
+            name: Invocation(service, self.lifecycle) for name, service in self.services.items()
+        }
+        table: dict[str, dict[str, Endpoint]] = {}
+        for route in self.routes:
+            answer: Answer = (
+                invocations[route.pipeline or ""] if route.endpoint == "invoke" else endpoints.answer(route)
+            )
+            table[route.path] = dict.fromkeys(route.methods, Endpoint(answer, self._permission(route)))
+        return table
+
+    def _permission(self, route: Route) -> str | None:
+        return None if route.path in self.settings.open_routes else route.permission
+
+    # ------------------------------------------------------------------------------- start and stop
+
+    async def _start(self) -> None:
+        """Start every pipeline, in order; if one fails, stop those that were started."""
+        self._threads = ThreadPool(self.settings.threads)
+        resources = {"threads": self._threads, "settings": self.settings}
+        started: list[Service] = []
+        try:
+            for service in self.services.values():
+                await service.start(resources)
+                started.append(service)
+        except BaseException:
+            await self._stop_services(started)
+            raise
+
+    async def _stop(self) -> None:
+        await self._stop_services(list(self.services.values()))
+
+    async def _stop_services(self, services: list[Service]) -> None:
+        """Stop in reverse order; a failing ``on_cleanup`` is logged and does not keep the others from theirs."""
+        for service in reversed(services):
+            try:
+                await service.stop()
+            except Exception:
+                logger.exception("on_cleanup of %r raised", service.name)
+        if self._threads is not None:
+            self._threads.close()
+
+    # ------------------------------------------------------------------------------ the host's own code
+
+    async def run(self, pipeline: str | None = None, /, **inputs: Any) -> RunResult:
+        """Run a pipeline of this app from the team's own code: same state, validation and limits, no network.
+
+        Args:
+            pipeline: Its name; may be left out where the app has one.
+            **inputs: The pipeline's parameters.
+
+        Raises:
+            InvalidInputsError, OverloadedError, UnavailableError, RunError: As over HTTP.
+        """
+        service = self._service(pipeline)
+        validated = service.compiled.input.validate(inputs)
+        await self.lifecycle.ensure_ready()
+        await self.admission.enter()
+        completed = None
+        try:
+            completed = await self.lifecycle.call(lambda: service.invoke(Request(validated, new_run_id())))
+        finally:
+            self.admission.leave(completed.execution_time if completed else 0.0)
+        return as_result(service.compiled, completed)
+
+    def _service(self, name: str | None) -> Service:
+        if name is None and len(self.services) == 1:
+            return next(iter(self.services.values()))
+        if name not in self.services:
+            raise ConfigurationError(f"no pipeline named {name!r}; the app has: {', '.join(self.services)}")
+        return self.services[name]
+
+    def wrap(self, app: ASGIApp, path: str) -> PipelineMiddleware:
+        """``app`` with these pipelines under ``path``; the lifespans of both run."""
+        return PipelineMiddleware(app, pipelines=self, path=path)
+
+
+def _compiled(pipelines: Any) -> dict[str, CompiledPipeline]:
+    if isinstance(pipelines, Mapping):
+        if not pipelines:
+            raise ConfigurationError("PipelineApp({}) has no pipeline; give at least one")
+        return {check_name(name): compile_pipeline(thing) for name, thing in pipelines.items()}
+    compiled = compile_pipeline(pipelines)
+    return {check_name(compiled.info.name): compiled}
+
+
+# ----------------------------------------------------------------------------------------- failures
+
+
+async def _explain(exchange: Exchange, error: PipemountError) -> None:
+    """Answer with a problem document, unless there is nobody left to read it."""
+    if isinstance(error, RunCancelledError) or exchange.started:
+        logger.info("%s: %s", error.code, error)
+        return
+    if isinstance(error, RunError):
+        logger.error("run %s failed: %s", error.run_id, error, exc_info=error)
+    await exchange.respond(*problem(error, instance=exchange.base + locate(exchange.scope)[1]))
+
+
+async def _confess(exchange: Exchange, error: Exception) -> None:
+    """A fault of our own: logged whole, answered without a word of its inside."""
+    if exchange.started:
+        raise error
+    logger.error("an unexpected error while answering", exc_info=error)
+    await exchange.respond(*problem(PipemountError("an unexpected error; see the log"), instance=exchange.base))
+
+
+async def _refuse_websocket(receive: Receive, send: Send) -> None:
+    """No WebSocket route exists yet: the handshake is refused (403)."""
+    await receive()
+    await send({"type": "websocket.close", "code": 1000})

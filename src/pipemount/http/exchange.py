@@ -1,0 +1,85 @@
+"""One request and its one response."""
+
+from __future__ import annotations
+
+from ..errors import BodyTooLargeError, MalformedRequestError, RunCancelledError
+from ..types import Principal, Receive, Scope, Send
+from .headers import RequestHeaders, clean_request_id
+from .problems import Headers
+
+__all__ = ["ClientLeftError", "Exchange"]
+
+
+class ClientLeftError(RunCancelledError):
+    """The caller closed the connection before its request was complete."""
+
+
+class Exchange:
+    """A request as the app sees it, and the way to answer it once.
+
+    Attributes:
+        scope: The ASGI scope, as the host handed it over.
+        base: The app's own root as the caller sees it; links start with it.
+        headers: Those that the app reads.
+        principal: Who asks, once that is known.
+        started: Whether the response has begun.
+    """
+
+    __slots__ = ("base", "headers", "principal", "receive", "scope", "send", "started")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, base: str, headers: RequestHeaders) -> None:
+        self.scope, self.receive, self.send = scope, receive, send
+        self.base, self.headers = base, headers
+        self.principal: Principal | None = None
+        self.started = False
+
+    async def respond(self, status: int, headers: Headers, body: bytes) -> None:
+        """Send the whole response; the request id that came is echoed."""
+        if self.headers.request_id is not None and (echo := clean_request_id(self.headers.request_id)):
+            headers.append((b"x-request-id", echo))
+        self.started = True
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": b"" if self.scope["method"] == "HEAD" else body})
+
+    async def read(self, limit: int, declared: int | None) -> bytes:
+        """The request's body.
+
+        Args:
+            limit: Bytes; reading stops as soon as they are exceeded.
+            declared: The ``Content-Length``, if there is one.
+
+        Raises:
+            BodyTooLargeError: More than ``limit`` came, or was announced.
+            MalformedRequestError: It is not as long as announced.
+            ClientLeftError: The connection was closed first.
+        """
+        if declared is not None and declared > limit:
+            raise BodyTooLargeError(limit=limit)
+        message = await self.receive()
+        body: bytes = message.get("body", b"")
+        if message.get("more_body") or message["type"] != "http.request" or len(body) > limit:
+            body = await self._read_on(message, limit)
+        if declared is not None and len(body) != declared:
+            raise MalformedRequestError(f"the body has {len(body)} bytes, its Content-Length says {declared}")
+        return body
+
+    async def _read_on(self, message: dict[str, object] | object, limit: int) -> bytes:
+        chunks, size = [], 0
+        current = message
+        while True:
+            assert isinstance(current, dict)  # noqa: S101 - an ASGI message is a dict
+            if current["type"] != "http.request":
+                raise ClientLeftError("the caller left before its request was complete")
+            chunk = current.get("body", b"")
+            size += len(chunk)
+            if size > limit:
+                raise BodyTooLargeError(limit=limit)
+            chunks.append(chunk)
+            if not current.get("more_body"):
+                return b"".join(chunks)
+            current = await self.receive()
+
+    async def left(self) -> None:
+        """Return when the caller closes the connection. To be awaited after the body was read."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass

@@ -1,0 +1,191 @@
+"""``POST …/invoke``: the hot path. Nothing here is done twice, and nothing that nobody asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import math
+import re
+import time
+from os import getpid
+from typing import Any
+from urllib.parse import parse_qs
+from uuid import NAMESPACE_URL, uuid5
+
+from pydantic import ValidationError
+from pydantic_core import to_json
+
+from ..errors import (
+    BodyTooLargeError,
+    InvalidInputsError,
+    MalformedRequestError,
+    NotAcceptableError,
+    UnsupportedError,
+    UnsupportedMediaTypeError,
+)
+from ..pipelines.schema import describe_errors
+from ..runtime.guard import Guard
+from ..runtime.lifecycle import Lifecycle
+from ..service import Completed, Request, Service, new_run_id
+from .exchange import Exchange
+from .headers import accepts_json, is_json, parse_content_length, parse_traceparent, wants_event_stream
+from .models import request_model
+
+__all__ = ["Invocation"]
+
+JSON = (b"content-type", b"application/json")
+MODES = ("sync", "async", "stream")
+
+
+class Invocation:
+    """The endpoint of one pipeline: from the body's bytes to the response's bytes."""
+
+    def __init__(self, service: Service, lifecycle: Lifecycle) -> None:
+        self._service, self._lifecycle = service, lifecycle
+        self._limit = service.settings.max_body_bytes
+        self.request_schema = request_model(
+            service.name, service.compiled, max_timeout=service.settings.request_timeout
+        )
+        self._validate_json = self.request_schema.adapter.validator.validate_json
+        self._dump_inputs = service.compiled.input.adapter.serializer.to_json
+        self._before, self._after = _frame(service)
+
+    async def __call__(self, exchange: Exchange) -> None:
+        """Answer ``exchange``; every failure is raised as a ``PipemountError``."""
+        declared = _check_head(exchange, self._limit)
+        lifecycle = self._lifecycle
+        if not lifecycle.ready or lifecycle.pid != getpid():
+            await lifecycle.ensure_ready()
+        admission = self._service.admission
+        if not admission.try_enter():
+            await Guard(admission.enter(), self._service.settings.request_timeout)
+        began = time.perf_counter()
+        try:
+            request = self._request(await exchange.read(self._limit, declared), exchange)
+            completed = await self._invoke(request, exchange)
+        finally:
+            admission.leave(time.perf_counter() - began)
+        body = self._body(completed, request)
+        headers = [
+            JSON,
+            (b"content-length", b"%d" % len(body)),
+            (b"x-run-id", completed.run_id.encode("ascii")),
+        ]
+        await exchange.respond(200, headers, body)
+
+    async def _invoke(self, request: Request, exchange: Exchange) -> Completed:
+        lifecycle = self._lifecycle
+        if lifecycle.home is asyncio.get_running_loop():
+            return await self._service.invoke(request._replace(left=exchange.left))
+        return await Guard(lifecycle.call(functools.partial(self._service.invoke, request)), None, exchange.left)
+
+    def _request(self, body: bytes, exchange: Exchange) -> Request:
+        try:
+            sent = self._validate_json(body)
+        except ValidationError as error:
+            raise _explain(error) from None
+        if SUSPICIOUS.search(body):
+            _refuse_non_finite(body)
+        headers = exchange.headers
+        steps = sent.steps
+        return Request(
+            sent.parameters,
+            new_run_id(),
+            sent.run_name,
+            sent.timeout,
+            steps or None,
+            exchange.principal,
+            None if headers.traceparent is None else parse_traceparent(headers.traceparent, headers.tracestate),
+        )
+
+    def _body(self, completed: Completed, request: Request) -> bytes:
+        """The response in the fields of HTTP.md; only what differs from run to run is written anew."""
+        return b"".join(
+            (
+                b'{"success":true,"outputs":',
+                completed.outputs_json,
+                b',"execution_time":%.6f' % completed.execution_time,
+                self._before,
+                completed.run_id.encode("ascii"),
+                b'","run_index":%d,"run_name":' % completed.run_index,
+                to_json(completed.run_name),
+                b',"parameters_used":',
+                self._dump_inputs(request.inputs),
+                self._after,
+            )
+        )
+
+
+def _frame(service: Service) -> tuple[bytes, bytes]:
+    """The parts of every response's ``metadata`` that are the same for all runs of a pipeline."""
+    info = service.compiled.info
+    same = {
+        "deployment_id": str(uuid5(NAMESPACE_URL, f"pipemount:{service.name}:{info.fingerprint}")),
+        "deployment_name": service.name,
+        "snapshot_id": info.fingerprint,
+        "snapshot_name": None,
+        "pipeline_name": info.name,
+    }
+    return b',"metadata":' + to_json(same)[:-1] + b',"run_id":"', b'},"error":null}'
+
+
+def _check_head(exchange: Exchange, limit: int) -> int | None:
+    """What the headers and the query alone tell; the declared length of the body."""
+    headers = exchange.headers
+    if exchange.scope["query_string"] or wants_event_stream(headers.accept):
+        _check_mode(exchange)
+    if not accepts_json(headers.accept):
+        raise NotAcceptableError("this route answers application/json; name it in Accept, or send no Accept")
+    if not is_json(headers.content_type):
+        raise UnsupportedMediaTypeError("send a JSON object and say so: Content-Type: application/json")
+    declared = parse_content_length(headers.content_length)
+    if declared is not None and declared > limit:
+        raise BodyTooLargeError(limit=limit)
+    return declared
+
+
+def _check_mode(exchange: Exchange) -> None:
+    query = parse_qs(exchange.scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=1000)
+    modes = query.get("mode", ["sync"])
+    if len(modes) > 1 or modes[0] not in MODES:
+        fault = {"loc": ["query", "mode"], "msg": f"Input should be one of {', '.join(MODES)}", "type": "enum"}
+        raise InvalidInputsError(errors=[fault])
+    if modes[0] != "sync" or wants_event_stream(exchange.headers.accept):
+        mode = "stream" if modes[0] == "sync" else modes[0]
+        raise UnsupportedError(f"mode={mode} is not available yet; leave it out to run and wait")
+
+
+# --------------------------------------------------------------------------------------- bad bodies
+
+SUSPICIOUS = re.compile(rb"NaN|Infinity|[0-9][eE]\+?[0-9]{3}|[0-9]{309}")
+"""What a number that no JSON schema knows must contain; strings may contain it too, so a hit is only looked into."""
+
+
+def _explain(error: ValidationError) -> MalformedRequestError | InvalidInputsError:
+    faults = describe_errors(error)
+    if faults[0]["type"] == "json_invalid":
+        return MalformedRequestError(f"the body is not JSON that this app reads: {faults[0]['msg']}")
+    return InvalidInputsError(errors=faults)
+
+
+def _refuse_non_finite(body: bytes) -> None:
+    """Raise for NaN, infinities, and numbers that overflow to them (RFC 8259, section 6)."""
+    try:
+        json.loads(body, parse_constant=_refuse, parse_float=_finite, parse_int=_finite_int)
+    except (ValueError, RecursionError) as error:
+        raise MalformedRequestError(f"the body has a number that JSON does not: {error}") from None
+
+
+def _refuse(literal: str) -> Any:
+    raise ValueError(f"{literal} is not a number in JSON")
+
+
+def _finite(literal: str) -> float:
+    value = float(literal)
+    return value if math.isfinite(value) else _refuse("a number beyond the range of a double")
+
+
+def _finite_int(literal: str) -> int:
+    _finite(literal)
+    return 0

@@ -1,0 +1,61 @@
+"""Errors as problem documents (RFC 9457): every failure that leaves the app leaves it from here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic_core import to_json
+
+from ..errors import DefinitionError, PipemountError, RunError
+
+__all__ = ["Headers", "problem"]
+
+Headers = list[tuple[bytes, bytes]]
+
+MEDIA_TYPE = b"application/problem+json"
+
+
+def problem(
+    error: PipemountError, *, instance: str, extra: Mapping[str, Any] | None = None
+) -> tuple[int, Headers, bytes]:
+    """``error`` as status, headers and body.
+
+    Args:
+        error: What happened. Of the author's own faults callers learn that there is one, not which.
+        instance: The path that was asked for.
+        extra: Further members; those of the error win.
+    """
+    document = {
+        "type": error.docs_url,
+        "title": error.title,
+        "status": error.status,
+        "detail": _detail(error),
+        "code": getattr(error, "detail_code", None) or error.code,
+        "instance": instance,
+        **(extra or {}),
+        **_run_members(error),
+        **error.extensions,
+    }
+    body = to_json(document)
+    return error.status, _headers(error, body), body
+
+
+def _detail(error: PipemountError) -> str:
+    return "the pipeline is not well configured; see its log" if isinstance(error, DefinitionError) else str(error)
+
+
+def _run_members(error: PipemountError) -> Mapping[str, Any]:
+    """The members of an invocation's response, for clients that read those."""
+    if not isinstance(error, RunError):
+        return {}
+    return {"success": False, "outputs": None, "error": str(error)}
+
+
+def _headers(error: PipemountError, body: bytes) -> Headers:
+    headers = [(b"content-type", MEDIA_TYPE), (b"content-length", b"%d" % len(body))]
+    for name, value in error.headers.items():
+        headers.append((name.encode("ascii"), value.encode("latin-1")))
+    if isinstance(error, RunError) and error.run_id:
+        headers.append((b"x-run-id", error.run_id.encode("ascii")))
+    return headers

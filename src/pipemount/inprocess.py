@@ -1,0 +1,137 @@
+"""Pipelines in the team's own code: called like the functions they are, no server and no app needed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, overload
+
+from .adapters.native import NativePipeline
+from .adapters.protocol import CompiledPipeline
+from .errors import HomeLoopError
+from .pipelines.authoring import PipelineDefinition
+from .pipelines.tracing import is_tracing
+from .runtime.admission import Admission
+from .runtime.events import Listener
+from .runtime.threads import ThreadPool
+from .service import Completed, Request, Service, new_run_id
+from .settings import Settings
+
+__all__ = ["Pipeline", "RunResult", "pipeline", "run_compiled"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run gave.
+
+    Attributes:
+        value: In the shape of the pipeline's return statement: a value, a tuple, a dict or ``None``.
+        outputs: The same by output name.
+        run_id: A UUID.
+        run_name: For people.
+        execution_time: Seconds.
+    """
+
+    value: Any
+    outputs: Mapping[str, Any]
+    run_id: str
+    run_name: str
+    execution_time: float
+
+
+class Pipeline(PipelineDefinition):
+    """A pipeline that can be called.
+
+    In the body of another pipeline a call inlines it. Elsewhere ``weather(city="Oslo")`` validates, runs it in this
+    process and returns values in the shape of its return statement; ``await weather.run(city="Oslo")`` does so in
+    async code and carries run id and timings as well. ``on_init`` and ``on_cleanup`` are called around each such
+    call; an app keeps its state instead: ``await pipelines.run("weather", city="Oslo")``.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run and wait. Not on a running event loop: ``await pipeline.run(…)`` there."""
+        if is_tracing():
+            return super().__call__(*args, **kwargs)
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(self.run(*args, **kwargs)).value
+        raise HomeLoopError(
+            f"{self.name}(…) would block the event loop that it was called on; use: await {self.name}.run(…)"
+        )
+
+    async def run(self, *args: Any, **kwargs: Any) -> RunResult:
+        """Validate, run on this loop and return. Raises ``InvalidInputsError`` and ``RunError``."""
+        compiled = NativePipeline(self.compile())
+        return await run_compiled(compiled, self.bind(*args, **kwargs))
+
+
+@overload
+def pipeline(function: F, /) -> Pipeline: ...
+@overload
+def pipeline(function: None = None, /, **options: Any) -> Callable[[Callable[..., Any]], Pipeline]: ...
+def pipeline(function: Any = None, /, **options: Any) -> Any:
+    """Make a pipeline of a function whose body calls steps.
+
+    Args:
+        function: The body. It is traced once, with references in place of values; see ``PipelineDefinition``.
+        **options: ``name``, ``on_init``, ``on_cleanup``, ``on_start``, ``on_success``, ``on_failure``, ``on_end``,
+            and ``on_init_kwargs`` and so on.
+    """
+    if function is None:
+        return lambda body: Pipeline(body, **options)
+    return Pipeline(function, **options)
+
+
+async def run_compiled(
+    compiled: CompiledPipeline,
+    inputs: Mapping[str, Any],
+    *,
+    listener: Listener | None = None,
+    timeout: float | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> RunResult:
+    """Start, run once and stop a pipeline on the running loop.
+
+    Args:
+        compiled: From ``pipemount.compile``.
+        inputs: By parameter name; validated here.
+        listener: Told the run's events, on this loop.
+        timeout: Seconds; none by default but the app's own limit.
+        overrides: Step parameters by node id; validated here.
+    """
+    settings = Settings()
+    service = Service(compiled.info.name, compiled, settings, Admission(1, 0))
+    validated = compiled.input.validate(dict(inputs))
+    if overrides and compiled.overrides is not None:
+        overrides = compiled.overrides.validate(overrides)
+    threads = ThreadPool(settings.threads, f"pipemount-{compiled.info.name}")
+    try:
+        await service.start({"threads": threads, "settings": settings})
+        try:
+            request = Request(validated, new_run_id(), None, timeout, overrides, listener=listener)
+            return as_result(compiled, await service.invoke(request))
+        finally:
+            await service.stop()
+    finally:
+        threads.close()
+
+
+def as_result(compiled: CompiledPipeline, completed: Completed) -> RunResult:
+    """``completed`` in the shape of the pipeline's return statement."""
+    return RunResult(
+        value=_shaped(compiled, completed.outputs),
+        outputs=completed.outputs,
+        run_id=completed.run_id,
+        run_name=completed.run_name,
+        execution_time=completed.execution_time,
+    )
+
+
+def _shaped(compiled: CompiledPipeline, outputs: Mapping[str, Any]) -> Any:
+    shape = compiled.snapshot.shape if isinstance(compiled, NativePipeline) else "dict"
+    values = tuple(outputs.values())
+    return {"dict": outputs, "tuple": values, "none": None, "value": values[0] if values else None}[shape]

@@ -1,0 +1,105 @@
+"""Who may run now, who waits, and who is told to come back. Safe from any loop and thread."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from collections import deque
+
+from ..errors import OverloadedError
+
+__all__ = ["Admission"]
+
+
+class Admission:
+    """Places for runs: ``limit`` at the same time, ``queue`` that wait in the order they came.
+
+    ``enter`` takes a place or raises; each ``enter`` is followed by one ``leave``.
+    """
+
+    def __init__(self, limit: int, queue: int) -> None:
+        self.limit, self.queue = limit, queue
+        self.active = 0
+        self.rejected = 0
+        self._waiting: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
+        self._lock = threading.Lock()
+        self._mean = 0.1
+
+    @property
+    def queued(self) -> int:
+        """Runs that wait for a place."""
+        return len(self._waiting)
+
+    def try_enter(self) -> bool:
+        """Take a free place, without waiting; raises ``OverloadedError`` when the queue is full too."""
+        with self._lock:
+            if self.active < self.limit and not self._waiting:
+                self.active += 1
+                return True
+            if len(self._waiting) >= self.queue:
+                self.rejected += 1
+                raise OverloadedError(retry_after=self._retry_after())
+            return False
+
+    async def enter(self) -> None:
+        """Take a place, waiting for one if need be. Raises ``OverloadedError``."""
+        if self.try_enter():
+            return
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        with self._lock:
+            self._waiting.append((loop, future))
+        self._hand_on()  # a place may have come free since we looked
+        try:
+            await future
+        except asyncio.CancelledError:
+            self._withdraw(loop, future)
+            raise
+
+    def leave(self, duration: float) -> None:
+        """Give the place back; ``duration`` is what the run took, in seconds."""
+        self._mean += (duration - self._mean) * 0.05
+        with self._lock:
+            self.active -= 1
+        if self._waiting:
+            self._hand_on()
+
+    async def drained(self) -> None:
+        """Return when nothing runs and nothing waits."""
+        while self.active or self._waiting:
+            await asyncio.sleep(0.01)
+
+    def _hand_on(self) -> None:
+        with self._lock:
+            while self._waiting and self.active < self.limit:
+                self.active += 1
+                loop, future = self._waiting.popleft()
+                try:
+                    loop.call_soon_threadsafe(self._wake, future)
+                except RuntimeError:  # that loop is closed, its waiter is gone
+                    self.active -= 1
+
+    def _wake(self, future: asyncio.Future[None]) -> None:
+        if future.done():  # withdrawn in the meantime
+            with self._lock:
+                self.active -= 1
+            self._hand_on()
+        else:
+            future.set_result(None)
+
+    def _withdraw(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
+        with self._lock:
+            try:
+                self._waiting.remove((loop, future))
+                return
+            except ValueError:
+                granted = future.done() and not future.cancelled()
+                self.active -= granted
+        if granted:
+            self._hand_on()
+
+    def _retry_after(self) -> int:
+        """Seconds until a place in the queue is likely free, from the mean duration of recent runs."""
+        rounds = (len(self._waiting) + 1) / self.limit
+        return min(60, max(1, math.ceil(self._mean * rounds)))

@@ -1,0 +1,118 @@
+"""Awaiting a coroutine under a deadline and a watch, at no cost while it does not suspend."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any, Generic, TypeVar
+
+from ..errors import DeadlineExceededError, RunCancelledError
+
+__all__ = ["Guard"]
+
+T = TypeVar("T")
+
+GRACE = 0.05
+"""Seconds that a coroutine may be suspended before somebody starts to watch whether its caller left."""
+
+
+class Guard(Generic[T]):
+    """``await Guard(coroutine, timeout, left)``: the coroutine's value, or the reason why it was cancelled.
+
+    The coroutine runs in the awaiting task, so that its context variables and cancel scopes are the caller's.
+    Timer and watch start only once it suspends: a pipeline that answers at once pays for neither.
+
+    Args:
+        coroutine: What is awaited.
+        timeout: Seconds until it is cancelled; ``None`` leaves the deadline to somebody else.
+        left: Awaited in a task of its own while the coroutine is suspended; when it returns, the caller has
+            left and the coroutine is cancelled.
+
+    Raises:
+        DeadlineExceededError: ``timeout`` passed.
+        RunCancelledError: ``left`` returned.
+    """
+
+    __slots__ = ("_coroutine", "_left", "_reason", "_task", "_timeout", "_timer", "_watch")
+
+    def __init__(
+        self, coroutine: Coroutine[Any, Any, T], timeout: float | None, left: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        self._coroutine, self._timeout, self._left = coroutine, timeout, left
+        self._reason: DeadlineExceededError | RunCancelledError | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[Any] | None = None
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        try:
+            suspended = self._coroutine.send(None)
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
+        return (yield from self._guarded(suspended))
+
+    def _guarded(self, suspended: Any) -> Generator[Any, Any, T]:
+        self._arm()
+        try:
+            while True:
+                try:
+                    sent = yield suspended
+                except BaseException as error:  # noqa: BLE001 - thrown on into the coroutine, whatever it is
+                    suspended = self._coroutine.throw(error)
+                else:
+                    suspended = self._coroutine.send(sent)
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
+        except asyncio.CancelledError:
+            self._explain()
+            raise
+        finally:
+            self._disarm()
+
+    # ------------------------------------------------------------------------------- timer and watch
+
+    def _arm(self) -> None:
+        self._task = asyncio.current_task()
+        if self._left is not None and (self._timeout is None or self._timeout > GRACE):
+            self._timer = asyncio.get_running_loop().call_later(GRACE, self._look)
+        else:
+            self._time(0.0)
+
+    def _time(self, passed: float) -> None:
+        self._timer = None
+        if self._timeout is not None:
+            self._timer = asyncio.get_running_loop().call_later(self._timeout - passed, self._expire)
+
+    def _look(self) -> None:
+        self._time(GRACE)
+        self._watch = asyncio.get_running_loop().create_task(self._until_left())
+
+    async def _until_left(self) -> None:
+        assert self._left is not None  # noqa: S101 - narrows for the type checker; _arm looked
+        await self._left()
+        self._stop(RunCancelledError("the caller left before the run ended"))
+
+    def _expire(self) -> None:
+        assert self._timeout is not None  # noqa: S101 - narrows for the type checker; _time looked
+        self._stop(DeadlineExceededError(timeout=self._timeout))
+
+    def _stop(self, reason: DeadlineExceededError | RunCancelledError) -> None:
+        if self._reason is None and self._task is not None:
+            self._reason = reason
+            self._task.cancel()
+
+    def _explain(self) -> None:
+        """Raise the reason instead of the cancellation, unless somebody else cancelled the task as well."""
+        if self._reason is not None and self._task is not None and self._task.uncancel() == 0:
+            reason, self._reason = self._reason, None
+            raise reason from None
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._reason is not None and self._task is not None:
+            self._task.uncancel()  # cancelled by us, yet it ended otherwise: its own outcome stands
