@@ -1,0 +1,155 @@
+"""The app's own thread pool."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextvars import ContextVar
+
+import pytest
+
+from pipemount.runtime.threads import ThreadPool
+
+PLACE: ContextVar[str] = ContextVar("place", default="nowhere")
+
+
+async def test_it_starts_no_thread_before_it_is_asked() -> None:
+    before = threading.active_count()
+
+    pool = ThreadPool(4)
+
+    assert threading.active_count() == before
+    pool.close()
+
+
+async def test_it_calls_in_a_thread_of_its_own_and_returns_the_value() -> None:
+    pool = ThreadPool(1, "own")
+
+    name = await pool.run(lambda: threading.current_thread().name)
+
+    assert name == "own-1"
+    pool.close()
+
+
+async def test_an_idle_thread_is_used_again() -> None:
+    pool = ThreadPool(4)
+
+    names = {await pool.run(lambda: threading.current_thread().name) for _ in range(5)}
+
+    assert len(names) == 1
+    pool.close()
+
+
+async def test_it_never_runs_more_than_its_size() -> None:
+    pool = ThreadPool(3)
+    barrier = threading.Barrier(3)
+    running, most, lock = 0, 0, threading.Lock()
+
+    def work() -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        barrier.wait(5)
+        with lock:
+            running -= 1
+
+    await asyncio.gather(*(pool.run(work) for _ in range(9)))
+
+    assert most == 3
+    pool.close()
+
+
+async def test_context_variables_are_copied_in_and_not_back() -> None:
+    pool = ThreadPool(1)
+    PLACE.set("here")
+
+    def work() -> str:
+        seen = PLACE.get()
+        PLACE.set("there")
+        return seen
+
+    assert await pool.run(work) == "here"
+    assert PLACE.get() == "here"
+    pool.close()
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3), StopIteration()])
+async def test_what_the_function_raises_reaches_the_waiter(error: BaseException) -> None:
+    pool = ThreadPool(1)
+
+    def work() -> None:
+        raise error
+
+    with pytest.raises(RuntimeError if isinstance(error, StopIteration) else type(error)):
+        await pool.run(work)
+    assert await pool.run(lambda: 1) == 1, "the thread lives on"
+    pool.close()
+
+
+async def test_a_waiter_that_is_cancelled_in_time_withdraws_its_call() -> None:
+    pool = ThreadPool(1)
+    free = threading.Event()
+    called: list[int] = []
+    first = asyncio.create_task(pool.run(lambda: free.wait(5)))
+    second = asyncio.create_task(pool.run(lambda: called.append(2)))
+    await asyncio.sleep(0)
+
+    second.cancel()
+    await asyncio.wait([second])
+    free.set()
+    await first
+    await pool.run(lambda: None)
+
+    assert called == []
+    pool.close()
+
+
+async def test_a_waiter_that_is_cancelled_late_is_released_at_once() -> None:
+    pool = ThreadPool(1)
+    started, free = threading.Event(), threading.Event()
+
+    def work() -> None:
+        started.set()
+        free.wait(5)
+
+    task = asyncio.create_task(pool.run(work))
+    while not started.is_set():
+        await asyncio.sleep(0.001)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not free.is_set()
+    free.set()
+    pool.close()
+
+
+async def test_a_closed_pool_says_so() -> None:
+    pool = ThreadPool(1)
+    await pool.run(lambda: None)
+    pool.close()
+
+    with pytest.raises(RuntimeError, match="closed"):
+        await pool.run(lambda: None)
+
+
+def test_a_loop_that_closed_meanwhile_is_no_fault() -> None:
+    pool = ThreadPool(1)
+    started, free, done = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        started.set()
+        free.wait(5)
+
+    async def leave() -> None:
+        task = asyncio.create_task(pool.run(work))
+        while not started.is_set():
+            await asyncio.sleep(0.001)
+        task.cancel()
+
+    asyncio.run(leave())
+    free.set()
+    asyncio.run(pool.run(done.set))
+
+    assert done.is_set(), "the thread outlived the loop that had gone"
+    pool.close()
