@@ -48,9 +48,7 @@ def locate(scope: Scope) -> tuple[str, str]:
 
 def child_scope(scope: Scope, base: str, rest: str) -> dict[str, Any]:
     """A copy of ``scope`` for an app that is mounted at ``base``, without what the host left for itself."""
-    child = {
-        key: value for key, value in scope.items() if key not in HOST_KEYS and not key.startswith(HOST_PREFIXES)
-    }
+    child = {key: value for key, value in scope.items() if key not in HOST_KEYS and not key.startswith(HOST_PREFIXES)}
     child["root_path"] = base
     child["path"] = base + rest
     return child
