@@ -1,0 +1,223 @@
+"""The request headers that matter here, read in one pass, and what their values mean.
+
+Values in, values out: nothing here does I/O, and nothing here raises for a header that may be ignored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from ..errors import MalformedRequestError
+from ..types import Trace
+
+__all__ = [
+    "RequestHeaders",
+    "accepts_json",
+    "clean_request_id",
+    "is_json",
+    "parse_content_length",
+    "parse_traceparent",
+    "prefers_html",
+    "read_headers",
+    "wants_event_stream",
+]
+
+
+class RequestHeaders(NamedTuple):
+    """The headers that the app reads, as bytes; ``None`` where one is missing.
+
+    A header that came more than once has its values joined by commas (RFC 9110, section 5.3), which makes those
+    that are no lists invalid; ``duplicated`` tells of credentials that came more than once.
+    """
+
+    authorization: bytes | None = None
+    api_key: bytes | None = None
+    content_type: bytes | None = None
+    content_length: bytes | None = None
+    accept: bytes | None = None
+    request_id: bytes | None = None
+    traceparent: bytes | None = None
+    tracestate: bytes | None = None
+    duplicated: bool = False
+
+
+IGNORED = -1
+CREDENTIALS = 2  # the slots below this one
+DUPLICATED = 8
+SLOTS: dict[bytes, int] = {
+    b"authorization": 0,
+    b"x-api-key": 1,
+    b"content-type": 2,
+    b"content-length": 3,
+    b"accept": 4,
+    b"x-request-id": 5,
+    b"traceparent": 6,
+    b"tracestate": 7,
+    # Known names cost one look-up, unknown ones two.
+    b"host": IGNORED,
+    b"user-agent": IGNORED,
+    b"accept-encoding": IGNORED,
+    b"accept-language": IGNORED,
+    b"connection": IGNORED,
+    b"cookie": IGNORED,
+    b"origin": IGNORED,
+    b"referer": IGNORED,
+}
+
+
+def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> RequestHeaders:
+    """The headers of an ASGI scope; names may be of any case."""
+    values: list[Any] = [None, None, None, None, None, None, None, None, False]
+    for name, value in headers:
+        slot = SLOTS.get(name)
+        if slot is None:
+            slot = SLOTS.get(name.lower(), IGNORED)
+        if slot < 0:
+            continue
+        if values[slot] is None:
+            values[slot] = value
+        else:
+            values[slot] += b", " + value
+            values[DUPLICATED] = values[DUPLICATED] or slot < CREDENTIALS
+    return tuple.__new__(RequestHeaders, values)  # half the time of RequestHeaders(*values)
+
+
+def parse_content_length(value: bytes | None) -> int | None:
+    """The declared length of the body. Raises ``MalformedRequestError`` for what is no number."""
+    if value is None:
+        return None
+    if not value.isdigit() or len(value) > 18:
+        raise MalformedRequestError("the Content-Length header is not a number of bytes")
+    return int(value)
+
+
+# --------------------------------------------------------------------------------------- tracing
+
+TRACEPARENT = re.compile(
+    rb"(?!ff)(?P<version>[0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?P<more>-.*)?"
+)
+TRACESTATE = re.compile(rb"[ -~]{1,512}")
+REQUEST_ID = re.compile(rb"[ -~]{1,128}")
+
+
+def parse_traceparent(traceparent: bytes | None, tracestate: bytes | None = None) -> Trace | None:
+    """The caller's trace (W3C Trace Context, levels 1 and 2), or ``None`` if there is none or it is invalid.
+
+    Of versions above 00 the first four fields are read. A ``tracestate`` that is not printable ASCII or above
+    512 bytes is dropped; the trace goes on.
+    """
+    if traceparent is None:
+        return None
+    match = TRACEPARENT.fullmatch(traceparent)
+    if match is None or (match["version"] == b"00" and match["more"] is not None):
+        return None
+    state = tracestate.decode("ascii") if tracestate and TRACESTATE.fullmatch(tracestate) else ""
+    return Trace(match[2].decode("ascii"), match[3].decode("ascii"), int(match[4], 16), state)
+
+
+def clean_request_id(value: bytes | None) -> bytes | None:
+    """``value`` if it can be echoed and logged: printable ASCII, at most 128 bytes."""
+    return value if value and REQUEST_ID.fullmatch(value) else None
+
+
+# ------------------------------------------------------------------------------------ media types
+
+
+def is_json(content_type: bytes | None) -> bool:
+    """Whether a body is declared as JSON: ``application/json``, or any subtype that ends in ``+json``.
+
+    Raises:
+        MalformedRequestError: It is, but in another encoding than UTF-8, the only one that JSON has (RFC 8259).
+    """
+    if content_type == b"application/json":
+        return True
+    if not content_type:
+        return False
+    media_type, *parameters = content_type.lower().split(b";")
+    main, _, subtype = media_type.strip().partition(b"/")
+    if not (main and subtype.endswith(b"+json")) and (main, subtype) != (b"application", b"json"):
+        return False
+    _check_charset(parameters)
+    return True
+
+
+def _check_charset(parameters: list[bytes]) -> None:
+    for parameter in parameters:
+        name, _, value = parameter.strip().partition(b"=")
+        if name == b"charset" and value.strip(b'"') not in (b"utf-8", b"utf8"):
+            raise MalformedRequestError("JSON is encoded in UTF-8; send it so, and without another charset")
+
+
+# A media range as (main type, subtype), each possibly "*", with its weight.
+MediaRange = tuple[bytes, bytes, float]
+QVALUE = re.compile(rb"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
+
+
+def accepts_json(accept: bytes | None) -> bool:
+    """Whether the caller takes JSON; without an ``Accept`` header every caller does (RFC 9110, section 12.5.1)."""
+    if accept is None or accept == b"*/*" or accept == b"application/json":
+        return True
+    ranges = _media_ranges(accept)
+    return not ranges or any(_weight(ranges, b"application", subtype)[0] > 0 for subtype in (b"json", b"problem+json"))
+
+
+def wants_event_stream(accept: bytes | None) -> bool:
+    """Whether the caller asks for ``text/event-stream`` by name and does not prefer JSON, or name it as well."""
+    if accept is None or accept == b"*/*" or accept == b"application/json":
+        return False
+    ranges = _media_ranges(accept)
+    stream, rank = _weight(ranges, b"text", b"event-stream")
+    if rank < EXACT or stream == 0:
+        return False
+    json, json_rank = _weight(ranges, b"application", b"json")
+    return stream > json or (stream == json and json_rank < EXACT)
+
+
+def prefers_html(accept: bytes | None) -> bool:
+    """Whether the caller is a browser: it takes HTML, and rather than JSON."""
+    if accept is None or accept == b"*/*" or accept == b"application/json":
+        return False
+    ranges = _media_ranges(accept)
+    html, html_rank = _weight(ranges, b"text", b"html")
+    json, json_rank = _weight(ranges, b"application", b"json")
+    return html > json or (html == json > 0 and html_rank > json_rank)
+
+
+def _media_ranges(accept: bytes) -> list[MediaRange]:
+    ranges = (_media_range(part) for part in accept.lower().split(b","))
+    return [found for found in ranges if found is not None]
+
+
+def _media_range(part: bytes) -> MediaRange | None:
+    media_type, *parameters = part.split(b";")
+    main, slash, subtype = media_type.strip().partition(b"/")
+    if not (main and slash and subtype):
+        return None
+    return main, subtype, next((q for q in map(_quality, parameters) if q is not None), 1.0)
+
+
+def _quality(parameter: bytes) -> float | None:
+    name, _, value = parameter.strip().partition(b"=")
+    return float(value) if name == b"q" and QVALUE.fullmatch(value) else None
+
+
+EXACT = 2
+
+
+def _weight(ranges: list[MediaRange], main: bytes, subtype: bytes) -> tuple[float, int]:
+    """The weight of a media type by the most specific range that names it, and how specific that is."""
+    found = (0.0, -1)
+    for range_main, range_subtype, quality in ranges:
+        if (range_main, range_subtype) == (main, subtype):
+            found = max(found, (quality, EXACT), key=_by_rank)
+        elif (range_main, range_subtype) == (main, b"*"):
+            found = max(found, (quality, 1), key=_by_rank)
+        elif (range_main, range_subtype) == (b"*", b"*"):
+            found = max(found, (quality, 0), key=_by_rank)
+    return found
+
+
+def _by_rank(weight: tuple[float, int]) -> tuple[int, float]:
+    return weight[1], weight[0]
