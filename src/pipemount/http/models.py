@@ -1,0 +1,144 @@
+"""The bodies of the HTTP contract: what an invocation sends, what it gets, and what a failure looks like.
+
+The request is one pydantic model per pipeline, so that one ``validate_json`` checks the envelope, the inputs and the
+overrides in a single pass. The response models are never instantiated (the service writes its bytes itself); they say
+what is answered, for the OpenAPI document and ``/schema``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, create_model
+
+from ..adapters.protocol import CompiledPipeline
+from ..pipelines.schema import Schema
+
+__all__ = [
+    "RUN_NAME_PLACEHOLDERS",
+    "CaptureOverride",
+    "InvocationProblem",
+    "Problem",
+    "RunMetadata",
+    "ValidationProblem",
+    "request_model",
+    "response_model",
+]
+
+RUN_NAME_PLACEHOLDERS = ("{date}", "{time}", "{run_id}")
+RUN_NAME_PATTERN = r"^([^{}]|\{date\}|\{time\}|\{run_id\})*$"
+
+RunName: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=RUN_NAME_PATTERN)]
+NoSteps: TypeAlias = Annotated[dict[str, Any], Field(max_length=0)]
+
+
+class CaptureOverride(BaseModel):
+    """How much of this run is recorded; only as far as the app allows."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mode: Literal["full", "sampled", "errors_only", "metadata", "none"]
+
+
+def request_model(name: str, compiled: CompiledPipeline, *, max_timeout: float | None = None) -> Schema:
+    """The body of ``POST …/invoke`` for one pipeline.
+
+    Args:
+        name: The pipeline's name in the app.
+        compiled: Its ``input`` becomes the field ``parameters``, its ``overrides`` the field ``steps``.
+        max_timeout: The most seconds that a request may ask for; more is 422.
+
+    Returns:
+        A schema that validates to a model with the plain attributes ``parameters`` (what the input schema validates
+        to), ``steps``, ``run_name``, ``timeout``, ``capture_override`` (each ``None`` unless sent) and
+        ``skip_artifact_materialization``.
+    """
+    steps = compiled.overrides.annotation if compiled.overrides else NoSteps
+    timeout = Annotated[float, Field(gt=0, le=max_timeout, allow_inf_nan=False)]
+    fields: dict[str, Any] = {
+        "parameters": (compiled.input.annotation, Field(description="The pipeline's inputs.")),
+        "steps": (steps | None, Field(None, description="Overrides of steps' own default parameters, by step id.")),
+        "run_name": (
+            RunName | None,
+            Field(None, description=f"A name for people; may hold {', '.join(RUN_NAME_PLACEHOLDERS)}."),
+        ),
+        "timeout": (timeout | None, Field(None, description="Seconds after which the run is cancelled.")),
+        "capture_override": (CaptureOverride | None, None),
+        "skip_artifact_materialization": (
+            bool,
+            Field(False, description="Accepted for compatibility; outputs are kept in memory anyway."),
+        ),
+    }
+    model = create_model(
+        f"{name}_Request",
+        __config__=ConfigDict(extra="forbid"),
+        __doc__=f"What to run the pipeline {name} with.",
+        __module__=__name__,
+        **fields,
+    )
+    return Schema(model, TypeAdapter(model))
+
+
+class RunMetadata(BaseModel):
+    """Which run of what answered; the names are those that ZenML's clients read."""
+
+    deployment_id: str = Field(description="Identifies this app's process.")
+    deployment_name: str
+    snapshot_id: str = Field(description="The pipeline's fingerprint.")
+    snapshot_name: str | None
+    pipeline_name: str
+    run_id: str
+    run_index: int
+    run_name: str
+    parameters_used: dict[str, Any] = Field(description="The inputs as validated, defaults included.")
+
+
+def response_model(name: str, compiled: CompiledPipeline) -> Schema:
+    """The body of a successful invocation of one pipeline; failures are problems, never this."""
+    fields: dict[str, Any] = {
+        "success": (Literal[True], ...),
+        "outputs": (compiled.output.annotation, ...),
+        "execution_time": (float, Field(ge=0, allow_inf_nan=False, description="Seconds.")),
+        "metadata": (RunMetadata, ...),
+        "error": (None, ...),
+    }
+    doc = f"What a completed run of the pipeline {name} answers."
+    model = create_model(f"{name}_Response", __doc__=doc, __module__=__name__, **fields)
+    return Schema(model, TypeAdapter(model), "serialization")
+
+
+class Problem(BaseModel):
+    """A failure (RFC 9457)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(description="The page that explains this kind of failure.", json_schema_extra={"format": "uri"})
+    title: str
+    status: int = Field(ge=400, le=599)
+    detail: str
+    code: str = Field(description="Kebab-case; for machines to branch on.")
+    instance: str = Field(description="The path that was asked for.")
+
+
+class Fault(BaseModel):
+    """One fault of the inputs; the value itself is never echoed."""
+
+    loc: list[str | int]
+    msg: str
+    type: str
+
+
+class ValidationProblem(Problem):
+    """Inputs that fail the schema; nothing was executed."""
+
+    errors: list[Fault]
+
+
+class InvocationProblem(Problem):
+    """A run that did not complete, in the fields of an invocation's response as well."""
+
+    success: Literal[False]
+    outputs: None
+    error: str
+    run_id: str | None
+    step: str | None
