@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 CLASSES = [value for value in vars(errors).values() if inspect.isclass(value)]
 CODES = sorted({value.code for value in CLASSES if issubclass(value, errors.PipemountError)})
-FETCHED = re.compile(r"""<(?:script|img|iframe|source)\b[^>]*?\bsrc=["']?(?:https?:)?//|<link\b[^>]*?\bhref=["']?(?:https?:)?//""")
+FETCHED = re.compile(r"""<(?:script|img|iframe|source|link)\b[^>]*?\b(?:src|href)=["']?(?:https?:)?//""")
 
 
 @pytest.mark.parametrize("code", CODES)

@@ -18,7 +18,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-SOURCES = {str(path.relative_to(ROOT / "src")) for path in (ROOT / "src").rglob("*") if path.suffix in {".py", ".typed"}}
+PACKAGE = [path for path in (ROOT / "src").rglob("*") if path.suffix in {".py", ".typed"}]
+SOURCES = {str(path.relative_to(ROOT / "src")) for path in PACKAGE}
 
 USE_IT = """
 import asyncio, pathlib, sys
