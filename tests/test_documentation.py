@@ -1,0 +1,52 @@
+"""The pages keep pace with the code, and need no network."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipemount import errors
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+CLASSES = [value for value in vars(errors).values() if inspect.isclass(value)]
+CODES = sorted({value.code for value in CLASSES if issubclass(value, errors.PipemountError)})
+FETCHED = re.compile(r"""<(?:script|img|iframe|source|link)\b[^>]*?\b(?:src|href)=["']?(?:https?:)?//""")
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_error_has_a_page(code: str) -> None:
+    page = DOCS / "errors" / f"{code}.md"
+    assert page.is_file(), f"write {page.relative_to(ROOT)}"
+    assert f"`{code}`" in page.read_text()
+
+
+def test_no_error_page_is_left_over() -> None:
+    pages = {page.stem for page in (DOCS / "errors").glob("*.md")} - {"index"}
+    assert sorted(pages) == CODES
+
+
+def detail_codes() -> Iterator[str]:
+    """Every code that the sources give to an instance: ``code="branch-on-reference"``."""
+    for path in (ROOT / "src").rglob("*.py"):
+        yield from re.findall(r'\bcode="([a-z]+(?:-[a-z]+)+)"', path.read_text())
+
+
+def test_every_finer_code_is_explained_on_a_page() -> None:
+    pages = "\n".join(page.read_text() for page in (DOCS / "errors").glob("*.md"))
+    assert sorted({code for code in detail_codes() if f"`{code}`" not in pages}) == []
+
+
+def test_the_built_pages_fetch_nothing_from_elsewhere(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    pages = {page: page.read_text() for page in tmp_path.rglob("*.html")}
+    assert pages
+    assert [page.name for page, text in pages.items() if FETCHED.search(text)] == []

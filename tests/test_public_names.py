@@ -1,0 +1,40 @@
+"""What the package says it exports is what it exports."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import types
+
+import pytest
+
+import pipemount
+
+# Modules of optional hosts are imported like all others: the test environment has every extra.
+MODULES = sorted(module.name for module in pkgutil.walk_packages(pipemount.__path__, "pipemount."))
+
+
+def is_own(module: types.ModuleType, name: str) -> bool:
+    """Whether ``name`` is public and was made in ``module``, rather than imported into it."""
+    value = vars(module)[name]
+    return not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
+
+
+@pytest.mark.parametrize("name", ["pipemount", *MODULES])
+def test_every_exported_name_resolves(name: str) -> None:
+    module = importlib.import_module(name)
+    exported = getattr(module, "__all__", [])
+    assert [missing for missing in exported if not hasattr(module, missing)] == []
+
+
+@pytest.mark.parametrize("name", ["pipemount", *MODULES])
+def test_exported_names_are_sorted_and_unique(name: str) -> None:
+    exported = list(getattr(importlib.import_module(name), "__all__", []))
+    assert exported == sorted(set(exported))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_with_public_classes_or_functions_exports_some(name: str) -> None:
+    module = importlib.import_module(name)
+    own = [own for own in vars(module) if is_own(module, own)]
+    assert not own or hasattr(module, "__all__"), f"{name} defines {own} and has no __all__"
