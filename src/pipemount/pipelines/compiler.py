@@ -116,7 +116,9 @@ def check(definition: Definition, traced: Traced) -> Checked:
             bindings.append(binding)
             edges += [Edge(source, call.id, parameter.name, verdict) for source in _origins(binding.source)]
         edges += [Edge(node, call.id, "", "after") for node in call.after]
-        nodes.append(Node(call.id, call.step, tuple(bindings), call.after, (), call.place.file or "", call.place.line or 0))
+        nodes.append(
+            Node(call.id, call.step, tuple(bindings), call.after, (), call.place.file or "", call.place.line or 0)
+        )
     returns = definition.signature.returns
     results = named_results(traced, returns, pipeline=definition.name, place=definition.place)
     edges += [Edge(source, "", result.name) for result in results for source in _origins(result.source)]

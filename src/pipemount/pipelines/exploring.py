@@ -147,7 +147,12 @@ def _outline(traced: Traced, known: Mapping[Any, Any] | None = None) -> list[Any
     """What two runs of a body must have in common; ``known`` sources are written as their values."""
     known = known or {}
     calls = [
-        [call.id, id(call.step), [[p.name, _source(a.source, known)] for p, a in call.arguments], not known and call.after]
+        [
+            call.id,
+            id(call.step),
+            [[p.name, _source(a.source, known)] for p, a in call.arguments],
+            not known and call.after,
+        ]
         for call in traced.calls
     ]
     return [calls, traced.shape, [[name, _source(a.source, known)] for name, a in traced.returned]]
@@ -160,7 +165,10 @@ def _source(source: Source, known: Mapping[Any, Any]) -> Any:
         items = [_source(item, known) for item in source.items]
         if all(item[0] == "constant" for item in items):
             items = [item[1] for item in items]
-            return ["constant", [list(p) for p in zip(map(canonical, source.keys), items, strict=True)] if source.keys else items]
+            return [
+                "constant",
+                [list(p) for p in zip(map(canonical, source.keys), items, strict=True)] if source.keys else items,
+            ]
         return [source.kind, items, canonical(source.keys)]
     return ["constant", canonical(known[source])] if source in known else ["reference", repr(source)]
 

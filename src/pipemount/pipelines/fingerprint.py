@@ -39,7 +39,13 @@ def _constant(value: object) -> str:
 
 
 def fingerprint(
-    *, name: str, nodes: Sequence[Node], results: Sequence[ResultField], shape: str, schemas: Sequence[Schema], hooks: Hooks
+    *,
+    name: str,
+    nodes: Sequence[Node],
+    results: Sequence[ResultField],
+    shape: str,
+    schemas: Sequence[Schema],
+    hooks: Hooks,
 ) -> str:
     """SHA-256 over canonical JSON of topology, schemas, hooks and step versions."""
     parts = {
@@ -70,7 +76,12 @@ def _source(source: Source) -> list[Any]:
         return ["constant", canonical(source.value)]
     if isinstance(source, Collected):
         return [source.kind, [_source(item) for item in source.items], canonical(source.keys)]
-    where = [type(source).__name__, getattr(source, "name", ""), getattr(source, "node", ""), getattr(source, "index", None)]
+    where = [
+        type(source).__name__,
+        getattr(source, "name", ""),
+        getattr(source, "node", ""),
+        getattr(source, "index", None),
+    ]
     return [*where, [[access.kind, access.key] for access in source.path]]
 
 

@@ -23,7 +23,11 @@ from .tracing import refuse
 __all__ = ["input_schema", "output_schema", "overrides_schema"]
 
 _CONFIG = ConfigDict(
-    extra="forbid", protected_namespaces=(), serialize_by_alias=True, allow_inf_nan=False, use_attribute_docstrings=False
+    extra="forbid",
+    protected_namespaces=(),
+    serialize_by_alias=True,
+    allow_inf_nan=False,
+    use_attribute_docstrings=False,
 )
 _RESERVED = frozenset(dir(BaseModel))
 

@@ -82,7 +82,10 @@ def _no_attribute(annotation: Any, name: str, fields: dict[str, Any]) -> tuple[s
         return f"{reason} as an attribute", f"Its items are: {_listed(typing.get_type_hints(annotation), '[{!r}]')}"
     if fields:
         return reason, f"Its fields are: {', '.join(fields)}"
-    return reason, "Give the step a return annotation with fields (a model, dataclass or TypedDict), or read it in a step"
+    return (
+        reason,
+        "Give the step a return annotation with fields (a model, dataclass or TypedDict), or read it in a step",
+    )
 
 
 def _fields(annotation: Any) -> dict[str, Any]:

@@ -277,7 +277,9 @@ def tracing(trace: Trace) -> Iterator[None]:
 # ------------------------------------------------------------------------------------------- binding
 
 
-def bind(trace: Trace, signature: Signature, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def bind(
+    trace: Trace, signature: Signature, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
     """The arguments of a call by parameter name; defaults are left out. Raises ``CompileError``."""
     try:
         return dict(signature.call.bind(*args, **kwargs).arguments)
@@ -292,9 +294,7 @@ def bind(trace: Trace, signature: Signature, name: str, args: tuple[Any, ...], k
 
 def refuse(code: str, operation: str, reason: str, way_out: str, place: Place) -> NoReturn:
     """Raises the ``CompileError`` for a place that is known."""
-    raise CompileError(
-        code=code, operation=operation, reason=reason, way_out=way_out, file=place.file, line=place.line
-    )
+    raise CompileError(code=code, operation=operation, reason=reason, way_out=way_out, file=place.file, line=place.line)
 
 
 def check_body(function: Callable[..., Any], name: str) -> None:
