@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic import TypeAdapter
+
+from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
     from .schema import Schema
@@ -59,6 +62,22 @@ class Retry:
     max_delay: float = 60.0
     jitter: float = 0.0
     on: tuple[type[BaseException], ...] = (Exception,)
+
+    def __post_init__(self) -> None:
+        faults = {
+            "attempts must be a whole number of at least 1": not isinstance(self.attempts, int) or self.attempts < 1,
+            "delay must be 0 s or more": self.delay < 0,
+            "backoff must be above 0": self.backoff <= 0,
+            "max_delay must be 0 s or more": self.max_delay < 0,
+            "jitter must be between 0 and 1": not 0 <= self.jitter <= 1,
+            "on must be a tuple of exception classes": not _are_exceptions(self.on),
+        }
+        if wrong := [fault for fault, is_wrong in faults.items() if is_wrong]:
+            raise ConfigurationError(f"Retry: {'; '.join(wrong)}")
+
+
+def _are_exceptions(classes: object) -> bool:
+    return isinstance(classes, tuple) and all(isinstance(c, type) and issubclass(c, BaseException) for c in classes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +175,19 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A value written in the pipeline's body; no request can change it."""
+    """A value written in the pipeline's body; no request can change it.
+
+    Attributes:
+        value: The value, validated against the parameter that it is bound to.
+        mutable: Whether a step could change it; then every run is handed a copy of its own.
+    """
 
     value: Any
+    mutable: bool = False
+
+    def fresh(self) -> Any:
+        """The value for one run: itself where nothing can change it, else a deep copy."""
+        return copy.deepcopy(self.value) if self.mutable else self.value
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,249 @@
+"""Reading a function's signature: its parameters, and its outputs with their names and types."""
+
+from __future__ import annotations
+
+import collections.abc as abc
+import functools
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeAlias, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from ..errors import CompileError
+from .places import caller_frame, function_place
+from .snapshot import OutputField, ParameterField
+
+__all__ = [
+    "NONE",
+    "Signature",
+    "describe",
+    "local_names",
+    "members",
+    "output_fields",
+    "plain",
+    "read_signature",
+    "underlying",
+]
+
+NONE = type(None)
+
+Names: TypeAlias = Mapping[str, Any]
+
+_YIELDING = (abc.Generator, abc.Iterator, abc.Iterable, abc.AsyncGenerator, abc.AsyncIterator, abc.AsyncIterable)
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a function declares.
+
+    Attributes:
+        parameters: In order, the context parameter left out.
+        context_parameter: Name of the parameter that takes the step context.
+        returns: The return annotation; of generators the type of what they return.
+        call: For binding arguments; has no context parameter.
+    """
+
+    parameters: tuple[ParameterField, ...]
+    context_parameter: str | None
+    returns: Any
+    call: inspect.Signature
+
+    def __str__(self) -> str:
+        return str(self.call.replace(return_annotation=inspect.Signature.empty))
+
+
+# ---------------------------------------------------------------------------------------- signatures
+
+
+def underlying(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function behind ``functools.partial``, ``functools.wraps`` and callable objects."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    function = inspect.unwrap(function)
+    return function if inspect.isroutine(function) else getattr(type(function), "__call__", function)
+
+
+def local_names(function: Callable[..., Any]) -> Names:
+    """Names of the enclosing function that postponed annotations use; empty for module-level functions.
+
+    Must be called while the enclosing function still runs, that is by the decorator.
+    """
+    target = underlying(function)
+    annotations = getattr(target, "__annotations__", {})
+    texts = [text for text in annotations.values() if isinstance(text, str)]
+    frame = caller_frame() if texts and "<locals>" in getattr(target, "__qualname__", "") else None
+    if frame is None:
+        return {}
+    used = {name for text in texts for name in _names_in(text)}
+    return {name: value for name, value in frame.f_locals.items() if name in used}
+
+
+def _names_in(text: str) -> tuple[str, ...]:
+    try:
+        return compile(text, "<annotation>", "eval").co_names
+    except SyntaxError:
+        return ()
+
+
+def read_signature(function: Callable[..., Any], names: Names, *, what: str) -> Signature:
+    """The signature of ``function`` with its annotations resolved. Raises ``CompileError``."""
+    signature = inspect.signature(function)
+    hints = _hints(function, names, what)
+    context: str | None = None
+    fields, kept = [], []
+    for parameter in signature.parameters.values():
+        _refuse_kind(parameter, function, what)
+        annotation = hints.get(parameter.name, Any)
+        if is_context(annotation):
+            context = parameter.name
+            continue
+        fields.append(_field(parameter, annotation))
+        kept.append(parameter)
+    returns = _returned(function, hints.get("return", Any))
+    return Signature(tuple(fields), context, returns, signature.replace(parameters=kept))
+
+
+def _hints(function: Callable[..., Any], names: Names, what: str) -> dict[str, Any]:
+    target = underlying(function)
+    code, cells = getattr(target, "__code__", None), getattr(target, "__closure__", None)
+    free = {n: c for n, c in zip(code.co_freevars, cells, strict=True)} if code and cells else {}
+    closure = {name: cell.cell_contents for name, cell in free.items() if _is_filled(cell)}
+    try:
+        return typing.get_type_hints(target, localns={**names, **closure}, include_extras=True)
+    except Exception as error:  # annotations are code of the author's: anything can happen in them
+        place = function_place(function)
+        raise CompileError(
+            code="unresolved-annotation",
+            operation=f"the annotations of {what} cannot be read",
+            reason=f"{type(error).__name__}: {error}",
+            way_out="Import the type where the function can see it at run time, not only under TYPE_CHECKING",
+            file=place.file,
+            line=place.line,
+        ) from error
+
+
+def _is_filled(cell: types.CellType) -> bool:
+    try:
+        return cell.cell_contents is not NotImplemented
+    except ValueError:
+        return False
+
+
+def _refuse_kind(parameter: inspect.Parameter, function: Callable[..., Any], what: str) -> None:
+    if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+        return
+    place = function_place(function)
+    positional = parameter.kind is parameter.POSITIONAL_ONLY
+    raise CompileError(
+        code="positional-only-parameter" if positional else "variadic-parameter",
+        operation=f"{what} declares the parameter {str(parameter)!r}",
+        reason="values are handed over by name" if positional else "its inputs must be known and named",
+        way_out="Leave out the `/`" if positional else "Name each parameter, or take one list or dict",
+        file=place.file,
+        line=place.line,
+    )
+
+
+def _field(parameter: inspect.Parameter, annotation: Any) -> ParameterField:
+    default = parameter.default
+    if isinstance(default, FieldInfo):
+        annotation, default = _split_field(annotation, default)
+    required = default is inspect.Parameter.empty
+    return ParameterField(parameter.name, parameter.name, annotation, required, None if required else default)
+
+
+def _split_field(annotation: Any, info: FieldInfo) -> tuple[Any, Any]:
+    """``x: T = Field(default, …)`` as ``x: Annotated[T, …] = default``."""
+    annotated = Annotated[annotation, info]
+    if info.is_required():
+        return annotated, inspect.Parameter.empty
+    return annotated, info.get_default(call_default_factory=True)
+
+
+def is_context(annotation: Any) -> bool:
+    """Whether a parameter annotated so takes the step context."""
+    return any(getattr(member, "__pipemount_context__", False) is True for member in members(annotation))
+
+
+# -------------------------------------------------------------------------------------------- outputs
+
+
+def _returned(function: Callable[..., Any], annotation: Any) -> Any:
+    target = underlying(function)
+    bare = plain(annotation)
+    if get_origin(bare) not in _YIELDING:
+        return Any if bare in _YIELDING and _yields(target) else annotation
+    if inspect.isasyncgenfunction(target):
+        return get_args(bare)[0]
+    if inspect.isgeneratorfunction(target):
+        arguments = get_args(bare)
+        return arguments[2] if len(arguments) == 3 else Any
+    return annotation
+
+
+def _yields(function: Callable[..., Any]) -> bool:
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+
+
+def output_fields(annotation: Any) -> tuple[OutputField, ...]:
+    """The outputs that a return annotation declares: one, or several for a tuple of fixed length."""
+    parts = get_args(annotation)
+    several = get_origin(annotation) is tuple and parts and parts[-1] is not Ellipsis
+    if not several:
+        return (_output(annotation, "output"),)
+    return tuple(_output(part, f"output_{index}") for index, part in enumerate(parts))
+
+
+def _output(annotation: Any, unnamed: str) -> OutputField:
+    name, annotation = output_name(annotation)
+    return OutputField(name or unnamed, annotation)
+
+
+def output_name(annotation: Any) -> tuple[str | None, Any]:
+    """The name in ``Annotated[T, "name"]``, and the type without it; other metadata stays."""
+    if get_origin(annotation) is not Annotated:
+        return None, annotation
+    inner, *metadata = get_args(annotation)
+    name = next((item for item in metadata if isinstance(item, str)), None)
+    rest = tuple(item for item in metadata if not isinstance(item, str))
+    return name, Annotated[(inner, *rest)] if rest else inner
+
+
+# ---------------------------------------------------------------------------------------------- types
+
+
+def plain(annotation: Any) -> Any:
+    """``annotation`` without what wraps it: ``Annotated``, ``Required``, ``NewType``, ``type`` aliases."""
+    while True:
+        origin = get_origin(annotation)
+        if origin is Annotated or getattr(origin, "_name", None) in ("Required", "NotRequired", "ReadOnly", "Final"):
+            annotation = get_args(annotation)[0]
+        elif hasattr(annotation, "__supertype__"):
+            annotation = annotation.__supertype__
+        elif type(annotation).__name__ == "TypeAliasType":
+            annotation = annotation.__value__
+        elif isinstance(annotation, typing.TypeVar):
+            annotation = annotation.__bound__ or Any
+        else:
+            return NONE if annotation is None else annotation
+
+
+def members(annotation: Any) -> tuple[Any, ...]:
+    """The alternatives of a union, flattened; any other type alone."""
+    bare = plain(annotation)
+    if get_origin(bare) not in (typing.Union, types.UnionType):
+        return (bare,)
+    return tuple(member for part in get_args(bare) for member in members(part))
+
+
+def describe(annotation: Any) -> str:
+    """``annotation`` as an author would write it."""
+    if annotation is NONE:
+        return "None"
+    if isinstance(annotation, type) and not get_args(annotation):
+        return annotation.__name__
+    return str(annotation).replace("typing.", "")

@@ -1,0 +1,417 @@
+"""What an author writes: ``@step`` functions, and pipelines that call them."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Self, TypeAlias, overload
+
+from ..errors import CompileError, ConfigurationError, DefinitionError
+from .annotations import Signature, local_names, output_fields, read_signature, underlying
+from .compiler import Definition, compile_definition
+from .fingerprint import source_version
+from .inlining import inline
+from .places import function_place
+from .snapshot import Hook, Hooks, OutputField, Retry, Snapshot, StepKind, StepSpec
+from .tracing import Trace, bind, check_body, current
+
+__all__ = ["PipelineDefinition", "Step", "compile_function", "step"]
+
+HookTarget: TypeAlias = Callable[..., Any] | str
+"""A function, sync or async, or the ``"module:function"`` that names one."""
+
+_KEEP: Any = object()
+
+
+# --------------------------------------------------------------------------------------------- steps
+
+
+class Step:
+    """A function that a pipeline can call.
+
+    Outside a pipeline's body a call runs the function; inside it records the call and returns references: one, or a
+    tuple of them where the return annotation is a tuple of fixed length.
+
+    Attributes:
+        function: The author's function, unchanged.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        retry: Retry | None = None,
+        timeout: float | None = None,
+        thread: bool = True,
+        hooks: Hooks = Hooks(),
+        public_errors: tuple[type[BaseException], ...] | type[BaseException] = (),
+        error_statuses: Mapping[type[BaseException], int] | None = None,
+    ) -> None:
+        if not callable(function) or isinstance(function, type):
+            raise ConfigurationError(f"@step takes a function, not {function!r}")
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.name = _checked_name(name or _name_of(function))
+        self.retry, self.timeout = _checked_retry(retry), _checked_timeout(timeout)
+        self.hooks = hooks
+        self.public_errors = _checked_errors(public_errors)
+        self.error_statuses = _checked_statuses(error_statuses or {})
+        self._thread = thread
+        self._names = local_names(function)
+        self._id: str | None = None
+        self._after: object = ()
+        self._spec: StepSpec | None = None
+
+    def __repr__(self) -> str:
+        return f"<step {self.name}>"
+
+    @functools.cached_property
+    def signature(self) -> Signature:
+        """The function's parameters and outputs, annotations resolved. Raises ``CompileError``."""
+        return read_signature(self.function, self._names, what=f"the step {self.name!r}")
+
+    @property
+    def spec(self) -> StepSpec:
+        """The step as data. Raises ``CompileError``, e.g. for an annotation that cannot be resolved."""
+        if self._spec is None:
+            self._spec = self._build()
+        return self._spec
+
+    def _build(self) -> StepSpec:
+        target = underlying(self.function)
+        return StepSpec(
+            function=self.function,
+            name=self.name,
+            kind=_kind(target, self._thread),
+            generator=inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target),
+            parameters=self.signature.parameters,
+            outputs=self._outputs(),
+            context_parameter=self.signature.context_parameter,
+            retry=self.retry,
+            timeout=self.timeout,
+            hooks=self.hooks,
+            public_errors=self.public_errors,
+            error_statuses=self.error_statuses,
+            version=source_version(self.function),
+            doc=inspect.getdoc(target) or "",
+        )
+
+    def _outputs(self) -> tuple[OutputField, ...]:
+        outputs = output_fields(self.signature.returns)
+        names = [output.name for output in outputs]
+        if len(set(names)) == len(names):
+            return outputs
+        place = function_place(self.function)
+        raise CompileError(
+            code="duplicate-output",
+            operation=f"the step {self.name!r} names two outputs alike ({', '.join(names)})",
+            reason="outputs are told apart by name",
+            way_out='Give each its own: tuple[Annotated[A, "a"], Annotated[B, "b"]]',
+            file=place.file,
+            line=place.line,
+        )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs the function; in a pipeline's body records the call.
+
+        ``id=`` names the node and ``after=`` orders it behind others without data, unless the function has parameters
+        of these names; then ``with_options`` says it.
+        """
+        trace = current()
+        if trace is None:
+            return self.function(*args, **kwargs)
+        id, after = _options(self.signature, kwargs, self._id, self._after)
+        values = bind(trace, self.signature, self.name, args, kwargs)
+        return trace.call(self.spec, values, id=id, after=after)
+
+    def with_options(
+        self,
+        *,
+        id: str | None = _KEEP,
+        after: Any = _KEEP,
+        name: str = _KEEP,
+        retry: Retry | None = _KEEP,
+        timeout: float | None = _KEEP,
+    ) -> Step:
+        """A copy with other options; this step stays as it is."""
+        made = copy.copy(self)
+        made._spec = None
+        made._id = self._id if id is _KEEP else id
+        made._after = self._after if after is _KEEP else after
+        made.name = self.name if name is _KEEP else _checked_name(name)
+        made.retry = self.retry if retry is _KEEP else _checked_retry(retry)
+        made.timeout = self.timeout if timeout is _KEEP else _checked_timeout(timeout)
+        return made
+
+
+@overload
+def step(function: Callable[..., Any], /) -> Step: ...
+@overload
+def step(
+    *,
+    name: str | None = None,
+    retry: Retry | None = None,
+    timeout: float | None = None,
+    thread: bool = True,
+    on_start: HookTarget | None = None,
+    on_success: HookTarget | None = None,
+    on_failure: HookTarget | None = None,
+    on_end: HookTarget | None = None,
+    public_errors: tuple[type[BaseException], ...] | type[BaseException] = (),
+    error_statuses: Mapping[type[BaseException], int] | None = None,
+) -> Callable[[Callable[..., Any]], Step]: ...
+def step(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    on_start: HookTarget | None = None,
+    on_success: HookTarget | None = None,
+    on_failure: HookTarget | None = None,
+    on_end: HookTarget | None = None,
+    **options: Any,
+) -> Step | Callable[[Callable[..., Any]], Step]:
+    """Makes a function a step.
+
+    Sync functions run in the app's own thread pool, ``async`` ones on the loop that ran ``on_init``. A generator streams
+    what it yields; its output is what it returns (an async generator's: the last value it yields).
+
+    Args:
+        function: The function, where the decorator is used bare.
+        name: Instead of the function's own.
+        retry: When and how often a failed attempt is repeated.
+        timeout: Seconds that one attempt may take.
+        thread: ``False`` promises that a sync function never blocks: it then runs on the loop, without a thread.
+        on_start: Called before the first attempt.
+        on_success: Called with the output.
+        on_failure: Called with the exception of the last attempt.
+        on_end: Called last, in either case.
+        public_errors: Exceptions whose message callers may see.
+        error_statuses: HTTP status by exception class, 400 to 599.
+
+    Raises:
+        ConfigurationError: An option that cannot be.
+
+    Example:
+        >>> @step
+        ... def double(number: int) -> int:
+        ...     return 2 * number
+        >>> double(4)
+        8
+    """
+    hooks = _hooks({"on_start": on_start, "on_success": on_success, "on_failure": on_failure, "on_end": on_end}, {})
+
+    def decorate(function: Callable[..., Any]) -> Step:
+        return Step(function, hooks=hooks, **options)
+
+    return decorate if function is None else decorate(function)
+
+
+def _kind(function: Callable[..., Any], thread: bool) -> StepKind:
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        return "async"
+    return "thread" if thread else "loop"
+
+
+def _options(signature: Signature, kwargs: dict[str, Any], id: str | None, after: object) -> tuple[str | None, object]:
+    """Takes ``id`` and ``after`` out of a call's keywords, unless they are the function's own."""
+    if "id" not in signature.call.parameters:
+        id = kwargs.pop("id", None) or id
+    if "after" not in signature.call.parameters:
+        after = [kwargs.pop("after", ()), after]
+    return id, after
+
+
+# ----------------------------------------------------------------------------------------- pipelines
+
+
+class PipelineDefinition:
+    """A function that calls steps, and its hooks; compiled on demand.
+
+    Args:
+        function: The body. It runs at compile, with references for values.
+        name: Instead of the function's own.
+        on_init: Called once before the first run; what it returns is ``pipeline_state``.
+        on_init_kwargs: Keyword arguments for it; every hook has such.
+        on_cleanup: Called once at the end; may take the state.
+        on_start: Called before each run.
+        on_success: Called after a run that completed.
+        on_failure: Called after a run that failed.
+        on_end: Called after every run.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        on_init: HookTarget | None = None,
+        on_init_kwargs: Mapping[str, Any] | None = None,
+        on_cleanup: HookTarget | None = None,
+        on_cleanup_kwargs: Mapping[str, Any] | None = None,
+        on_start: HookTarget | None = None,
+        on_start_kwargs: Mapping[str, Any] | None = None,
+        on_success: HookTarget | None = None,
+        on_success_kwargs: Mapping[str, Any] | None = None,
+        on_failure: HookTarget | None = None,
+        on_failure_kwargs: Mapping[str, Any] | None = None,
+        on_end: HookTarget | None = None,
+        on_end_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not inspect.isroutine(function):
+            raise ConfigurationError(f"@pipeline takes a function, not {function!r}")
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.name = _checked_name(name or _name_of(function))
+        self.doc = inspect.getdoc(function) or ""
+        given = locals()
+        self.hooks = _hooks(
+            {hook: given[hook] for hook in Hooks.__dataclass_fields__},
+            {hook: given[f"{hook}_kwargs"] for hook in Hooks.__dataclass_fields__},
+        )
+        self._names = local_names(function)
+        self._id: str | None = None
+        self._after: object = ()
+        self._snapshot: Snapshot | None = None
+
+    def __repr__(self) -> str:
+        return f"<pipeline {self.name}>"
+
+    @functools.cached_property
+    def signature(self) -> Signature:
+        """The body's parameters, annotations resolved. Raises ``CompileError``."""
+        return read_signature(self.function, self._names, what=f"the pipeline {self.name!r}")
+
+    def compile(self) -> Snapshot:
+        """The immutable, checked form; made once. Raises ``CompileError``."""
+        if self._snapshot is None:
+            check_body(self.function, self.name)
+            self._snapshot = compile_definition(
+                Definition(
+                    name=self.name,
+                    doc=self.doc,
+                    function=self.function,
+                    signature=self.signature,
+                    call=lambda values: self.function(**values),
+                    hooks=self.hooks,
+                )
+            )
+        return self._snapshot
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """In another pipeline's body: the steps of this one, under ``name/``; returns what its body returns."""
+        trace = current()
+        if trace is None:
+            raise DefinitionError(f"{self!r} is a definition; only another pipeline's body can call it")
+        return self._inline(trace, args, kwargs)
+
+    def _inline(self, trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        check_body(self.function, self.name)
+        id, after = _options(self.signature, kwargs, self._id, self._after)
+        values = bind(trace, self.signature, self.name, args, kwargs)
+        return inline(trace, self.function, self.signature, values, name=id or self.name, after=trace.order(after))
+
+    def with_options(self, *, id: str | None = _KEEP, after: Any = _KEEP, name: str = _KEEP, **hooks: Any) -> Self:
+        """A copy with other options: ``name``, any hook and its ``*_kwargs``; ``id`` and ``after`` for calls in a body."""
+        made = copy.copy(self)
+        made._snapshot = None
+        made._id = self._id if id is _KEEP else id
+        made._after = self._after if after is _KEEP else after
+        made.name = self.name if name is _KEEP else _checked_name(name)
+        made.hooks = _replaced(self.hooks, hooks)
+        return made
+
+
+def compile_function(function: Callable[..., Any]) -> Snapshot:
+    """A plain function as a pipeline of one step, its parameters the inputs. Raises ``CompileError``."""
+    made = function if isinstance(function, Step) else Step(function)
+    return compile_definition(
+        Definition(
+            name=made.name,
+            doc=made.spec.doc,
+            function=made.function,
+            signature=made.signature,
+            call=lambda values: _record(made, values),
+            hooks=Hooks(),
+        )
+    )
+
+
+def _record(made: Step, values: Mapping[str, Any]) -> Any:
+    trace = current()
+    assert trace is not None  # the compiler calls bodies in a trace only
+    return trace.call(made.spec, values, id=None, after=())
+
+
+# ------------------------------------------------------------------------------------------- options
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    target = underlying(function)
+    name = getattr(function, "__name__", None) or getattr(target, "__name__", "")
+    return type(function).__name__ if name == "__call__" else name.strip("<>")
+
+
+def _checked_name(name: str) -> str:
+    if not name or "/" in name or not name.isprintable():
+        raise ConfigurationError(f"the name {name!r} cannot be used: write printable text without a slash")
+    return name
+
+
+def _checked_retry(retry: Retry | None) -> Retry | None:
+    if retry is None or isinstance(retry, Retry):
+        return retry
+    raise ConfigurationError(f"retry={retry!r}: write Retry(attempts=…)")
+
+
+def _checked_timeout(timeout: float | None) -> float | None:
+    if timeout is None or timeout > 0:
+        return timeout
+    raise ConfigurationError(f"timeout={timeout!r}: seconds, above 0")
+
+
+def _checked_errors(errors: Any) -> tuple[type[BaseException], ...]:
+    found = errors if isinstance(errors, tuple) else (errors,)
+    if all(isinstance(error, type) and issubclass(error, BaseException) for error in found):
+        return found
+    raise ConfigurationError(f"public_errors={errors!r}: write a tuple of exception classes")
+
+
+def _checked_statuses(statuses: Mapping[type[BaseException], int]) -> Mapping[type[BaseException], int]:
+    _checked_errors(tuple(statuses))
+    if all(isinstance(status, int) and 400 <= status <= 599 for status in statuses.values()):
+        return dict(statuses)
+    raise ConfigurationError(f"error_statuses={statuses!r}: choose statuses from 400 to 599")
+
+
+def _hooks(targets: Mapping[str, HookTarget | None], kwargs: Mapping[str, Mapping[str, Any] | None]) -> Hooks:
+    return Hooks(**{name: _hook(name, target, kwargs.get(name)) for name, target in targets.items()})
+
+
+def _hook(name: str, target: HookTarget | None, kwargs: Mapping[str, Any] | None) -> Hook | None:
+    if target is None:
+        if kwargs:
+            raise ConfigurationError(f"{name}_kwargs is given without {name}")
+        return None
+    if isinstance(target, str):
+        module, _, function = target.partition(":")
+        if not (module and function):
+            raise ConfigurationError(f'{name}={target!r}: write a function or "module:function"')
+    elif not callable(target):
+        raise ConfigurationError(f'{name}={target!r}: write a function or "module:function"')
+    return Hook(target, dict(kwargs or {}))
+
+
+def _replaced(hooks: Hooks, options: Mapping[str, Any]) -> Hooks:
+    names = Hooks.__dataclass_fields__
+    if unknown := [option for option in options if option.removesuffix("_kwargs") not in names]:
+        raise ConfigurationError(f"with_options() knows no {', '.join(unknown)}")
+    found: dict[str, Hook | None] = {}
+    for name in names:
+        old: Hook | None = getattr(hooks, name)
+        target = options.get(name, old.target if old else None)
+        kept = old.kwargs if old and name not in options else None
+        found[name] = _hook(name, target, options.get(f"{name}_kwargs", kept))
+    return Hooks(**found)

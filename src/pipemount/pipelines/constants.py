@@ -1,0 +1,74 @@
+"""Constants: values written in a body, made safe to hand to every run."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter
+from pydantic_core import to_json
+
+from .annotations import NONE
+from .references import MARK
+from .snapshot import Constant
+
+__all__ = ["UnfitConstantError", "adapter_for", "canonical", "constant", "type_of"]
+
+_IMMUTABLE = (str, bytes, int, float, complex, bool, NONE)
+
+
+class UnfitConstantError(Exception):
+    """A value that cannot be a constant; the message says why."""
+
+    def __init__(self, reason: str, *, from_reference: bool = False) -> None:
+        super().__init__(reason)
+        self.from_reference = from_reference
+
+
+def constant(value: object) -> Constant:
+    """``value`` as a constant, copied from the author's. Raises ``UnfitConstantError``."""
+    if isinstance(value, _IMMUTABLE) and not isinstance(value, str):
+        return Constant(value)
+    try:
+        copied = value if isinstance(value, str) else copy.deepcopy(value)
+        text = to_json(copied, inf_nan_mode="constants", bytes_mode="base64")
+    except Exception as error:  # copying and serialising call code of the value's own class
+        raise UnfitConstantError(f"{type(error).__name__}: {error}") from error
+    if MARK.encode() in text:
+        raise UnfitConstantError("it was made of a reference's repr()", from_reference=True)
+    return Constant(copied, mutable=not isinstance(copied, _IMMUTABLE))
+
+
+def type_of(value: object) -> Any:
+    """The type that a constant is documented and checked with."""
+    return NONE if value is None else type(value)
+
+
+def canonical(value: object) -> Any:
+    """``value`` as JSON-compatible values that are the same in every process: sets in order, bytes as text."""
+    if isinstance(value, set | frozenset):
+        return sorted((canonical(item) for item in value), key=lambda item: json.dumps(item, sort_keys=True))
+    if isinstance(value, list | tuple):
+        return [canonical(item) for item in value]
+    if isinstance(value, dict):
+        return [[canonical(key), canonical(item)] for key, item in value.items()]
+    if isinstance(value, BaseModel):
+        return [type(value).__qualname__, canonical(dict(value))]
+    return json.loads(to_json(value, inf_nan_mode="constants", bytes_mode="base64", fallback=_opaque))
+
+
+def _opaque(value: object) -> str:
+    kind = type(value)
+    return hashlib.sha256(f"{kind.__module__}.{kind.__qualname__}".encode()).hexdigest()
+
+
+def adapter_for(annotation: Any) -> TypeAdapter[Any]:
+    """Validates values of ``annotation``; types that pydantic does not know are checked with ``isinstance``."""
+    try:
+        return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
+    except PydanticUserError as error:
+        if error.code != "type-adapter-config-unused":
+            raise
+        return TypeAdapter(annotation)

@@ -1,0 +1,82 @@
+"""A pipeline called in another's body: its steps become steps of the outer one, under ``name/``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import PydanticUserError, ValidationError
+
+from .annotations import Signature, describe, plain
+from .constants import adapter_for
+from .edges import fit
+from .references import Reference, Symbol, symbol_of
+from .schema import describe_errors
+from .snapshot import Constant, OutputField, ParameterField, StepSpec
+from .tracing import Trace
+
+__all__ = ["inline"]
+
+
+def inline(
+    trace: Trace,
+    function: Callable[..., Any],
+    signature: Signature,
+    values: Mapping[str, Any],
+    *,
+    name: str,
+    after: tuple[str, ...],
+) -> Any:
+    """Runs a called pipeline's body in the caller's trace; what is left out takes the called pipeline's defaults."""
+    with trace.body(name, function, after):
+        given = {p.name: _entering(trace, p, values.get(p.name, p.default), name) for p in signature.parameters}
+        return function(**given)
+
+
+def _entering(trace: Trace, parameter: ParameterField, value: object, pipeline: str) -> Any:
+    """The value as the called pipeline declares it: of its type, and validated where the types alone do not prove it."""
+    where = f"{pipeline}({parameter.name}=…)"
+    argument = trace.argument(value, where)
+    if isinstance(argument.source, Constant):
+        return _validated(trace, parameter, argument.source, where)
+    verdict = fit(argument.annotation, parameter.annotation)
+    if verdict == "never":
+        raise trace.error(
+            "type-mismatch",
+            f"{where} gets a {describe(argument.annotation)}",
+            f"no such value can become the {describe(parameter.annotation)} that it takes",
+            "Pass another value, or convert it in a step between them",
+        )
+    if verdict == "coerce":
+        return trace.call(_validation(parameter), {"object": value}, id=None, after=())
+    symbol = symbol_of(value)
+    if symbol is None or plain(parameter.annotation) is Any:
+        return value
+    return Reference(Symbol(trace, symbol.source, parameter.annotation, symbol.label))
+
+
+def _validated(trace: Trace, parameter: ParameterField, given: Constant, where: str) -> Any:
+    try:
+        return adapter_for(parameter.annotation).validate_python(given.value)
+    except PydanticUserError:
+        return given.value
+    except ValidationError as error:
+        raise trace.error(
+            "bad-constant",
+            f"{where} gets {given.value!r}, which does not fit {describe(parameter.annotation)}",
+            describe_errors(error)[0]["msg"],
+            "Correct the value or the type",
+        ) from None
+
+
+def _validation(parameter: ParameterField) -> StepSpec:
+    """A step of our own that validates a value on its way into a called pipeline."""
+    return StepSpec(
+        function=adapter_for(parameter.annotation).validate_python,
+        name=parameter.name,
+        kind="loop",
+        generator=False,
+        parameters=(ParameterField("object", "object", Any, True),),
+        outputs=(OutputField(parameter.name, parameter.annotation),),
+        version=describe(parameter.annotation),
+    )

@@ -1,0 +1,195 @@
+"""The models of a pipeline's interface, built from signatures: inputs, outputs, and overrides of step parameters."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError, create_model
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticSerializationError
+from typing_extensions import NotRequired, TypedDict
+
+from .annotations import describe
+from .constants import adapter_for
+from .places import Place
+from .schema import Schema, describe_errors
+from .snapshot import Node, ParameterField, ResultField
+from .tracing import refuse
+
+__all__ = ["input_schema", "output_schema", "overrides_schema"]
+
+_CONFIG = ConfigDict(
+    extra="forbid",
+    protected_namespaces=(),
+    serialize_by_alias=True,
+    allow_inf_nan=False,
+    use_attribute_docstrings=False,
+)
+_RESERVED = frozenset(dir(BaseModel))
+
+
+# --------------------------------------------------------------------------------------------- inputs
+
+
+def input_schema(
+    name: str, parameters: Sequence[ParameterField], *, function: Callable[..., Any], place: Place
+) -> tuple[Schema, tuple[ParameterField, ...]]:
+    """The model that validates inputs, and the parameters with their attributes and validated defaults.
+
+    Raises ``CompileError`` for a type that has no schema and for a default that its own type refuses.
+    """
+    texts = argument_texts(inspect.getdoc(function) or "")
+    fields: dict[str, Any] = {}
+    found = []
+    for parameter in parameters:
+        checked = _checked(name, parameter, _attribute(parameter.name, parameters), place)
+        fields[checked.attribute] = (checked.annotation, _info(checked, texts.get(checked.name)))
+        found.append(checked)
+    model = create_model(f"{name}_Inputs", __config__=_CONFIG, __module__=function.__module__, **fields)
+    return Schema(model, TypeAdapter(model)), tuple(found)
+
+
+def _attribute(name: str, parameters: Sequence[ParameterField]) -> str:
+    if name not in _RESERVED and not name.startswith(("_", "model_")):
+        return name
+    attribute = f"input_{name.lstrip('_')}"
+    while any(parameter.name == attribute for parameter in parameters):
+        attribute += "_"
+    return attribute
+
+
+def _checked(pipeline: str, parameter: ParameterField, attribute: str, place: Place) -> ParameterField:
+    what = f"the parameter {parameter.name!r} of {pipeline!r}"
+    adapter = _public_adapter(parameter.annotation, what, place)
+    default = parameter.default
+    if not parameter.required:
+        default = _default(adapter, parameter, what, place)
+    return ParameterField(parameter.name, attribute, parameter.annotation, parameter.required, default)
+
+
+def _default(adapter: TypeAdapter[Any], parameter: ParameterField, what: str, place: Place) -> Any:
+    hint = "Write `| None` if None is meant" if parameter.default is None else "Correct the default or the type"
+    try:
+        value = adapter.validate_python(parameter.default)
+        adapter.dump_json(value, warnings="error")
+    except ValidationError as error:
+        reason = describe_errors(error)[0]["msg"]
+    except PydanticSerializationError as error:
+        reason = str(error)
+    else:
+        return value
+    return refuse(
+        "bad-default",
+        f"the default {parameter.default!r} of {what[4:]} is no {describe(parameter.annotation)}",
+        reason,
+        hint,
+        place,
+    )
+
+
+def _info(parameter: ParameterField, text: str | None) -> Any:
+    given: dict[str, Any] = {"alias": parameter.name, "title": _title(parameter.name)}
+    if text and not _is_described(parameter.annotation):
+        given["description"] = text
+    return Field(**given) if parameter.required else Field(parameter.default, **given)
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ").strip().title()
+
+
+def _is_described(annotation: Any) -> bool:
+    metadata = getattr(annotation, "__metadata__", ())
+    return any(isinstance(item, FieldInfo) and item.description for item in metadata)
+
+
+def argument_texts(doc: str) -> dict[str, str]:
+    """What a Google style docstring says of each argument."""
+    section = re.search(r"^Args:\n((?:[ \t]+.*\n?|\n)+)", doc, re.MULTILINE)
+    if not section:
+        return {}
+    lines = section[1].splitlines()
+    indent = min(len(line) - len(line.lstrip()) for line in lines if line.strip())
+    found: dict[str, str] = {}
+    name = ""
+    for line in lines:
+        entry = re.match(rf"[ \t]{{{indent}}}\*{{0,2}}(\w+)(?: ?\([^)]*\))?: ?(.*)", line)
+        if entry:
+            name, found[entry[1]] = entry[1], entry[2].strip()
+        elif name and line.strip():
+            found[name] = f"{found[name]} {line.strip()}".strip()
+    return found
+
+
+# -------------------------------------------------------------------------------------------- outputs
+
+
+def output_schema(name: str, results: Sequence[ResultField], *, module: str, place: Place) -> Schema:
+    """An object with every result. Raises ``CompileError`` for a type that has no schema."""
+    members: dict[str, Any] = {}
+    for result in results:
+        _public_adapter(result.annotation, f"the output {result.name!r} of {name!r}", place, mode="serialization")
+        annotation = Annotated[result.annotation, Field(title=_title(result.name))]
+        members[result.name] = NotRequired[annotation] if result.optional else annotation
+    kind = _typed_dict(f"{name}_Outputs", members, module)
+    return Schema(kind, TypeAdapter(kind), "serialization")
+
+
+def overrides_schema(name: str, nodes: Sequence[Node], *, module: str) -> Schema:
+    """What a request may say of step parameters that the body left to their defaults."""
+    members: dict[str, Any] = {}
+    for node in nodes:
+        parameters = {p.name: NotRequired[_shown(p)] for p in node.unbound if _has_schema(p.annotation)}
+        if parameters:
+            inner = _typed_dict(f"{name}_{node.id}_Parameters", parameters, module)
+            members[node.id] = NotRequired[_typed_dict(f"{name}_{node.id}_Step", {"parameters": inner}, module)]
+    kind = _typed_dict(f"{name}_Steps", members, module)
+    return Schema(kind, TypeAdapter(kind))
+
+
+def _shown(parameter: ParameterField) -> Any:
+    try:
+        default = adapter_for(parameter.annotation).dump_python(parameter.default, mode="json", warnings="error")
+    except PydanticSerializationError:
+        return parameter.annotation
+    return Annotated[parameter.annotation, Field(json_schema_extra={"default": default})]
+
+
+def _typed_dict(name: str, members: dict[str, Any], module: str) -> Any:
+    kind: Any = TypedDict(name, members)  # type: ignore[operator]  # made at run time
+    kind.__module__ = module
+    kind.__pydantic_config__ = ConfigDict(extra="forbid", title=name)
+    return kind
+
+
+# --------------------------------------------------------------------------------------------- types
+
+
+def _public_adapter(annotation: Any, what: str, place: Place, mode: str = "validation") -> TypeAdapter[Any]:
+    """The adapter of a type that callers see. Raises ``CompileError`` where it has no JSON Schema."""
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            adapter.json_schema(mode="serialization" if mode == "serialization" else "validation")
+    except (PydanticUserError, TypeError, NameError) as error:
+        return refuse(
+            "type-without-schema",
+            f"{what} has the type {describe(annotation)}",
+            f"it has no JSON Schema ({str(error).splitlines()[0]})",
+            "Use scalars, lists, dicts, dataclasses, TypedDict, enums or pydantic models, and convert inside a step",
+            place,
+        )
+    return adapter
+
+
+def _has_schema(annotation: Any) -> bool:
+    try:
+        TypeAdapter(annotation).json_schema()
+    except (PydanticUserError, TypeError, NameError):
+        return False
+    return True

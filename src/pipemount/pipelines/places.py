@@ -1,0 +1,66 @@
+"""Where in the author's code something happened: file and line, never a place inside this package."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+__all__ = ["Place", "caller_frame", "caller_place", "function_place", "raised_place"]
+
+_PACKAGE = str(Path(__file__).resolve().parent.parent) + "/"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of the author's code; both are ``None`` where it has no source."""
+
+    file: str | None = None
+    line: int | None = None
+
+
+def _frames() -> Iterator[FrameType]:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if not frame.f_code.co_filename.startswith(_PACKAGE):
+            yield frame
+        frame = frame.f_back
+
+
+def caller_frame() -> FrameType | None:
+    """The innermost frame outside this package."""
+    return next(_frames(), None)
+
+
+def caller_place(file: str | None = None) -> Place:
+    """The line that led here: the innermost in ``file`` if there is one, else the innermost outside the package."""
+    nearest: Place | None = None
+    for frame in _frames():
+        place = Place(frame.f_code.co_filename, frame.f_lineno)
+        if file is None or place.file == file:
+            return place
+        nearest = nearest or place
+    return nearest or Place()
+
+
+def function_place(function: Callable[..., Any]) -> Place:
+    """The line where ``function`` is defined, its first decorator included."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return Place(code.co_filename, code.co_firstlineno) if code else Place()
+
+
+def raised_place(error: BaseException, file: str | None) -> Place:
+    """The line that raised ``error``: the innermost in ``file`` if there is one, else the innermost outside the package."""
+    nearest, found = Place(), None
+    traceback: TracebackType | None = error.__traceback__
+    while traceback is not None:
+        place = Place(traceback.tb_frame.f_code.co_filename, traceback.tb_lineno)
+        if not str(place.file).startswith(_PACKAGE):
+            nearest = place
+            found = place if place.file == file else found
+        traceback = traceback.tb_next
+    return found or nearest

@@ -1,0 +1,242 @@
+"""References: what an author's body handles in place of values while it is traced.
+
+A reference knows where its value will come from and of which type it will be. Reading a field gives a reference;
+everything that would need the value itself is refused with the place in the author's code and the way out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn, Protocol
+
+from ..errors import CompileError
+from .annotations import describe
+from .places import caller_place
+from .projection import NoFieldError, elements, project
+from .snapshot import Access, Output, Parameter
+
+__all__ = ["MARK", "Condition", "Reference", "Symbol", "Tracer", "symbol_of"]
+
+MARK = "<pipemount reference "
+"""Opens the ``repr`` of every reference; a constant that contains it was made of one."""
+
+
+class Tracer(Protocol):
+    """What a reference needs of the trace that it belongs to."""
+
+    @property
+    def file(self) -> str | None: ...
+    def note(self, fault: CompileError) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Symbol:
+    """The inside of a reference: whose it is, where the value comes from, its type, what to call it."""
+
+    trace: Tracer
+    source: Parameter | Output
+    annotation: Any
+    label: str
+
+    def error(self, code: str, operation: str, reason: str, way_out: str) -> CompileError:
+        """The error, at the author's line; the trace keeps it, so that no ``except`` in the body can hide it."""
+        place = caller_place(self.trace.file)
+        fault = CompileError(
+            code=code, operation=operation, reason=reason, way_out=way_out, file=place.file, line=place.line
+        )
+        self.trace.note(fault)
+        return fault
+
+    def hop(self, access: Access) -> Symbol:
+        """The symbol of one field or item."""
+        label = f"{self.label}.{access.key}" if access.kind == "attribute" else f"{self.label}[{access.key!r}]"
+        try:
+            annotation = project(self.annotation, access)
+        except NoFieldError as error:
+            raise self.error(error.code, f"`{label}` cannot be read", error.reason, error.way_out) from None
+        return Symbol(self.trace, replace(self.source, path=(*self.source.path, access)), annotation, label)
+
+
+class Reference:
+    """A value that exists in a run only."""
+
+    __slots__ = ("_symbol",)
+    _symbol: Symbol
+
+    def __init__(self, symbol: Symbol) -> None:
+        object.__setattr__(self, "_symbol", symbol)
+
+    def __repr__(self) -> str:
+        return f"{MARK}{self._symbol.label}: {describe(self._symbol.annotation)}>"
+
+    def __getattr__(self, name: str) -> Reference:
+        if name.startswith("_"):
+            raise AttributeError(f"{self!r} has no attribute {name!r}")
+        return Reference(self._symbol.hop(Access("attribute", name)))
+
+    def __getitem__(self, key: Any) -> Reference:
+        if isinstance(key, Reference) or not isinstance(key, str | int):
+            raise self._symbol.error(
+                "item-key",
+                f"`{self._symbol.label}[{key!r}]` cannot be read",
+                "only a text or a whole number written in the body can be a key",
+                "Take slices and computed keys inside a step",
+            )
+        return Reference(self._symbol.hop(Access("item", key)))
+
+    def __iter__(self) -> Iterator[Reference]:
+        parts = elements(self._symbol.annotation)
+        if parts is None:
+            raise _refusal(self, "iterate")
+        return iter([self[index] for index in range(len(parts))])
+
+    def __len__(self) -> int:
+        parts = elements(self._symbol.annotation)
+        if parts is None:
+            raise _refusal(self, "len")
+        return len(parts)
+
+    def __call__(self, *args: object, **kwargs: object) -> NoReturn:
+        raise _refusal(self, "call")
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise _refusal(self, "assign")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise _refusal(self, "assign")
+
+    def __dir__(self) -> list[str]:
+        return []
+
+
+class Condition(Reference):
+    """A comparison with a reference; nothing but a branch could use it."""
+
+    __slots__ = ()
+
+
+def symbol_of(value: object) -> Symbol | None:
+    """The symbol of a reference; ``None`` for every other value."""
+    return value._symbol if isinstance(value, Reference) else None
+
+
+# ------------------------------------------------------------------------------------- what is refused
+
+_UNKNOWN = "its value is known in a run only, and the body runs once, at compile"
+_IN_STEP = "Do it inside a step and return the result"
+
+_REFUSED: dict[str, tuple[str, str, str, str]] = {
+    "branch": (
+        "branch-on-reference",
+        "the body branches on `{}` (`if`, `and`, `or`, `not`, `while`, `assert`, `match`)",
+        _UNKNOWN,
+        "Branches come with a later version; until then decide inside a step",
+    ),
+    "text": (
+        "text-of-reference",
+        "`{}` is made into text (an f-string, `str()`, `format()`, `%`)",
+        _UNKNOWN,
+        "Build the text inside a step, which gets the value",
+    ),
+    "number": ("number-of-reference", "`{}` is made into a number", _UNKNOWN, _IN_STEP),
+    "index": (
+        "index-by-reference",
+        "`{}` is used as an index, a count or in `range()`",
+        _UNKNOWN,
+        "Take the whole list into a step and loop there",
+    ),
+    "arithmetic": ("operator-on-reference", "an operator is applied to `{}`", _UNKNOWN, _IN_STEP),
+    "len": ("len-of-reference", "`len({})` is asked", _UNKNOWN, "Count inside a step and return the number"),
+    "iterate": (
+        "iterate-reference",
+        "`{}` is looped over or unpacked",
+        "how many items it has is known in a run only",
+        "Pass the whole value to a step and loop there; a tuple annotation of fixed length can be unpacked",
+    ),
+    "contains": ("contains-reference", "`in {}` is asked", _UNKNOWN, _IN_STEP),
+    "hash": (
+        "hash-of-reference",
+        "`{}` is used as a dict key or set member",
+        _UNKNOWN,
+        "Collect references in a list, or as the values of a dict",
+    ),
+    "await": (
+        "await-reference",
+        "`{}` is awaited",
+        "the body is not asynchronous; the run awaits async steps itself",
+        "Leave out the `await`: the step call is already the value to pass on",
+    ),
+    "call": (
+        "call-reference",
+        "`{}` is called",
+        "it is a value of the run, not a function",
+        "Call it inside a step, or decorate the function with @step",
+    ),
+    "assign": (
+        "assign-to-reference",
+        "the body changes `{}`",
+        "steps hand values over by reference and none of them would see the change",
+        "Return a changed copy from a step",
+    ),
+    "with": ("with-reference", "`{}` is used in a `with` statement", _UNKNOWN, "Open and close it inside one step"),
+    "copy": (
+        "copy-reference",
+        "`{}` is copied or pickled",
+        "it is a place in the graph, not a value",
+        "Pass it on as it is; copy the value inside a step",
+    ),
+}
+
+_OPERATIONS = {
+    "branch": "bool",
+    "text": "str format bytes fspath",
+    "number": "int float complex round trunc floor ceil",
+    "index": "index",
+    "arithmetic": "neg pos abs invert "
+    + " ".join(
+        f"{name} r{name}"
+        for name in "add sub mul truediv floordiv mod divmod pow matmul and or xor lshift rshift".split()
+    ),
+    "iterate": "next aiter anext reversed",
+    "contains": "contains",
+    "hash": "hash",
+    "await": "await",
+    "assign": "setitem delitem",
+    "with": "enter exit aenter aexit",
+    "copy": "copy deepcopy reduce_ex reduce getstate",
+}
+
+_COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+
+
+def _refusal(reference: Reference, what: str) -> CompileError:
+    symbol = reference._symbol
+    code, operation, reason, way_out = _REFUSED[what]
+    return symbol.error(code, operation.format(symbol.label), reason, way_out)
+
+
+def _refuser(what: str) -> Callable[..., NoReturn]:
+    def refuse(self: Reference, *args: object, **kwargs: object) -> NoReturn:
+        raise _refusal(self, what)
+
+    return refuse
+
+
+def _comparison(sign: str) -> Callable[[Reference, object], Condition]:
+    def compare(self: Reference, other: object) -> Condition:
+        return Condition(replace(self._symbol, annotation=bool, label=f"{self._symbol.label} {sign} {_shown(other)}"))
+
+    return compare
+
+
+def _shown(value: object) -> str:
+    symbol = symbol_of(value)
+    return symbol.label if symbol else repr(value)
+
+
+for _what, _names in _OPERATIONS.items():
+    for _name in _names.split():
+        setattr(Reference, f"__{_name}__", _refuser(_what))
+for _name, _sign in _COMPARISONS.items():
+    setattr(Reference, f"__{_name}__", _comparison(_sign))
