@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections.abc as abc
 import functools
 import inspect
 import types
@@ -33,9 +32,6 @@ NONE = type(None)
 
 Names: TypeAlias = Mapping[str, Any]
 
-_YIELDING = (abc.Generator, abc.Iterator, abc.Iterable, abc.AsyncGenerator, abc.AsyncIterator, abc.AsyncIterable)
-
-
 @dataclass(frozen=True, slots=True)
 class Signature:
     """What a function declares.
@@ -43,14 +39,17 @@ class Signature:
     Attributes:
         parameters: In order, the context parameter left out.
         context_parameter: Name of the parameter that takes the step context.
-        returns: The return annotation; of generators the type of what they return.
+        returns: The type of the output: the return annotation; of generators see ``collects``.
         call: For binding arguments; has no context parameter.
+        collects: Whether it is a generator whose annotation names no return value: its output is the list of all
+            that it yields. Otherwise a generator's output is what it returns.
     """
 
     parameters: tuple[ParameterField, ...]
     context_parameter: str | None
     returns: Any
     call: inspect.Signature
+    collects: bool = False
 
     def __str__(self) -> str:
         return str(self.call.replace(return_annotation=inspect.Signature.empty))
@@ -103,8 +102,8 @@ def read_signature(function: Callable[..., Any], names: Names, *, what: str) -> 
             continue
         fields.append(_field(parameter, annotation))
         kept.append(parameter)
-    returns = _returned(function, hints.get("return", Any))
-    return Signature(tuple(fields), context, returns, signature.replace(parameters=kept))
+    returns, collects = _returned(function, hints.get("return", Any))
+    return Signature(tuple(fields), context, returns, signature.replace(parameters=kept), collects)
 
 
 def _hints(function: Callable[..., Any], names: Names, what: str) -> dict[str, Any]:
@@ -172,17 +171,15 @@ def is_context(annotation: Any) -> bool:
 # -------------------------------------------------------------------------------------------- outputs
 
 
-def _returned(function: Callable[..., Any], annotation: Any) -> Any:
-    target = underlying(function)
-    bare = plain(annotation)
-    if get_origin(bare) not in _YIELDING:
-        return Any if bare in _YIELDING and _yields(target) else annotation
-    if inspect.isasyncgenfunction(target):
-        return get_args(bare)[0]
-    if inspect.isgeneratorfunction(target):
-        arguments = get_args(bare)
-        return arguments[2] if len(arguments) == 3 else Any
-    return annotation
+def _returned(function: Callable[..., Any], annotation: Any) -> tuple[Any, bool]:
+    """The type of a function's output, and whether that is the list of all it yields."""
+    if not _yields(underlying(function)):
+        return annotation, False
+    arguments = get_args(plain(annotation))
+    if len(arguments) == 3 and arguments[2] not in (None, NONE):
+        return arguments[2], False
+    item = arguments[0] if arguments else Any
+    return list[item], True  # type: ignore[valid-type]  # a type that is known at run time only
 
 
 def _yields(function: Callable[..., Any]) -> bool:

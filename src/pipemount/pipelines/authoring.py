@@ -87,6 +87,7 @@ class Step:
             name=self.name,
             kind=_kind(target, self._thread),
             generator=inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target),
+            collects=self.signature.collects,
             parameters=self.signature.parameters,
             outputs=self._outputs(),
             context_parameter=self.signature.context_parameter,
@@ -176,7 +177,7 @@ def step(
     """Makes a function a step.
 
     Sync functions run in the app's own thread pool, ``async`` ones on the loop that ran ``on_init``. A generator streams
-    what it yields; its output is what it returns (an async generator's: the last value it yields).
+    what it yields; its output is what it returns, or the list of all it yields where its annotation names no return value.
 
     Args:
         function: The function, where the decorator is used bare.

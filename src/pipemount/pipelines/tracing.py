@@ -148,7 +148,7 @@ class Trace:
 
     def order(self, after: object) -> tuple[str, ...]:
         """The nodes that ``after=`` names: references, calls' results, and lists or dicts of them."""
-        if after is None or after == ():
+        if after is None:
             return ()
         if isinstance(after, dict):
             after = list(after.values())
