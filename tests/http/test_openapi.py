@@ -20,13 +20,17 @@ from pipemount.http.routes import build_routes
 from pipemount.http.wire import WireJsonSchema
 from pipemount.settings import Settings
 from pipemount.types import JsonObject
-
 from tests.support.fakes import FakePipeline, fake, schema_of
 
 
 class Item(BaseModel):
     name: str
     parts: list[Item] = []
+
+
+class Measured(BaseModel):
+    value: float
+    next: Measured | None = None
 
 
 class Cat(BaseModel):
@@ -104,10 +108,18 @@ def test_models_are_named_after_their_pipeline() -> None:
     schemas = document()["components"]["schemas"]
     assert {"weather_Request", "weather_Response", "weather_Inputs", "weather_Outputs", "weather_Item"} <= set(schemas)
     assert "Item" not in schemas
-    assert schemas["weather_Item"]["required"] == ["name"]
-    assert schemas["weather_Item-Output"]["required"] == ["name", "parts"]
+    assert "weather_Item-Output" not in schemas
     assert schemas["weather_Item"]["properties"]["parts"]["items"] == {"$ref": PREFIX + "weather_Item"}
     assert all(name.startswith(("weather_", "pipemount_")) for name in schemas)
+
+
+def test_a_model_that_looks_different_going_out_is_there_twice() -> None:
+    schemas = document(fake({"m": (Measured, ...)}, {"m": (Measured, ...)}))["components"]["schemas"]
+    assert len(schemas["weather_Measured"]["properties"]["value"]["anyOf"]) == 4
+    assert schemas["weather_Measured-Output"]["properties"]["value"]["anyOf"] == [{"type": "number"}, {"type": "null"}]
+    assert schemas["weather_Measured-Output"]["properties"]["next"]["anyOf"][0] == {
+        "$ref": PREFIX + "weather_Measured-Output"
+    }
 
 
 def test_discriminators_follow_the_new_names() -> None:

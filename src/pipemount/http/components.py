@@ -69,10 +69,26 @@ def _owned(owner: str, models: Mapping[str, Schema], taken: set[str]) -> dict[st
     tops, schemas = TypeAdapter.json_schemas(inputs, ref_template=PREFIX + "{model}", schema_generator=WireJsonSchema)
     names = {top["$ref"].removeprefix(PREFIX): f"{owner}_{key}" for (key, _), top in tops.items()}
     definitions: dict[str, JsonObject] = schemas["$defs"]
+    twins = _twins(definitions)
+    definitions = {old: _renamed(schema, twins) for old, schema in definitions.items() if old not in twins}
     for old in sorted(definitions.keys() - names.keys()):
         names[old] = _free_name(f"{owner}_{old.removesuffix('-Input')}", taken)
         taken.add(names[old])
     return {names[old]: _renamed(schema, names) for old, schema in definitions.items()}
+
+
+def _twins(definitions: Mapping[str, JsonObject]) -> dict[str, str]:
+    """``X-Output`` to ``X-Input`` where both are the same but for what they call themselves and each other.
+
+    Pydantic merges such pairs itself unless the models refer to themselves.
+    """
+    pairs = {old: f"{old.removesuffix('-Output')}-Input" for old in definitions if old.endswith("-Output")}
+    while True:
+        unlike = [one for one, other in pairs.items() if _renamed(definitions[one], pairs) != definitions.get(other)]
+        if not unlike:
+            return pairs
+        for one in unlike:
+            del pairs[one]
 
 
 def _free_name(name: str, taken: set[str]) -> str:
