@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -70,19 +71,18 @@ def _by_type(schema: JsonObject, definitions: Mapping[str, JsonObject], depth: i
 
 
 def _number(schema: JsonObject, *, whole: bool) -> float:
+    """A number within the bounds: a multiple next to one of them, else the middle between them."""
     step = schema.get("multipleOf", 1)
-    if "minimum" in schema or "exclusiveMinimum" in schema:
-        low = schema.get("minimum", schema.get("exclusiveMinimum"))
-        above = -(-low // step) * step
-        value = above + step if "minimum" not in schema and above <= low else above
-    elif "maximum" in schema or "exclusiveMaximum" in schema:
-        high = schema.get("maximum", schema.get("exclusiveMaximum"))
-        below = high // step * step
-        value = below - step if "maximum" not in schema and below >= high else below
+    low = schema.get("minimum", schema.get("exclusiveMinimum"))
+    high = schema.get("maximum", schema.get("exclusiveMaximum"))
+    if low is not None:
+        value = math.ceil(low / step) * step
+        value += step if value == schema.get("exclusiveMinimum") else 0
     else:
-        value = 0
-    if "exclusiveMaximum" in schema and value >= schema["exclusiveMaximum"]:
-        value = (schema.get("minimum", schema.get("exclusiveMinimum", 0)) + schema["exclusiveMaximum"]) / 2
+        value = 0 if high is None else math.floor(high / step) * step
+        value -= step if value == schema.get("exclusiveMaximum") else 0
+    if low is not None and high is not None and not value < high:
+        value = (low + high) / 2
     return int(value) if whole else value
 
 

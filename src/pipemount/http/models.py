@@ -54,7 +54,7 @@ def request_model(name: str, compiled: CompiledPipeline, *, max_timeout: float |
         ``skip_artifact_materialization``.
     """
     steps = compiled.overrides.annotation if compiled.overrides else NoSteps
-    timeout = Annotated[float, Field(gt=0, le=max_timeout, allow_inf_nan=False)]
+    timeout = Annotated[float, Field(gt=0, le=max_timeout, allow_inf_nan=False, strict=True)]
     fields: dict[str, Any] = {
         "parameters": (compiled.input.annotation, Field(description="The pipeline's inputs.")),
         "steps": (steps | None, Field(None, description="Overrides of steps' own default parameters, by step id.")),
@@ -66,7 +66,7 @@ def request_model(name: str, compiled: CompiledPipeline, *, max_timeout: float |
         "capture_override": (CaptureOverride | None, None),
         "skip_artifact_materialization": (
             bool,
-            Field(False, description="Accepted for compatibility; outputs are kept in memory anyway."),
+            Field(False, strict=True, description="Accepted for compatibility; outputs are kept in memory anyway."),
         ),
     }
     model = create_model(
@@ -142,3 +142,91 @@ class InvocationProblem(Problem):
     error: str
     run_id: str | None
     step: str | None
+
+
+# ----------------------------------------------------------------------- what the other routes answer
+
+
+class Health(BaseModel):
+    """Whether the app answers, or can run pipelines."""
+
+    model_config = ConfigDict(extra="allow")
+
+    status: str
+
+
+class RouteEntry(BaseModel):
+    """One route of the index."""
+
+    path: str
+    methods: list[str]
+    url: str
+
+
+class Index(BaseModel):
+    """What is served here."""
+
+    pipelines: list[str]
+    routes: list[RouteEntry]
+
+
+class PipelineEntry(BaseModel):
+    """One pipeline of the app, and where it is."""
+
+    name: str
+    description: str
+    fingerprint: str
+    urls: dict[str, str]
+
+
+class PipelineList(BaseModel):
+    """The pipelines of the app."""
+
+    pipelines: list[PipelineEntry]
+
+
+class Schemas(BaseModel):
+    """JSON Schemas (draft 2020-12) of a pipeline."""
+
+    input: dict[str, Any]
+    output: dict[str, Any]
+    request: dict[str, Any]
+    response: dict[str, Any]
+
+
+class Framework(BaseModel):
+    """What the pipeline was written with."""
+
+    name: str
+    version: str
+
+
+class Auth(BaseModel):
+    """Whether a key is needed, and how it may be presented."""
+
+    enabled: bool
+    schemes: list[str]
+
+
+class Graph(BaseModel):
+    """The pipeline as nodes and edges; ``""`` stands for the inputs as a source and for the outputs as a target."""
+
+    fidelity: Literal["exact", "superset", "opaque"]
+    nodes: list[dict[str, Any]]
+    edges: list[dict[str, Any]]
+
+
+class Info(BaseModel):
+    """Everything about a pipeline that a client can know."""
+
+    name: str
+    description: str
+    version: str
+    fingerprint: str
+    framework: Framework
+    capabilities: list[str]
+    input_schema: dict[str, Any]
+    output_schema: dict[str, Any]
+    graph: Graph
+    auth: Auth
+    urls: dict[str, str]

@@ -19,7 +19,6 @@ from pydantic_core import core_schema
 
 __all__ = ["WireJsonSchema"]
 
-SIGN = "[+-]?"
 INFINITY = "[Ii][Nn][Ff]([Ii][Nn][Ii][Tt][Yy])?"
 TRUTH = ("f", "false", "n", "no", "off", "on", "t", "true", "y", "yes")
 TRUTH_VALUES = ["0", "1", *(form for word in TRUTH for form in dict.fromkeys((word, word.title(), word.upper())))]
@@ -68,9 +67,8 @@ class WireJsonSchema(GenerateJsonSchema):
     def _lax_number(self, plain: JsonSchemaValue, schema: Any, *, decimals: str) -> JsonSchemaValue:
         if self._strict(schema):
             return plain
-        special = schema["type"] == "float" and schema.get("allow_inf_nan") is not False
         accepted = [plain]
-        if numerals := _numerals(schema, decimals=decimals, special=special):
+        if numerals := _numerals(schema, decimals=decimals, finite=schema.get("allow_inf_nan") is False):
             accepted.append({"type": "string", "pattern": f"^({'|'.join(numerals)})$"})
         accepted += [{"const": value} for value in (True, False) if _fits(schema, int(value))]
         return {"anyOf": accepted} if len(accepted) > 1 else plain
@@ -89,16 +87,39 @@ def _fits(schema: Any, value: int) -> bool:
     return inside and _low(schema) <= value <= _high(schema) and value % schema.get("multiple_of", 1) == 0
 
 
-def _numerals(schema: Any, *, decimals: str, special: bool) -> list[str]:
-    """Patterns of strings that are taken for a number within the bounds: all of them only where there are none."""
-    low, high = _low(schema), _high(schema)
-    free = "multiple_of" not in schema
-    if free and low == -math.inf and high == math.inf:
-        exponent = [rf"{SIGN}[0-9]+[eE]{SIGN}[0-9]+", rf"{SIGN}\.[0-9]+", f"{SIGN}({INFINITY}|[Nn][Aa][Nn])"]
-        return [f"{SIGN}[0-9]+{decimals}", *(exponent if special else ())]
-    digits = "".join(str(digit) for digit in range(10) if _fits(schema, digit))
-    patterns = [rf"[+]?0*[{digits}](\.0+)?"] if digits else []
-    if free and high == math.inf:
-        patterns.append(f"[+]?[1-9][0-9]{{{len(str(math.ceil(max(low, 0))))},}}{decimals}")
-        patterns += [f"[+]?{INFINITY}", r"[+]?[1-9][eE]\+?[0-9]{3}"][: 2 if low <= 1e100 else 1] if special else []
-    return patterns
+def _numerals(schema: Any, *, decimals: str, finite: bool) -> list[str]:
+    """Patterns of strings that are taken for a number within the bounds: nearly all of them where there are none."""
+    if schema["type"] == "int":
+        forms = []
+    else:
+        forms = [r"[0-9]{1,99}[eE][+-]?1?[0-9]{1,2}", r"\.[0-9]+", *([] if finite else [f"({INFINITY}|[Nn][Aa][Nn])"])]
+    if _low(schema) == -math.inf and _high(schema) == math.inf and "multiple_of" not in schema:
+        return [f"[+-]?{form}" for form in (f"[0-9]+{decimals}", *forms)]
+    opposite = {"le": "ge", "ge": "le", "lt": "gt", "gt": "lt"}
+    mirrored = {opposite[key]: -schema[key] for key in opposite if key in schema}
+    unsigned = (schema, mirrored | {"multiple_of": schema["multiple_of"]} if "multiple_of" in schema else mirrored)
+    special = [f"{INFINITY}", r"[1-9][eE]\+?1[0-9]{2}"] if forms and not finite else []
+    return [
+        f"{sign}{form}"
+        for sign, bounds in zip(("[+]?", "-"), unsigned, strict=True)
+        for form in (*_small(bounds), *_large(bounds, decimals, special))
+    ]
+
+
+def _small(bounds: Any) -> list[str]:
+    """Numerals of one digit, or of two where only multiples fit."""
+    fitting = [str(number) for number in range(100 if "multiple_of" in bounds else 10) if _fits(bounds, number)]
+    return [rf"0*({'|'.join(fitting)})(\.0+)?"] if fitting else []
+
+
+def _large(bounds: Any, decimals: str, special: list[str]) -> list[str]:
+    """Numerals of so many digits that they are within the bounds, whatever the digits."""
+    low, high = _low(bounds), _high(bounds)
+    if "multiple_of" in bounds or low == math.inf:
+        return []
+    least = max(math.floor(low) + 1 if low == bounds.get("gt") else math.ceil(low), 2) if low > -math.inf else 2
+    zeros = len(str(least - 1))
+    if high == math.inf:
+        return [f"[1-9][0-9]{{{zeros},}}{decimals}", *special[: 2 if low < 1e99 else 1]]
+    places = len(str(math.floor(high))) - 1 if high >= 1 else 0
+    return [f"[1-9][0-9]{{{zeros},{places - 1}}}"] if places > zeros else []

@@ -1,0 +1,121 @@
+"""``components/schemas`` of the OpenAPI document: the pipelines' real models under names of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_jsonable_python
+
+from ..adapters.protocol import CompiledPipeline
+from ..pipelines.schema import Schema
+from ..settings import Settings
+from ..types import JsonObject
+from .examples import example_of
+from .models import (
+    Health,
+    Index,
+    Info,
+    InvocationProblem,
+    PipelineList,
+    Problem,
+    Schemas,
+    ValidationProblem,
+    request_model,
+    response_model,
+)
+from .wire import WireJsonSchema
+
+__all__ = ["PREFIX", "SHARED", "component_schemas", "ref"]
+
+PREFIX = "#/components/schemas/"
+SHARED = "pipemount"
+SHARED_MODELS = (Problem, ValidationProblem, InvocationProblem, Index, Health, PipelineList, Info, Schemas)
+
+
+def ref(owner: str, model: str) -> JsonObject:
+    """A reference to a pipeline's model, or with ``SHARED`` as its owner to one that all have."""
+    return {"$ref": f"{PREFIX}{owner}_{model}"}
+
+
+def component_schemas(pipelines: Mapping[str, CompiledPipeline], settings: Settings) -> dict[str, JsonObject]:
+    """All schemas that the document refers to, by name, in the order of their names.
+
+    A pipeline's models are named ``<pipeline>_<Model>``, so that ``Item`` of the pipeline ``weather`` is
+    ``weather_Item`` and stands beside a host's own ``Item``. A model that looks different going out (fields with
+    defaults are always there) is ``weather_Item-Output`` as well. Should two such names be the same
+    (``a_b`` with ``Item``, ``a`` with ``b_Item``) the later one ends in ``_2``.
+    """
+    components: dict[str, JsonObject] = {}
+    taken = {f"{name}_{body}" for name in pipelines for body in ("Request", "Response")}
+    for name, compiled in pipelines.items():
+        request = request_model(name, compiled, max_timeout=settings.request_timeout)
+        models = {"Request": request, "Response": response_model(name, compiled)}
+        renamed = _owned(name, models, taken)
+        _add_example(renamed, renamed[f"{name}_Request"], request)
+        components |= renamed
+    shared = {model.__name__: Schema(model, TypeAdapter(model), "serialization") for model in SHARED_MODELS}
+    components |= _owned(SHARED, shared, taken)
+    return dict(sorted(components.items()))
+
+
+def _owned(owner: str, models: Mapping[str, Schema], taken: set[str]) -> dict[str, JsonObject]:
+    """The definitions of ``models`` and of all that they refer to, named after their owner.
+
+    The models themselves get just ``<owner>_<key>``, whatever pydantic calls them beside others of that name.
+    """
+    inputs = [(key, schema.mode, schema.adapter) for key, schema in models.items()]
+    tops, schemas = TypeAdapter.json_schemas(inputs, ref_template=PREFIX + "{model}", schema_generator=WireJsonSchema)
+    names = {top["$ref"].removeprefix(PREFIX): f"{owner}_{key}" for (key, _), top in tops.items()}
+    definitions: dict[str, JsonObject] = schemas["$defs"]
+    twins = _twins(definitions)
+    definitions = {old: _renamed(schema, twins) for old, schema in definitions.items() if old not in twins}
+    for old in sorted(definitions.keys() - names.keys()):
+        names[old] = _free_name(f"{owner}_{old.removesuffix('-Input')}", taken)
+        taken.add(names[old])
+    return {names[old]: _renamed(schema, names) for old, schema in definitions.items()}
+
+
+def _twins(definitions: Mapping[str, JsonObject]) -> dict[str, str]:
+    """``X-Output`` to ``X-Input`` where both are the same but for what they call themselves and each other.
+
+    Pydantic merges such pairs itself unless the models refer to themselves.
+    """
+    pairs = {old: f"{old.removesuffix('-Output')}-Input" for old in definitions if old.endswith("-Output")}
+    while True:
+        unlike = [one for one, other in pairs.items() if _renamed(definitions[one], pairs) != definitions.get(other)]
+        if not unlike:
+            return pairs
+        for one in unlike:
+            del pairs[one]
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    number, free = 2, name
+    while free in taken:
+        number, free = number + 1, f"{name}_{number}"
+    return free
+
+
+def _add_example(definitions: Mapping[str, JsonObject], schema: JsonObject, request: Schema) -> None:
+    """Give the request an example, if one can be made that is accepted."""
+    example = to_jsonable_python(
+        {"parameters": example_of(schema["properties"]["parameters"], definitions)}, fallback=str
+    )
+    try:
+        request.adapter.validate_python(example)
+    except ValidationError:
+        return
+    schema["examples"] = [example]
+
+
+def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
+    """``schema`` with its references, those of discriminators included, pointing to the new names."""
+    if isinstance(schema, dict):
+        return {key: _renamed(value, names) for key, value in schema.items()}
+    if isinstance(schema, list):
+        return [_renamed(item, names) for item in schema]
+    if isinstance(schema, str) and schema.startswith(PREFIX):
+        return PREFIX + names.get(schema[len(PREFIX) :], schema[len(PREFIX) :])
+    return schema

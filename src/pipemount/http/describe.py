@@ -1,0 +1,110 @@
+"""What the app says about itself: pure functions from the compiled pipelines to JSON values.
+
+``base`` is the path of the mount as the caller sees it, not encoded; every link starts with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote
+
+from ..adapters.protocol import CompiledPipeline
+from ..settings import Settings
+from ..types import JsonObject
+from .models import request_model, response_model
+from .routes import Route
+from .wire import WireJsonSchema
+
+__all__ = ["index", "info", "link", "pipelines", "schema"]
+
+
+def link(base: str, path: str) -> str:
+    """The URL, from the host's root on, of ``path`` under the mount (RFC 3986, section 3.3)."""
+    return quote(base + path, safe="/:@!$&'()*+,;=-._~")
+
+
+def index(routes: Sequence[Route], base: str) -> JsonObject:
+    """What ``GET /`` answers to a client that is no browser; aliases are left out."""
+    return {
+        "pipelines": list(dict.fromkeys(route.pipeline for route in routes if route.pipeline)),
+        "routes": [
+            {"path": route.path, "methods": list(route.methods), "url": link(base, route.path)}
+            for route in routes
+            if route.documented
+        ],
+    }
+
+
+def pipelines(compiled: Mapping[str, CompiledPipeline], routes: Sequence[Route], base: str) -> JsonObject:
+    """What ``GET /pipelines`` answers."""
+    return {
+        "pipelines": [
+            {
+                "name": name,
+                "description": pipeline.info.doc,
+                "fingerprint": pipeline.info.fingerprint,
+                "urls": _urls(routes, base, name),
+            }
+            for name, pipeline in compiled.items()
+        ]
+    }
+
+
+def schema(name: str, compiled: CompiledPipeline, settings: Settings) -> JsonObject:
+    """What ``GET …/schema`` answers: JSON Schemas of inputs, outputs, and of the bodies that hold them."""
+    request = request_model(name, compiled, max_timeout=settings.request_timeout)
+    response = response_model(name, compiled)
+    return {
+        "input": compiled.input.json_schema(),
+        "output": _output_schema(compiled),
+        "request": request.json_schema(),
+        "response": response.adapter.json_schema(mode=response.mode, schema_generator=WireJsonSchema),
+    }
+
+
+def info(
+    name: str,
+    compiled: CompiledPipeline,
+    *,
+    routes: Sequence[Route],
+    settings: Settings,
+    schemes: Sequence[str],
+    base: str,
+) -> JsonObject:
+    """What ``GET …/info`` answers.
+
+    Args:
+        name: The pipeline's name in the app.
+        compiled: The pipeline.
+        routes: All routes of the app.
+        settings: Of the app.
+        schemes: How a key may be presented; empty where none is needed.
+        base: The mount.
+    """
+    about = compiled.info
+    return {
+        "name": name,
+        "description": about.doc,
+        "version": settings.version,
+        "fingerprint": about.fingerprint,
+        "framework": {"name": about.framework, "version": about.framework_version},
+        "capabilities": sorted(compiled.capabilities),
+        "input_schema": compiled.input.json_schema(),
+        "output_schema": _output_schema(compiled),
+        "graph": compiled.graph.as_json(),
+        "auth": {"enabled": bool(schemes), "schemes": list(schemes)},
+        "urls": _urls(routes, base, name),
+    }
+
+
+def _output_schema(compiled: CompiledPipeline) -> JsonObject:
+    return compiled.output.adapter.json_schema(mode=compiled.output.mode, schema_generator=WireJsonSchema)
+
+
+def _urls(routes: Sequence[Route], base: str, name: str) -> dict[str, str]:
+    """Links by endpoint: the pipeline's own, and those of the app."""
+    return {
+        route.endpoint: link(base, route.path)
+        for route in reversed(routes)
+        if route.documented and route.pipeline in (name, None)
+    }

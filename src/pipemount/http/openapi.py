@@ -1,0 +1,192 @@
+"""The OpenAPI 3.1 document: the route table, written for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..adapters.protocol import CompiledPipeline
+from ..settings import Settings
+from ..types import JsonObject
+from .components import SHARED, component_schemas, ref
+from .describe import link
+from .routes import Route
+
+__all__ = ["SECURITY_SCHEMES", "build_openapi", "operation", "operation_id"]
+
+SECURITY_SCHEMES: Mapping[str, JsonObject] = {
+    "basic": {"type": "http", "scheme": "basic", "description": "The key's name and the key; the name may be empty."},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "The key."},
+    "api-key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The key."},
+}
+
+SUMMARIES = {
+    "index": "What is served here",
+    "ready": "Whether pipelines can run",
+    "live": "Whether the process answers",
+    "openapi": "This document",
+    "docs": "This document, for people",
+    "pipelines": "The pipelines of this app",
+    "invoke": "Run the pipeline and wait",
+    "info": "Everything about the pipeline",
+    "schema": "JSON Schemas of the pipeline",
+}
+BODIES = {
+    "index": "Index",
+    "ready": "Health",
+    "live": "Health",
+    "pipelines": "PipelineList",
+    "info": "Info",
+    "schema": "Schemas",
+}
+REASONS = {
+    400: "Not JSON, or two credentials in one request.",
+    401: "No key, or a wrong one.",
+    403: "The key lacks the permission.",
+    405: "The method is not allowed here.",
+    406: "None of the accepted media types can be produced.",
+    413: "The body is over the app's limit.",
+    415: "The body is not declared as JSON.",
+    422: "The inputs fail the schema; nothing was executed.",
+    429: "All places are taken.",
+    500: "A step raised, or an output does not fit its type.",
+    501: "Understood, but not available in this version.",
+    502: "A step raised what its author mapped to this status.",
+    503: "Starting, draining or stopped.",
+    504: "The deadline passed; the run was cancelled.",
+}
+READ_STATUSES = (400, 401, 403, 405, 406, 500, 503)
+INVOKE_STATUSES = tuple(REASONS)
+RUN_STATUSES = (500, 502, 503, 504)
+
+TEXT: JsonObject = {"type": "string"}
+REQUEST_ID: JsonObject = {"X-Request-ID": {"description": "The request's own, echoed if it came.", "schema": TEXT}}
+RUN_ID: JsonObject = {"X-Run-ID": {"description": "The run, where one exists.", "schema": TEXT}}
+STATUS_HEADERS: Mapping[int, JsonObject] = {
+    401: {"WWW-Authenticate": {"description": "The accepted schemes.", "schema": TEXT}},
+    405: {"Allow": {"description": "The methods that are allowed.", "schema": TEXT}},
+    429: {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}}},
+    503: {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}}},
+}
+MODE: JsonObject = {
+    "name": "mode",
+    "in": "query",
+    "description": "How to be answered. `async` and `stream` are not available in this version (501).",
+    "schema": {"type": "string", "enum": ["sync"], "default": "sync"},
+}
+
+
+def build_openapi(
+    pipelines: Mapping[str, CompiledPipeline],
+    routes: Sequence[Route],
+    *,
+    settings: Settings,
+    schemes: Sequence[str],
+    base: str,
+) -> JsonObject:
+    """The document of an app.
+
+    Args:
+        pipelines: By their names in the app.
+        routes: From ``build_routes``; those not ``documented`` are left out.
+        settings: Of the app.
+        schemes: How a key may be presented, of ``basic``, ``bearer`` and ``api-key``; empty where none is needed.
+        base: The mount as the caller sees it, not encoded.
+    """
+    paths: dict[str, JsonObject] = {}
+    for route in routes:
+        if route.documented:
+            item = operation(route, pipelines, open_to_all=not schemes or route.path in settings.open_routes)
+            paths[route.path] = {route.methods[0].lower(): item}
+    components: JsonObject = {"schemas": component_schemas(pipelines, settings)}
+    document: JsonObject = {"openapi": "3.1.0", "info": _info(pipelines, settings), "paths": paths}
+    if schemes:
+        components["securitySchemes"] = {_camel(scheme): SECURITY_SCHEMES[scheme] for scheme in schemes}
+        document["security"] = [{_camel(scheme): []} for scheme in schemes]
+    document["servers"] = [{"url": link(base, "") or "/"}]
+    document["tags"] = [{"name": name, **_described(pipeline.info.doc)} for name, pipeline in pipelines.items()]
+    return document | {"components": components}
+
+
+def operation(route: Route, pipelines: Mapping[str, CompiledPipeline], *, open_to_all: bool) -> JsonObject:
+    """What the document says about a route's first method (HEAD is as GET, RFC 9110, section 9.3.2)."""
+    title = SUMMARIES[route.endpoint]
+    described: JsonObject = {
+        "operationId": operation_id(route),
+        "summary": f"{title}: {route.pipeline}" if route.pipeline else title,
+        "tags": [route.pipeline or SHARED],
+        "responses": _responses(route, open_to_all=open_to_all),
+    }
+    if open_to_all:
+        described["security"] = []
+    if route.endpoint == "invoke" and route.pipeline:
+        described |= _described(pipelines[route.pipeline].info.doc)
+        described["parameters"] = [MODE]
+        content = {"application/json": {"schema": ref(route.pipeline, "Request")}}
+        described["requestBody"] = {"required": True, "content": content}
+    return described
+
+
+def operation_id(route: Route) -> str:
+    """Unique in a document: the pipeline and the endpoint; routes that share an endpoint add their path."""
+    own = route.pipeline or SHARED
+    return f"{own}_{route.endpoint}" + ("_health" if route.path == "/health" else "")
+
+
+def _info(pipelines: Mapping[str, CompiledPipeline], settings: Settings) -> JsonObject:
+    title = settings.title or ", ".join(pipelines)
+    doc = next(iter(pipelines.values())).info.doc if len(pipelines) == 1 else ""
+    return {"title": title, "version": settings.version, **_described(doc)}
+
+
+def _described(doc: str) -> JsonObject:
+    return {"description": doc} if doc else {}
+
+
+def _camel(scheme: str) -> str:
+    return {"api-key": "apiKey"}.get(scheme, scheme)
+
+
+# ---------------------------------------------------------------------------------------- responses
+
+
+def _responses(route: Route, *, open_to_all: bool) -> JsonObject:
+    invoke = route.endpoint == "invoke"
+    statuses = INVOKE_STATUSES if invoke else READ_STATUSES
+    responses = {"200": _success(route)}
+    for status in statuses:
+        if not (open_to_all and status in (401, 403)):
+            responses[str(status)] = _problem(status, invoke=invoke)
+    if invoke:
+        responses["default"] = _problem(None, invoke=True)
+    return responses
+
+
+def _success(route: Route) -> JsonObject:
+    if route.endpoint == "docs":
+        return {"description": "A page.", "headers": REQUEST_ID, "content": {"text/html": {"schema": TEXT}}}
+    if route.endpoint == "invoke" and route.pipeline:
+        content = {"application/json": {"schema": ref(route.pipeline, "Response")}}
+        return {"description": "The run completed.", "headers": REQUEST_ID | RUN_ID, "content": content}
+    body = BODIES.get(route.endpoint)
+    schema = ref(SHARED, body) if body else {"type": "object"}
+    return {"description": "As asked.", "headers": REQUEST_ID, "content": {"application/json": {"schema": schema}}}
+
+
+def _problem(status: int | None, *, invoke: bool) -> JsonObject:
+    """A failure's response; ``None`` stands for the statuses that a pipeline's author chose."""
+    headers = REQUEST_ID | (STATUS_HEADERS.get(status, {}) if status else {}) | (RUN_ID if invoke else {})
+    return {
+        "description": REASONS[status] if status else "A step chose this status.",
+        "headers": headers,
+        "content": {"application/problem+json": {"schema": _problem_schema(status, invoke=invoke)}},
+    }
+
+
+def _problem_schema(status: int | None, *, invoke: bool) -> JsonObject:
+    if not invoke:
+        return ref(SHARED, "Problem")
+    if status == 422:
+        return {"anyOf": [ref(SHARED, "ValidationProblem"), ref(SHARED, "InvocationProblem")]}
+    if status is None or status in RUN_STATUSES:
+        return {"anyOf": [ref(SHARED, "InvocationProblem"), ref(SHARED, "Problem")]}
+    return ref(SHARED, "Problem")
