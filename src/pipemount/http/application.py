@@ -12,7 +12,6 @@ from ..auth.keys import AuthKeys
 from ..errors import (
     ConfigurationError,
     ForbiddenError,
-    MalformedRequestError,
     MethodNotAllowedError,
     NotFoundError,
     PipemountError,
@@ -88,6 +87,11 @@ class Application:
         self._table = self._build_table()
 
     @property
+    def title(self) -> str:
+        """What people know the app by."""
+        return self.settings.title or ", ".join(self.services)
+
+    @property
     def pipelines(self) -> Mapping[str, CompiledPipeline]:
         """The compiled pipelines by name."""
         return {name: service.compiled for name, service in self.services.items()}
@@ -134,10 +138,10 @@ class Application:
             principal = vouched
         elif permission is None:
             return None
-        elif headers.duplicated:
-            raise MalformedRequestError("a credential came twice in one request; send it once")
         else:
-            principal = self.auth.authenticate(headers.authorization, headers.api_key)
+            principal = self.auth.authenticate(
+                headers.authorization, headers.api_key, duplicated=headers.duplicated
+            )
         assert principal is not None  # noqa: S101 - narrows for the type checker; each branch set it
         if permission is not None and not principal.may(permission):
             raise ForbiddenError(permission=permission, principal=principal.name)

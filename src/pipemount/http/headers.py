@@ -14,6 +14,7 @@ from ..types import Trace
 
 __all__ = [
     "RequestHeaders",
+    "accepts_html",
     "accepts_json",
     "clean_request_id",
     "is_json",
@@ -173,6 +174,14 @@ def wants_event_stream(accept: bytes | None) -> bool:
         return False
     json, json_rank = _weight(ranges, b"application", b"json")
     return stream > json or (stream == json and json_rank < EXACT)
+
+
+def accepts_html(accept: bytes | None) -> bool:
+    """Whether the caller takes HTML at all."""
+    if accept is None or accept == b"*/*":
+        return True
+    ranges = _media_ranges(accept)
+    return not ranges or _weight(ranges, b"text", b"html")[0] > 0
 
 
 def prefers_html(accept: bytes | None) -> bool:
