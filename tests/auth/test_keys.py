@@ -107,7 +107,9 @@ def test_two_credentials_in_one_request(keys: AuthKeys) -> None:
         keys.authenticate(None, SECRET.encode(), duplicated=True)
 
 
-@pytest.mark.parametrize("secret", ["clé-trop-connue-déjà", "пароль-подлиннее-этого", "鍵鍵鍵鍵鍵鍵鍵鍵鍵鍵鍵鍵鍵鍵鍵鍵"])
+@pytest.mark.parametrize(
+    "secret", ["clé-trop-connue-déjà", "пароль-подлиннее-этого", "鍵鍵鍵鍵鍵鍵鍵鍵鍵鍵鍵鍵鍵鍵鍵鍵"]
+)
 def test_keys_that_are_not_ascii(secret: str) -> None:
     keys = AuthKeys([Key("clé", secret)])
     assert keys.authenticate(basic("clé", secret), None).name == "clé"

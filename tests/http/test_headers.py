@@ -162,7 +162,9 @@ def test_request_ids_that_are_echoed(value: bytes) -> None:
     assert clean_request_id(value) == value
 
 
-@pytest.mark.parametrize("value", [None, b"", b"~" * 129, b"a\r\nset-cookie: b", b"a\n", b"\x1b[31m", b"\xc3\xa9", b"\x7f"])
+@pytest.mark.parametrize(
+    "value", [None, b"", b"~" * 129, b"a\r\nset-cookie: b", b"a\n", b"\x1b[31m", b"\xc3\xa9", b"\x7f"]
+)
 def test_request_ids_that_are_not(value: bytes | None) -> None:
     assert clean_request_id(value) is None
 
@@ -285,6 +287,8 @@ def test_prefers_html(accept: bytes | None, expected: bool) -> None:
     assert prefers_html(accept) is expected
 
 
-@given(st.binary() | st.lists(st.sampled_from([b"text/html", b"*/*", b",", b";", b"q=", b"0.5", b'"', b"/"])).map(b"".join))
+@given(
+    st.binary() | st.lists(st.sampled_from([b"text/html", b"*/*", b",", b";", b"q=", b"0.5", b'"', b"/"])).map(b"".join)
+)
 def test_accept_never_raises(accept: bytes) -> None:
     assert {type(test(accept)) for test in (accepts_json, wants_event_stream, prefers_html)} == {bool}
