@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from pipemount.errors import MalformedRequestError
 from pipemount.http.headers import (
     RequestHeaders,
+    accepts_html,
     accepts_json,
     clean_request_id,
     is_json,
@@ -246,6 +247,22 @@ def test_accepts_json(accept: bytes | None, expected: bool) -> None:
 @pytest.mark.parametrize(
     ("accept", "expected"),
     [
+        (None, True),
+        (b"", True),
+        (b"*/*", True),
+        (CHROMIUM, True),
+        (b"text/*;q=0.1", True),
+        (b"application/json", False),
+        (b"text/html;q=0, */*", False),
+    ],
+)
+def test_accepts_html(accept: bytes | None, expected: bool) -> None:
+    assert accepts_html(accept) is expected
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
         (None, False),
         (b"*/*", False),
         (b"application/json", False),
@@ -291,4 +308,4 @@ def test_prefers_html(accept: bytes | None, expected: bool) -> None:
     st.binary() | st.lists(st.sampled_from([b"text/html", b"*/*", b",", b";", b"q=", b"0.5", b'"', b"/"])).map(b"".join)
 )
 def test_accept_never_raises(accept: bytes) -> None:
-    assert {type(test(accept)) for test in (accepts_json, wants_event_stream, prefers_html)} == {bool}
+    assert {type(test(accept)) for test in (accepts_html, accepts_json, wants_event_stream, prefers_html)} == {bool}

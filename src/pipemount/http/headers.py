@@ -14,6 +14,7 @@ from ..types import Trace
 
 __all__ = [
     "RequestHeaders",
+    "accepts_html",
     "accepts_json",
     "clean_request_id",
     "is_json",
@@ -161,6 +162,14 @@ def accepts_json(accept: bytes | None) -> bool:
         return True
     ranges = _media_ranges(accept)
     return not ranges or any(_weight(ranges, b"application", subtype)[0] > 0 for subtype in (b"json", b"problem+json"))
+
+
+def accepts_html(accept: bytes | None) -> bool:
+    """Whether the caller takes HTML at all; without an ``Accept`` header every caller does."""
+    if accept is None or accept == b"*/*":
+        return True
+    ranges = _media_ranges(accept)
+    return not ranges or _weight(ranges, b"text", b"html")[0] > 0
 
 
 def wants_event_stream(accept: bytes | None) -> bool:
