@@ -83,7 +83,7 @@ def _hash(key: str) -> bytes:
     return hashlib.sha256(unicodedata.normalize("NFC", key).encode()).digest()
 
 
-def _hash_of_secret(name: str, secret: str) -> bytes:
+def _hash_of_secret(name: str, secret: object) -> bytes:
     if not isinstance(secret, str):
         raise ConfigurationError(f"key {name!r} is {type(secret).__name__}; give a string")
     if written := DIGEST.fullmatch(secret):
@@ -97,7 +97,7 @@ def _hash_of_secret(name: str, secret: str) -> bytes:
     return _hash(secret)
 
 
-def _checked_name(name: str) -> str:
+def _checked_name(name: object) -> str:
     if not isinstance(name, str) or not name.strip() or not name.isprintable() or ":" in name:
         raise ConfigurationError("a key's name must have printable characters and no colon (RFC 7617)")
     return name

@@ -1,7 +1,7 @@
 """The keys of an app, and who presents one.
 
-Credentials come as HTTP Basic (RFC 7617), as a Bearer token (RFC 6750) or in ``X-API-Key``. What was presented is hashed
-once and its digest compared with that of every key, in constant time and to the end, match or not.
+Credentials come as HTTP Basic (RFC 7617), as a Bearer token (RFC 6750) or in ``X-API-Key``. What was presented is
+hashed once and its digest compared with that of every key, in constant time and to the end, match or not.
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ class KeyFile:
                 self._seen = _signature(status)
                 text = file.read()
         except OSError as error:
-            self._seen = None
+            self._seen = self._now()
             raise ConfigurationError(f"the key file {self.path} cannot be read: {error.strerror}") from error
         except UnicodeDecodeError:  # the error would carry the text along
             raise ConfigurationError(f"the key file {self.path} is not in UTF-8; write it so") from None

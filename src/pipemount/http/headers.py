@@ -164,6 +164,14 @@ def accepts_json(accept: bytes | None) -> bool:
     return not ranges or any(_weight(ranges, b"application", subtype)[0] > 0 for subtype in (b"json", b"problem+json"))
 
 
+def accepts_html(accept: bytes | None) -> bool:
+    """Whether the caller takes HTML at all; without an ``Accept`` header every caller does."""
+    if accept is None or accept == b"*/*":
+        return True
+    ranges = _media_ranges(accept)
+    return not ranges or _weight(ranges, b"text", b"html")[0] > 0
+
+
 def wants_event_stream(accept: bytes | None) -> bool:
     """Whether the caller asks for ``text/event-stream`` by name and does not prefer JSON, or name it as well."""
     if accept is None or accept == b"*/*" or accept == b"application/json":

@@ -72,7 +72,7 @@ def _locate_below(scope: Scope, root: str, path: str) -> tuple[str, str]:
 
 
 def _rest(scope: Scope, root: str, path: str) -> str:
-    remaining = scope.get("path_remaining")
+    remaining: str | None = scope.get("path_remaining")
     if remaining is not None:
         return "/" + remaining.strip("/")
     return path[len(_overlap(root, path)) :].rstrip("/") or "/"
