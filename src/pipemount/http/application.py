@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from ..adapters.protocol import CompiledPipeline
 from ..adapters.registry import compile as compile_pipeline
@@ -245,7 +246,12 @@ async def _explain(exchange: Exchange, error: PipemountError) -> None:
         return
     if isinstance(error, RunError):
         logger.error("run %s failed: %s", error.run_id, error, exc_info=error)
-    await exchange.respond(*problem(error, instance=exchange.base + locate(exchange.scope)[1]))
+    await exchange.respond(*problem(error, instance=_instance(exchange)))
+
+
+def _instance(exchange: Exchange) -> str:
+    """The path that was asked for, as a URI reference (RFC 9457, section 3.1.5)."""
+    return quote(exchange.base + locate(exchange.scope)[1], safe="/:@!$&'()*+,;=-._~")
 
 
 async def _confess(exchange: Exchange, error: Exception) -> None:
@@ -253,7 +259,7 @@ async def _confess(exchange: Exchange, error: Exception) -> None:
     if exchange.started:
         raise error
     logger.error("an unexpected error while answering", exc_info=error)
-    await exchange.respond(*problem(PipemountError("an unexpected error; see the log"), instance=exchange.base))
+    await exchange.respond(*problem(PipemountError("an unexpected error; see the log"), instance=_instance(exchange)))
 
 
 async def _refuse_websocket(receive: Receive, send: Send) -> None:
