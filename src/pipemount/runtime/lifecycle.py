@@ -1,0 +1,444 @@
+"""Start and stop of a runtime: once per process, in every host.
+
+A *start* is asked for by a lifespan (``startup``) or by the first request (``ensure_ready``); whoever asks while one is
+under way waits for that one, and nobody who gives up waiting cancels it. Where the start runs is the *home loop*: the
+host's, if a lifespan started it, so that what the host opened on its loop can be used; otherwise a loop thread of our
+own. All that the runtime does happens on its home loop; ``call`` and ``call_sync`` bring work there.
+
+A *stop* comes from the last lifespan that ends, from the server's own shutdown where it can be reached, or from the
+exit of the process, whichever is first; the others find nothing left to do. After a stop a new start may follow.
+
+Nothing is shared between two ``Lifecycle`` objects. No thread starts at import, at construction or before a fork; a
+forked child starts afresh (``os.register_at_fork``, and the process id at each entry for servers that skip that hook).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from contextvars import Context, copy_context
+from functools import partial
+from typing import Literal, TypeAlias, TypeVar
+
+from ..errors import HomeLoopError, UnavailableError
+from ..settings import Settings
+from . import shutdown
+from .loops import Loop, LoopThread, call_from_loop, call_from_thread, new_outcome, spawn
+
+__all__ = ["Lifecycle", "State"]
+
+T = TypeVar("T")
+State: TypeAlias = Literal["new", "starting", "ready", "failed", "draining", "stopped"]
+Outcome: TypeAlias = "Future[BaseException | None]"
+"""What a start or a stop raised, or None; done when it has ended."""
+
+LONGEST_BACKOFF = 30.0
+
+logger = logging.getLogger("pipemount")
+
+
+class Lifecycle:
+    """Starts, stops and locates one runtime.
+
+    Args:
+        start: Run on the home loop, one at a time. If it raises or is cancelled, it has undone what it did.
+        stop: Run on the home loop, exactly once for each ``start`` that returned.
+        drain: Awaited before ``stop``, at most ``cleanup_timeout`` seconds; returns when nothing runs any more.
+        settings: ``startup_budget``, ``lazy_wait`` and ``cleanup_timeout`` are read.
+        name: For logs and the thread's name.
+        clock: Seconds; tells when a failed start may be tried again.
+
+    Attributes:
+        state: Where it stands.
+        ready: Whether requests can be served. With ``pid`` it makes the check of the hot path:
+            ``lifecycle.ready and lifecycle.pid == os.getpid()``, else ``await lifecycle.ensure_ready()``.
+        pid: The process that ``ready`` speaks of.
+        home: The home loop, from the beginning of a start to the end of the stop.
+        error: What the last start raised.
+    """
+
+    state: State
+    ready: bool
+    pid: int
+    home: Loop | None
+    error: BaseException | None
+
+    def __init__(
+        self,
+        *,
+        start: Callable[[], Awaitable[None]],
+        stop: Callable[[], Awaitable[None]],
+        drain: Callable[[], Awaitable[None]],
+        settings: Settings,
+        name: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._start, self._stop, self._drain = start, stop, drain
+        self._settings, self._name, self._clock = settings, name, clock
+        self.home = None
+        self._own: LoopThread | None = None
+        self._inherited: list[object] = []
+        self.forget()
+
+    def forget(self) -> None:
+        """Begins from nothing, as in a forked child: what the parent process started is the parent's."""
+        # The parent's loop shares its selector with us: finalising it here would break it there. So keep it.
+        self._inherited.append((self.home, self._own))
+        self._lock = threading.Lock()
+        self._own = None
+        self._lifespans: list[Loop] = []
+        self._startups = 0
+        self._starting: Outcome = new_outcome()
+        self._start_task: asyncio.Task[None] | None = None
+        self._stopping: Outcome | None = None
+        self._to_stop = False
+        self._failures, self._retry_at = 0, 0.0
+        self.state, self.ready, self.home, self.error = "new", False, None, None
+        self.pid = os.getpid()
+
+    # ---------------------------------------------------------------------------------- requests
+
+    async def ensure_ready(self) -> None:
+        """Returns when the runtime is ready, starting it if nobody did; waits at most ``lazy_wait`` seconds.
+
+        May be called from any loop.
+
+        Raises:
+            UnavailableError: Its ``detail_code`` is ``starting``, ``start-failed`` or ``draining``.
+        """
+        if self._home_is_lost():
+            await self.aclose()
+        starting = self._start_lazily()
+        try:
+            error = await _result(starting, self._settings.lazy_wait)
+        except TimeoutError:
+            raise _still_starting() from None
+        if error is not None:
+            raise self._start_failed() from error
+
+    async def call(self, function: Callable[[], Awaitable[T]]) -> T:
+        """Awaits ``function()`` on the home loop: in place if we are there, else handed over (about 0.1 ms).
+
+        Starts the runtime if nobody did. Context variables are carried along, changes to them are not carried back. A
+        cancelled caller cancels the call, and goes on when that has ended.
+
+        Raises:
+            UnavailableError: As ``ensure_ready``.
+        """
+        home = self._reachable_home()
+        while home is None:
+            await self.ensure_ready()
+            home = self._reachable_home()
+        if home is asyncio.get_running_loop():
+            return await function()
+        return await call_from_loop(home, function)
+
+    def call_sync(self, function: Callable[[], Awaitable[T]]) -> T:
+        """As ``call``, from a thread that waits for the result.
+
+        Raises:
+            HomeLoopError: This thread runs the home loop: waiting would stop what is waited for.
+            UnavailableError: As ``ensure_ready``.
+        """
+        self._refuse_on_home("use the awaitable form there, e.g. `await pipelines.run(…)`")
+        home = self._reachable_home()
+        while home is None:
+            self._ensure_ready_sync()
+            home = self._reachable_home()
+        return call_from_thread(home, function)
+
+    # --------------------------------------------------------------------------------- lifespans
+
+    async def startup(self) -> None:
+        """A lifespan begins on the running loop; the first one starts the runtime here.
+
+        Waits at most ``startup_budget`` seconds, then returns while the start goes on in state ``starting``. A runtime
+        that a request has started before stays where it is.
+
+        Raises:
+            BaseException: What the start raised within the budget; this lifespan does not count then.
+        """
+        loop = asyncio.get_running_loop()
+        starting = await self._enter(loop)
+        try:
+            error = await _result(starting, self._settings.startup_budget)
+        except TimeoutError:
+            logger.warning("%s: on_init still runs; requests are answered 503 until it is done", self._name)
+            return
+        except asyncio.CancelledError:
+            self._leave(loop)
+            raise
+        finally:
+            with self._lock:
+                self._startups -= 1
+        if error is not None:
+            self._leave(loop)
+            raise error
+
+    async def shutdown(self) -> None:
+        """A lifespan ends on the running loop; the last one stops the runtime.
+
+        So does the last one on the home loop, which will not live longer. One call too many is ignored.
+
+        Raises:
+            BaseException: What the stop raised.
+        """
+        if self._leave(asyncio.get_running_loop()) and (error := await self._stopped()) is not None:
+            raise error
+
+    # -------------------------------------------------------------------------------------- ends
+
+    async def aclose(self) -> None:
+        """Stops the runtime, whatever lifespans are open; a stop that fails is logged."""
+        self._log_stop(await self._stopped())
+
+    def close(self) -> None:
+        """As ``aclose``, from a thread that waits: an exit hook, a signal handler, a test.
+
+        Raises:
+            HomeLoopError: This thread runs the home loop.
+        """
+        self._refuse_on_home("use `await lifecycle.aclose()` there")
+        stopping = self._begin_stop()
+        try:
+            self._log_stop(stopping.result(timeout=3 * self._settings.cleanup_timeout + 1))
+        except TimeoutError as error:
+            self._log_stop(error)
+
+    # ------------------------------------------------------------------------------------- start
+
+    def _start_lazily(self) -> Outcome:
+        self._check_process()
+        with self._lock:
+            if self.state == "draining" or shutdown.exiting():
+                raise UnavailableError("shutting down; use another instance", code="draining")
+            if (current := self._current_start()) is not None:
+                return current
+            if self.state == "failed" and self._clock() < self._retry_at:
+                raise self._start_failed()
+            return self._launch(self._loop_of_a_lifespan(), Context())
+
+    async def _enter(self, loop: Loop) -> Outcome:
+        """Counts a lifespan in when no stop is under way; the start that it waits for."""
+        self._check_process()
+        if self._home_is_lost():
+            await self.aclose()
+        while True:
+            with self._lock:
+                if (stopping := self._stopping) is None:
+                    self._lifespans.append(loop)
+                    self._startups += 1
+                    return self._current_start() or self._launch(loop, copy_context())
+            await asyncio.wrap_future(stopping)
+
+    def _current_start(self) -> Outcome | None:
+        return self._starting if self.state in ("starting", "ready") else None
+
+    def _launch(self, loop: Loop | None, context: Context) -> Outcome:
+        """Begins a start, with the lock held, on ``loop`` or on a loop thread of our own.
+
+        That of a request gets an empty context: what ``on_init`` leaves behind must not keep a request alive.
+        """
+        home = self._own_loop() if loop is None else loop
+        if home is loop:
+            self._end_own_loop()
+        self.state, self.home, self.error = "starting", home, None
+        self._starting = new_outcome()
+        shutdown.remember(self)
+        spawn(home, self._run_start, context)
+        return self._starting
+
+    def _own_loop(self) -> Loop:
+        if self._own is None:
+            self._own = LoopThread(f"pipemount-{self._name}")
+            shutdown.hook_server(self.aclose)
+        return self._own.loop
+
+    def _end_own_loop(self) -> LoopThread | None:
+        own, self._own = self._own, None
+        if own is not None:
+            own.stop()
+        return own
+
+    async def _run_start(self) -> None:
+        self._start_task = asyncio.current_task()
+        try:
+            await self._start()
+        except BaseException as error:  # also SystemExit: an exit from on_init is a failed start, not a dead loop
+            self._start_ended(error)
+        else:
+            self._start_ended(None)
+
+    def _start_ended(self, error: BaseException | None) -> None:
+        with self._lock:
+            self.error, self._to_stop = error, error is None
+            if self.state == "starting":
+                self._settle_start(error)
+            expected = self._startups > 0 or isinstance(error, asyncio.CancelledError)
+        if error is not None and not expected:  # a lifespan that waits raises it; nobody else tells the cause
+            logger.error("%s: on_init failed; requests are answered 503", self._name, exc_info=error)
+        self._starting.set_result(error)
+
+    def _settle_start(self, error: BaseException | None) -> None:
+        if error is None:
+            self.state, self.ready, self._failures = "ready", True, 0
+            return
+        self.state, self.home = "failed", None
+        self._retry_at = self._clock() + min(2.0**self._failures, LONGEST_BACKOFF)
+        self._failures += 1
+
+    def _ensure_ready_sync(self) -> None:
+        if self._home_is_lost():
+            self.close()
+        try:
+            error = self._start_lazily().result(timeout=self._settings.lazy_wait)
+        except TimeoutError:
+            raise _still_starting() from None
+        if error is not None:
+            raise self._start_failed() from error
+
+    def _start_failed(self) -> UnavailableError:
+        wait = max(1, math.ceil(self._retry_at - self._clock()))
+        return UnavailableError(
+            f"on_init failed, the log tells why; the next attempt is made in {wait} s", retry_after=wait, code="start-failed"
+        )
+
+    # -------------------------------------------------------------------------------------- stop
+
+    def _leave(self, loop: Loop) -> bool:
+        """Counts a lifespan out; whether it was the last that held the runtime up."""
+        with self._lock:
+            if loop not in self._lifespans:
+                return False
+            self._lifespans.remove(loop)
+            return loop not in self._lifespans if loop is self.home else not self._lifespans
+
+    async def _stopped(self) -> BaseException | None:
+        if (home := self.home) is not None and not self._runs(home):
+            stopping = await asyncio.to_thread(self._begin_stop)
+        else:
+            stopping = self._begin_stop()
+        return await asyncio.wrap_future(stopping)
+
+    def _begin_stop(self) -> Outcome:
+        """The stop that is under way, begun here if nobody did. Where the home loop is dead, it is done in this thread."""
+        self._check_process()
+        with self._lock:
+            if self._stopping is not None:
+                return self._stopping
+            self._stopping = stopping = new_outcome()
+            home = self.home
+            if home is not None:
+                self.state, self.ready = "draining", False
+        if home is None:
+            self._stop_ended(stopping, None)
+        elif self._runs(home):
+            spawn(home, partial(self._run_stop, stopping), Context())
+        else:
+            asyncio.run(self._run_stop(stopping))
+        return stopping
+
+    async def _run_stop(self, stopping: Outcome) -> None:
+        self.home = asyncio.get_running_loop()
+        error: BaseException | None = None
+        try:
+            await self._finish_start()
+            if self._to_stop:
+                error = await self._drain_and_stop()
+        except asyncio.CancelledError as cancelled:  # the loop ends while a start is under way
+            error = cancelled
+        self._stop_ended(stopping, error)
+
+    async def _drain_and_stop(self) -> BaseException | None:
+        self._to_stop = False
+        if (late := await self._in_time(self._drain)) is not None:
+            logger.warning("%s: what still runs is abandoned", self._name, exc_info=late)
+        return await self._in_time(self._stop)
+
+    async def _finish_start(self) -> None:
+        """Lets a start that is under way end, as only what has started can be cleaned up; cancels it when that takes long."""
+        task = self._start_task
+        if task is None or task.get_loop() is not self.home:
+            return
+        _, pending = await asyncio.wait({task}, timeout=self._settings.cleanup_timeout)
+        if pending:
+            task.cancel()
+            await asyncio.wait({task}, timeout=self._settings.cleanup_timeout)
+
+    async def _in_time(self, work: Callable[[], Awaitable[None]]) -> BaseException | None:
+        try:
+            async with asyncio.timeout(self._settings.cleanup_timeout):
+                await work()
+        except BaseException as error:  # whatever it is, the stop goes on
+            return error
+        return None
+
+    def _stop_ended(self, stopping: Outcome, error: BaseException | None) -> None:
+        with self._lock:
+            own = self._end_own_loop()
+            self._stopping = None
+            self.state = "new" if self.state == "new" else "stopped"
+            self.home, self._start_task = None, None
+            self._lifespans = [loop for loop in self._lifespans if not loop.is_closed()]
+        shutdown.forget(self)
+        (own.ended if own else _DONE).add_done_callback(lambda _: stopping.set_result(error))
+
+    def _log_stop(self, error: BaseException | None) -> None:
+        if error is not None:
+            logger.error("%s: on_cleanup failed", self._name, exc_info=error)
+
+    # ------------------------------------------------------------------------------------- where
+
+    def _check_process(self) -> None:
+        if self.pid != os.getpid():
+            with self._lock:
+                if self.pid != os.getpid():
+                    self.forget()
+
+    def _reachable_home(self) -> Loop | None:
+        """The home loop if it takes calls; runs that were let in before a stop began still do theirs."""
+        home = self.home
+        if self.state in ("ready", "draining") and self.pid == os.getpid() and home and not home.is_closed():
+            return home
+        return None
+
+    def _home_is_lost(self) -> bool:
+        """Whether the host closed its loop without a word to us."""
+        return self.home is not None and self.pid == os.getpid() and self.home.is_closed()
+
+    def _loop_of_a_lifespan(self) -> Loop | None:
+        return next((loop for loop in self._lifespans if loop.is_running()), None)
+
+    def _runs(self, home: Loop) -> bool:
+        own = self._own is not None and home is self._own.loop  # just begun, it may not call itself running yet
+        return home.is_running() or (own and not home.is_closed())
+
+    def _refuse_on_home(self, way_out: str) -> None:
+        try:
+            running = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        if running is self.home:
+            raise HomeLoopError(f"a blocking call on the loop that {self._name!r} lives on would wait for ever; {way_out}")
+
+
+async def _result(outcome: Outcome, seconds: float) -> BaseException | None:
+    """The result, within ``seconds``; giving up, also by cancellation, leaves the outcome to others."""
+    if not outcome.done():
+        async with asyncio.timeout(seconds):
+            await asyncio.wrap_future(outcome)
+    return outcome.result()
+
+
+def _still_starting() -> UnavailableError:
+    return UnavailableError("on_init still runs; try again in a moment", code="starting")
+
+
+_DONE: Future[None] = Future()
+_DONE.set_result(None)

@@ -1,0 +1,163 @@
+"""Event loops and the way between them: a loop in a thread of its own, and calls handed over from loop to loop.
+
+A call that is handed over behaves as if it were awaited in place: context variables are carried along, the caller's
+cancellation reaches the call, and the caller ends only when the call has ended. It costs about 0.1 ms.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from contextvars import Context, copy_context
+from typing import Any, TypeAlias, TypeVar
+
+__all__ = ["Loop", "LoopThread", "call_from_loop", "call_from_thread", "new_outcome", "spawn"]
+
+T = TypeVar("T")
+Loop: TypeAlias = asyncio.AbstractEventLoop
+
+
+class LoopThread:
+    """An event loop in a daemon thread, running from construction until ``stop``.
+
+    The loop is what ``asyncio.new_event_loop`` gives, so a process that chose uvloop by policy gets uvloop here, too.
+
+    Attributes:
+        loop: The running loop.
+        ended: Done when tasks were cancelled, the loop closed, and the thread is about to end.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.loop: Loop = asyncio.new_event_loop()
+        self.ended: Future[None] = new_outcome()
+        self._stopped = asyncio.Event()
+        threading.Thread(target=self._run, name=name, daemon=True).start()
+
+    def stop(self) -> Future[None]:
+        """Asks the loop to end, from any thread; returns ``ended``. Asking again changes nothing."""
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self._stopped.set)
+        return self.ended
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
+                runner.run(self._until_stopped())
+        finally:
+            self.ended.set_result(None)
+
+    async def _until_stopped(self) -> None:
+        await self._stopped.wait()
+
+
+def new_outcome() -> Future[Any]:
+    """A future that any loop or thread can wait for, and no waiter can cancel."""
+    outcome: Future[Any] = Future()
+    outcome.set_running_or_notify_cancel()
+    return outcome
+
+
+_tasks: set[asyncio.Task[Any]] = set()
+
+
+def spawn(loop: Loop, work: Callable[[], Awaitable[Any]], context: Context) -> None:
+    """Starts a task on ``loop`` from any thread, and keeps it from being collected while it runs."""
+
+    def begin() -> None:
+        task = loop.create_task(_awaiting(work), context=context)
+        _tasks.add(task)
+        task.add_done_callback(_tasks.discard)
+
+    loop.call_soon_threadsafe(begin, context=context)
+
+
+async def call_from_loop(home: Loop, function: Callable[[], Awaitable[T]]) -> T:
+    """Awaits ``function()`` on ``home`` from a coroutine on another loop."""
+    call = _Call(home, function)
+    answer: _Answer[T] = _Answer(call)
+    call.tell = answer.take
+    call.send()
+    return await answer
+
+
+def call_from_thread(home: Loop, function: Callable[[], Awaitable[T]]) -> T:
+    """Runs ``function()`` on ``home`` from a thread that waits for it; must not be the thread of ``home``."""
+    call = _Call(home, function)
+    answer: Future[T] = Future()
+    call.tell = lambda ended: _settle(answer, ended)
+    call.send()
+    try:
+        return answer.result()
+    except BaseException:
+        if not answer.done():  # the wait was interrupted, e.g. by Ctrl-C
+            call.cancel()
+        raise
+
+
+class _Call:
+    """One call on its way to ``home``, and the means to cancel it there."""
+
+    __slots__ = ("_context", "_function", "_home", "_task", "tell")
+
+    _task: asyncio.Task[Any]
+    tell: Callable[[asyncio.Task[Any]], None]
+
+    def __init__(self, home: Loop, function: Callable[[], Awaitable[Any]]) -> None:
+        self._home, self._function, self._context = home, function, copy_context()
+
+    def send(self) -> None:
+        self._home.call_soon_threadsafe(self._begin, context=self._context)
+
+    def cancel(self) -> None:
+        if not self._home.is_closed():  # callbacks keep their order: the task exists when this one runs
+            self._home.call_soon_threadsafe(lambda: self._task.cancel())
+
+    def _begin(self) -> None:
+        self._task = self._home.create_task(_awaiting(self._function), context=self._context)
+        self._task.add_done_callback(self.tell)
+
+
+class _Answer(asyncio.Future[T]):
+    """What a caller on another loop awaits. Cancelling it cancels the call, as with an awaited task.
+
+    ``Task.cancel`` cancels the future that the task waits for, and leaves it to that future to end: so the caller
+    goes on only when the call has ended, with whatever the call made of the cancellation.
+    """
+
+    def __init__(self, call: _Call) -> None:
+        super().__init__(loop=asyncio.get_running_loop())
+        self._call = call
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        if self.done():
+            return False
+        self._call.cancel()
+        return True
+
+    def take(self, ended: asyncio.Task[T]) -> None:
+        """Called on the home loop; wakes the caller on its own, unless that is gone."""
+        if not self.get_loop().is_closed():
+            self.get_loop().call_soon_threadsafe(self._end, ended)
+
+    def _end(self, ended: asyncio.Task[T]) -> None:
+        if ended.cancelled():
+            super().cancel()
+        elif (error := ended.exception()) is not None:
+            self.set_exception(error)
+        else:
+            self.set_result(ended.result())
+
+
+def _settle(answer: Future[T], ended: asyncio.Task[T]) -> None:
+    if ended.cancelled():
+        answer.cancel()
+    elif (error := ended.exception()) is not None:
+        answer.set_exception(error)
+    else:
+        answer.set_result(ended.result())
+
+
+async def _awaiting(function: Callable[[], Awaitable[T]]) -> T:
+    return await function()

@@ -1,0 +1,102 @@
+"""The ways by which a process ends, and how a runtime that no lifespan started hears of them.
+
+Servers differ (measured): uvicorn re-raises SIGTERM after its own shutdown, so that nothing at all runs after it; granian ends
+its workers after the threading exit hook and before ``atexit``; hypercorn and gunicorn run both. Whichever comes first
+closes the runtime; for the others nothing is left to do. Forked children are told to start afresh.
+"""
+
+from __future__ import annotations
+
+import atexit
+import concurrent.futures.thread  # noqa: F401  its exit hook must be registered before ours, to run after it
+import inspect
+import os
+import signal
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import wraps
+from typing import Any, Protocol
+
+__all__ = ["Closable", "exiting", "forget", "hook_server", "remember"]
+
+
+class Closable(Protocol):
+    """What is told that its process ends or was forked."""
+
+    def close(self) -> None: ...
+    def forget(self) -> None: ...
+
+
+_live: set[Closable] = set()
+_hooked_pid = 0
+_exiting_pid = 0
+
+
+def remember(runtime: Closable) -> None:
+    """From now on ``runtime`` is closed when the process exits. The hooks are set once per process, at the first start."""
+    global _hooked_pid
+    _live.add(runtime)
+    if _hooked_pid != os.getpid():
+        _hooked_pid = os.getpid()
+        _hook_exit()
+
+
+def forget(runtime: Closable) -> None:
+    """``runtime`` is closed."""
+    _live.discard(runtime)
+
+
+def exiting() -> bool:
+    """Whether this process is beyond the point where something can be started."""
+    return _exiting_pid == os.getpid()
+
+
+def hook_server(close: Callable[[], Awaitable[None]]) -> bool:
+    """Has the server of this process await ``close`` after the host's own shutdown; whether there is such a server.
+
+    uvicorn is found through the signal handler that it installs, a method of its ``Server``. Its ``lifespan`` object
+    is there under ``--lifespan off``, too, and for hosts whose lifespan does not include us.
+    """
+    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    lifespan: Any = getattr(server, "lifespan", None)
+    shutdown = getattr(lifespan, "shutdown", None)
+    if not inspect.iscoroutinefunction(shutdown):
+        return False
+
+    @wraps(shutdown)
+    async def shutdown_then_close() -> None:
+        try:
+            await shutdown()
+        finally:
+            await close()
+
+    lifespan.shutdown = shutdown_then_close
+    return True
+
+
+def _hook_exit() -> None:
+    # A forked child inherits the hooks of its parent: running them twice is harmless, missing them is not.
+    atexit.register(_close_all)
+    register: Callable[[Callable[[], None]], None] | None = getattr(threading, "_register_atexit", None)
+    if register is not None:
+        with suppress(RuntimeError):  # the threading module is shutting down already; atexit is still to come
+            register(_close_all)
+
+
+def _close_all() -> None:
+    global _exiting_pid
+    _exiting_pid = os.getpid()
+    for runtime in list(_live):
+        runtime.close()
+
+
+def _forget_all() -> None:
+    for runtime in list(_live):
+        runtime.forget()
+    _live.clear()
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_forget_all)
