@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections.abc as abc
 import functools
 import inspect
 import types
@@ -33,8 +32,6 @@ NONE = type(None)
 
 Names: TypeAlias = Mapping[str, Any]
 
-_YIELDING = (abc.Generator, abc.Iterator, abc.Iterable, abc.AsyncGenerator, abc.AsyncIterator, abc.AsyncIterable)
-
 
 @dataclass(frozen=True, slots=True)
 class Signature:
@@ -43,13 +40,16 @@ class Signature:
     Attributes:
         parameters: In order, the context parameter left out.
         context_parameter: Name of the parameter that takes the step context.
-        returns: The return annotation; of generators the type of what they return.
+        returns: The return annotation; of generators the type of their output.
+        collects: Whether a generator's output is the list of all it yields: async ones, and those whose annotation
+            names no return value.
         call: For binding arguments; has no context parameter.
     """
 
     parameters: tuple[ParameterField, ...]
     context_parameter: str | None
     returns: Any
+    collects: bool
     call: inspect.Signature
 
     def __str__(self) -> str:
@@ -64,7 +64,8 @@ def underlying(function: Callable[..., Any]) -> Callable[..., Any]:
     while isinstance(function, functools.partial):
         function = function.func
     function = inspect.unwrap(function)
-    return function if inspect.isroutine(function) else getattr(type(function), "__call__", function)
+    called: Callable[..., Any] = function if inspect.isroutine(function) else type(function).__call__
+    return called
 
 
 def local_names(function: Callable[..., Any]) -> Names:
@@ -103,14 +104,14 @@ def read_signature(function: Callable[..., Any], names: Names, *, what: str) -> 
             continue
         fields.append(_field(parameter, annotation))
         kept.append(parameter)
-    returns = _returned(function, hints.get("return", Any))
-    return Signature(tuple(fields), context, returns, signature.replace(parameters=kept))
+    returns, collects = _returned(function, hints.get("return", Any))
+    return Signature(tuple(fields), context, returns, collects, signature.replace(parameters=kept))
 
 
 def _hints(function: Callable[..., Any], names: Names, what: str) -> dict[str, Any]:
     target = underlying(function)
     code, cells = getattr(target, "__code__", None), getattr(target, "__closure__", None)
-    free = {n: c for n, c in zip(code.co_freevars, cells, strict=True)} if code and cells else {}
+    free = dict(zip(code.co_freevars, cells, strict=True)) if code and cells else {}
     closure = {name: cell.cell_contents for name, cell in free.items() if _is_filled(cell)}
     try:
         return typing.get_type_hints(target, localns={**names, **closure}, include_extras=True)
@@ -172,21 +173,18 @@ def is_context(annotation: Any) -> bool:
 # -------------------------------------------------------------------------------------------- outputs
 
 
-def _returned(function: Callable[..., Any], annotation: Any) -> Any:
+def _returned(function: Callable[..., Any], annotation: Any) -> tuple[Any, bool]:
+    """The type of what comes out, and whether it is the list of all that is yielded."""
     target = underlying(function)
-    bare = plain(annotation)
-    if get_origin(bare) not in _YIELDING:
-        return Any if bare in _YIELDING and _yields(target) else annotation
-    if inspect.isasyncgenfunction(target):
-        return get_args(bare)[0]
-    if inspect.isgeneratorfunction(target):
-        arguments = get_args(bare)
-        return arguments[2] if len(arguments) == 3 else Any
-    return annotation
-
-
-def _yields(function: Callable[..., Any]) -> bool:
-    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    if not (inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target)):
+        return annotation, False
+    name, inner = output_name(annotation)
+    arguments = get_args(plain(inner))
+    if len(arguments) == 3 and arguments[2] not in (None, NONE, Any):
+        output, collects = arguments[2], False
+    else:
+        output, collects = list[arguments[0] if arguments else Any], True  # type: ignore[misc]  # made at run time
+    return (Annotated[output, name] if name else output), collects
 
 
 def output_fields(annotation: Any) -> tuple[OutputField, ...]:
