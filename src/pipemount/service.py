@@ -79,9 +79,9 @@ class Service:
         self.name, self.compiled, self.settings, self.admission = name, compiled, settings, admission
         self.state: Any = None
         self.runs = 0
-        self._run: Callable[..., Awaitable[tuple[Mapping[str, Any], bytes]]] = getattr(
-            compiled, "run", None
-        ) or self._run_stream
+        self._run: Callable[..., Awaitable[tuple[Mapping[str, Any], bytes]]] = (
+            getattr(compiled, "run", None) or self._run_stream
+        )
 
     async def start(self, resources: Mapping[str, Any]) -> None:
         """Make the pipeline's state; what its ``on_init`` raises passes through."""

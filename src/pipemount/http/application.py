@@ -65,9 +65,7 @@ class Application:
     Requests may come from any event loop; runs happen on the app's home loop (see ``Lifecycle``).
     """
 
-    def __init__(
-        self, pipelines: Any, *, auth: AuthKeys | None = None, settings: Settings | None = None
-    ) -> None:
+    def __init__(self, pipelines: Any, *, auth: AuthKeys | None = None, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
         self.auth = auth
         self.admission = Admission(self.settings.max_concurrency, self.settings.max_queue)
@@ -150,9 +148,7 @@ class Application:
 
     def _build_table(self) -> dict[str, dict[str, Endpoint]]:
         endpoints = Endpoints(self)
-        invocations = {
-            name: Invocation(service, self.lifecycle) for name, service in self.services.items()
-        }
+        invocations = {name: Invocation(service, self.lifecycle) for name, service in self.services.items()}
         table: dict[str, dict[str, Endpoint]] = {}
         for route in self.routes:
             answer: Answer = (

@@ -32,6 +32,7 @@ NONE = type(None)
 
 Names: TypeAlias = Mapping[str, Any]
 
+
 @dataclass(frozen=True, slots=True)
 class Signature:
     """What a function declares.
@@ -39,17 +40,17 @@ class Signature:
     Attributes:
         parameters: In order, the context parameter left out.
         context_parameter: Name of the parameter that takes the step context.
-        returns: The type of the output: the return annotation; of generators see ``collects``.
+        returns: The return annotation; of generators the type of their output.
+        collects: Whether a generator's output is the list of all it yields: async ones, and those whose annotation
+            names no return value.
         call: For binding arguments; has no context parameter.
-        collects: Whether it is a generator whose annotation names no return value: its output is the list of all
-            that it yields. Otherwise a generator's output is what it returns.
     """
 
     parameters: tuple[ParameterField, ...]
     context_parameter: str | None
     returns: Any
+    collects: bool
     call: inspect.Signature
-    collects: bool = False
 
     def __str__(self) -> str:
         return str(self.call.replace(return_annotation=inspect.Signature.empty))
@@ -63,7 +64,8 @@ def underlying(function: Callable[..., Any]) -> Callable[..., Any]:
     while isinstance(function, functools.partial):
         function = function.func
     function = inspect.unwrap(function)
-    return function if inspect.isroutine(function) else getattr(type(function), "__call__", function)
+    called: Callable[..., Any] = function if inspect.isroutine(function) else type(function).__call__
+    return called
 
 
 def local_names(function: Callable[..., Any]) -> Names:
@@ -103,13 +105,13 @@ def read_signature(function: Callable[..., Any], names: Names, *, what: str) -> 
         fields.append(_field(parameter, annotation))
         kept.append(parameter)
     returns, collects = _returned(function, hints.get("return", Any))
-    return Signature(tuple(fields), context, returns, signature.replace(parameters=kept), collects)
+    return Signature(tuple(fields), context, returns, collects, signature.replace(parameters=kept))
 
 
 def _hints(function: Callable[..., Any], names: Names, what: str) -> dict[str, Any]:
     target = underlying(function)
     code, cells = getattr(target, "__code__", None), getattr(target, "__closure__", None)
-    free = {n: c for n, c in zip(code.co_freevars, cells, strict=True)} if code and cells else {}
+    free = dict(zip(code.co_freevars, cells, strict=True)) if code and cells else {}
     closure = {name: cell.cell_contents for name, cell in free.items() if _is_filled(cell)}
     try:
         return typing.get_type_hints(target, localns={**names, **closure}, include_extras=True)
@@ -172,18 +174,17 @@ def is_context(annotation: Any) -> bool:
 
 
 def _returned(function: Callable[..., Any], annotation: Any) -> tuple[Any, bool]:
-    """The type of a function's output, and whether that is the list of all it yields."""
-    if not _yields(underlying(function)):
+    """The type of what comes out, and whether it is the list of all that is yielded."""
+    target = underlying(function)
+    if not (inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target)):
         return annotation, False
-    arguments = get_args(plain(annotation))
-    if len(arguments) == 3 and arguments[2] not in (None, NONE):
-        return arguments[2], False
-    item = arguments[0] if arguments else Any
-    return list[item], True  # type: ignore[valid-type]  # a type that is known at run time only
-
-
-def _yields(function: Callable[..., Any]) -> bool:
-    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    name, inner = output_name(annotation)
+    arguments = get_args(plain(inner))
+    if len(arguments) == 3 and arguments[2] not in (None, NONE, Any):
+        output, collects = arguments[2], False
+    else:
+        output, collects = list[arguments[0] if arguments else Any], True  # type: ignore[misc]  # made at run time
+    return (Annotated[output, name] if name else output), collects
 
 
 def output_fields(annotation: Any) -> tuple[OutputField, ...]:

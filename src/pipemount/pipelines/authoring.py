@@ -6,21 +6,29 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Self, TypeAlias, overload
+from typing import Any, Self, cast, overload
 
-from ..errors import CompileError, ConfigurationError, DefinitionError
+from ..errors import CompileError, ConfigurationError, DefinitionError, InvalidInputsError
 from .annotations import Signature, local_names, output_fields, read_signature, underlying
 from .compiler import Definition, compile_definition
 from .fingerprint import source_version
 from .inlining import inline
+from .options import (
+    HookTarget,
+    checked_errors,
+    checked_name,
+    checked_retry,
+    checked_statuses,
+    checked_timeout,
+    make_hooks,
+    name_of,
+    replaced_hooks,
+)
 from .places import function_place
-from .snapshot import Hook, Hooks, OutputField, Retry, Snapshot, StepKind, StepSpec
+from .snapshot import Hooks, OutputField, Retry, Snapshot, StepKind, StepSpec
 from .tracing import Trace, bind, check_body, current
 
 __all__ = ["PipelineDefinition", "Step", "compile_function", "step"]
-
-HookTarget: TypeAlias = Callable[..., Any] | str
-"""A function, sync or async, or the ``"module:function"`` that names one."""
 
 _KEEP: Any = object()
 
@@ -46,19 +54,19 @@ class Step:
         retry: Retry | None = None,
         timeout: float | None = None,
         thread: bool = True,
-        hooks: Hooks = Hooks(),
+        hooks: Hooks | None = None,
         public_errors: tuple[type[BaseException], ...] | type[BaseException] = (),
         error_statuses: Mapping[type[BaseException], int] | None = None,
     ) -> None:
-        if not callable(function) or isinstance(function, type):
+        if isinstance(function, type) or not callable(function):
             raise ConfigurationError(f"@step takes a function, not {function!r}")
         functools.update_wrapper(self, function)
         self.function = function
-        self.name = _checked_name(name or _name_of(function))
-        self.retry, self.timeout = _checked_retry(retry), _checked_timeout(timeout)
-        self.hooks = hooks
-        self.public_errors = _checked_errors(public_errors)
-        self.error_statuses = _checked_statuses(error_statuses or {})
+        self.name = checked_name(name or name_of(function))
+        self.retry, self.timeout = checked_retry(retry), checked_timeout(timeout)
+        self.hooks = hooks or Hooks()
+        self.public_errors = checked_errors(public_errors)
+        self.error_statuses = checked_statuses(error_statuses or {})
         self._thread = thread
         self._names = local_names(function)
         self._id: str | None = None
@@ -87,7 +95,6 @@ class Step:
             name=self.name,
             kind=_kind(target, self._thread),
             generator=inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target),
-            collects=self.signature.collects,
             parameters=self.signature.parameters,
             outputs=self._outputs(),
             context_parameter=self.signature.context_parameter,
@@ -95,6 +102,7 @@ class Step:
             timeout=self.timeout,
             hooks=self.hooks,
             public_errors=self.public_errors,
+            collects=self.signature.collects,
             error_statuses=self.error_statuses,
             version=source_version(self.function),
             doc=inspect.getdoc(target) or "",
@@ -142,9 +150,9 @@ class Step:
         made._spec = None
         made._id = self._id if id is _KEEP else id
         made._after = self._after if after is _KEEP else after
-        made.name = self.name if name is _KEEP else _checked_name(name)
-        made.retry = self.retry if retry is _KEEP else _checked_retry(retry)
-        made.timeout = self.timeout if timeout is _KEEP else _checked_timeout(timeout)
+        made.name = self.name if name is _KEEP else checked_name(name)
+        made.retry = self.retry if retry is _KEEP else checked_retry(retry)
+        made.timeout = self.timeout if timeout is _KEEP else checked_timeout(timeout)
         return made
 
 
@@ -176,8 +184,9 @@ def step(
 ) -> Step | Callable[[Callable[..., Any]], Step]:
     """Makes a function a step.
 
-    Sync functions run in the app's own thread pool, ``async`` ones on the loop that ran ``on_init``. A generator streams
-    what it yields; its output is what it returns, or the list of all it yields where its annotation names no return value.
+    Sync functions run in the app's own thread pool, ``async`` ones on the loop that ran ``on_init``. A generator
+    streams what it yields. Its output is what its annotation says that it returns, ``Generator[str, None, Report]``;
+    where it says nothing of that kind, and for async generators, the list of all it yielded.
 
     Args:
         function: The function, where the decorator is used bare.
@@ -191,6 +200,7 @@ def step(
         on_end: Called last, in either case.
         public_errors: Exceptions whose message callers may see.
         error_statuses: HTTP status by exception class, 400 to 599.
+        **options: The five without a default here; see the overloads.
 
     Raises:
         ConfigurationError: An option that cannot be.
@@ -202,7 +212,7 @@ def step(
         >>> double(4)
         8
     """
-    hooks = _hooks({"on_start": on_start, "on_success": on_success, "on_failure": on_failure, "on_end": on_end}, {})
+    hooks = make_hooks({"on_start": on_start, "on_success": on_success, "on_failure": on_failure, "on_end": on_end}, {})
 
     def decorate(function: Callable[..., Any]) -> Step:
         return Step(function, hooks=hooks, **options)
@@ -265,10 +275,10 @@ class PipelineDefinition:
             raise ConfigurationError(f"@pipeline takes a function, not {function!r}")
         functools.update_wrapper(self, function)
         self.function = function
-        self.name = _checked_name(name or _name_of(function))
+        self.name = checked_name(name or name_of(function))
         self.doc = inspect.getdoc(function) or ""
         given = locals()
-        self.hooks = _hooks(
+        self.hooks = make_hooks(
             {hook: given[hook] for hook in Hooks.__dataclass_fields__},
             {hook: given[f"{hook}_kwargs"] for hook in Hooks.__dataclass_fields__},
         )
@@ -314,14 +324,32 @@ class PipelineDefinition:
         values = bind(trace, self.signature, self.name, args, kwargs)
         return inline(trace, self.function, self.signature, values, name=id or self.name, after=trace.order(after))
 
+    def bind(self, /, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The arguments of a call by parameter name, not validated. Raises ``InvalidInputsError``."""
+        names = list(self.signature.call.parameters)
+        keywords = [p.name for p in self.signature.call.parameters.values() if p.kind is p.KEYWORD_ONLY]
+        positions = names[: len(names) - len(keywords)]
+        given = dict(zip(positions, args, strict=False))
+        faults = [
+            {"loc": [index], "msg": "Unexpected positional argument", "type": "unexpected_positional_argument"}
+            for index in range(len(positions), len(args))
+        ]
+        faults += [
+            {"loc": [name], "msg": "Got multiple values for argument", "type": "multiple_argument_values"}
+            for name in given.keys() & kwargs.keys()
+        ]
+        if faults:
+            raise InvalidInputsError(errors=faults)
+        return {**given, **kwargs}
+
     def with_options(self, *, id: str | None = _KEEP, after: Any = _KEEP, name: str = _KEEP, **hooks: Any) -> Self:
-        """A copy with other options: ``name``, any hook and its ``*_kwargs``; ``id`` and ``after`` for calls in a body."""
+        """A copy with other options: ``name``, any hook and its ``*_kwargs``, ``id`` and ``after`` for calls in a body."""
         made = copy.copy(self)
         made._snapshot = None
         made._id = self._id if id is _KEEP else id
         made._after = self._after if after is _KEEP else after
-        made.name = self.name if name is _KEEP else _checked_name(name)
-        made.hooks = _replaced(self.hooks, hooks)
+        made.name = self.name if name is _KEEP else checked_name(name)
+        made.hooks = replaced_hooks(self.hooks, hooks)
         return made
 
 
@@ -341,78 +369,4 @@ def compile_function(function: Callable[..., Any]) -> Snapshot:
 
 
 def _record(made: Step, values: Mapping[str, Any]) -> Any:
-    trace = current()
-    assert trace is not None  # the compiler calls bodies in a trace only
-    return trace.call(made.spec, values, id=None, after=())
-
-
-# ------------------------------------------------------------------------------------------- options
-
-
-def _name_of(function: Callable[..., Any]) -> str:
-    target = underlying(function)
-    name = getattr(function, "__name__", None) or getattr(target, "__name__", "")
-    return type(function).__name__ if name == "__call__" else name.strip("<>")
-
-
-def _checked_name(name: str) -> str:
-    if not name or "/" in name or not name.isprintable():
-        raise ConfigurationError(f"the name {name!r} cannot be used: write printable text without a slash")
-    return name
-
-
-def _checked_retry(retry: Retry | None) -> Retry | None:
-    if retry is None or isinstance(retry, Retry):
-        return retry
-    raise ConfigurationError(f"retry={retry!r}: write Retry(attempts=…)")
-
-
-def _checked_timeout(timeout: float | None) -> float | None:
-    if timeout is None or timeout > 0:
-        return timeout
-    raise ConfigurationError(f"timeout={timeout!r}: seconds, above 0")
-
-
-def _checked_errors(errors: Any) -> tuple[type[BaseException], ...]:
-    found = errors if isinstance(errors, tuple) else (errors,)
-    if all(isinstance(error, type) and issubclass(error, BaseException) for error in found):
-        return found
-    raise ConfigurationError(f"public_errors={errors!r}: write a tuple of exception classes")
-
-
-def _checked_statuses(statuses: Mapping[type[BaseException], int]) -> Mapping[type[BaseException], int]:
-    _checked_errors(tuple(statuses))
-    if all(isinstance(status, int) and 400 <= status <= 599 for status in statuses.values()):
-        return dict(statuses)
-    raise ConfigurationError(f"error_statuses={statuses!r}: choose statuses from 400 to 599")
-
-
-def _hooks(targets: Mapping[str, HookTarget | None], kwargs: Mapping[str, Mapping[str, Any] | None]) -> Hooks:
-    return Hooks(**{name: _hook(name, target, kwargs.get(name)) for name, target in targets.items()})
-
-
-def _hook(name: str, target: HookTarget | None, kwargs: Mapping[str, Any] | None) -> Hook | None:
-    if target is None:
-        if kwargs:
-            raise ConfigurationError(f"{name}_kwargs is given without {name}")
-        return None
-    if isinstance(target, str):
-        module, _, function = target.partition(":")
-        if not (module and function):
-            raise ConfigurationError(f'{name}={target!r}: write a function or "module:function"')
-    elif not callable(target):
-        raise ConfigurationError(f'{name}={target!r}: write a function or "module:function"')
-    return Hook(target, dict(kwargs or {}))
-
-
-def _replaced(hooks: Hooks, options: Mapping[str, Any]) -> Hooks:
-    names = Hooks.__dataclass_fields__
-    if unknown := [option for option in options if option.removesuffix("_kwargs") not in names]:
-        raise ConfigurationError(f"with_options() knows no {', '.join(unknown)}")
-    found: dict[str, Hook | None] = {}
-    for name in names:
-        old: Hook | None = getattr(hooks, name)
-        target = options.get(name, old.target if old else None)
-        kept = old.kwargs if old and name not in options else None
-        found[name] = _hook(name, target, options.get(f"{name}_kwargs", kept))
-    return Hooks(**found)
+    return cast(Trace, current()).call(made.spec, values, id=None, after=())

@@ -1,19 +1,19 @@
 """The compiler: named passes from value to value, the last one freezes.
 
-``model → trace → branch → check → order → freeze``. Each takes what the ones before returned and is pure: no I/O, no event
-loop, no clock, the same result in every process. ``trace`` and ``branch`` are in ``exploring``.
+``model → trace → branch → check → order → freeze``. Each takes what the ones before returned and is pure: no I/O, no
+event loop, no clock, the same result in every process. ``trace`` and ``branch`` are in ``exploring``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from pydantic import PydanticUserError, TypeAdapter, ValidationError
+from pydantic import PydanticUserError, ValidationError
 
-from .annotations import Signature, describe, output_name
-from .constants import adapter_for, constant
+from .annotations import Signature, describe
+from .constants import adapter_for
 from .edges import fit
 from .exploring import Body, Traced, branch, trace
 from .fingerprint import fingerprint

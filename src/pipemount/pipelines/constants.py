@@ -38,7 +38,7 @@ def constant(value: object) -> Constant:
         raise UnfitConstantError(f"{type(error).__name__}: {error}") from error
     if MARK.encode() in text:
         raise UnfitConstantError("it was made of a reference's repr()", from_reference=True)
-    return Constant(copied, mutable=not isinstance(copied, _IMMUTABLE))
+    return Constant(copied)
 
 
 def type_of(value: object) -> Any:

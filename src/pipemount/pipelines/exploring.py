@@ -1,8 +1,8 @@
 """The passes ``trace`` and ``branch``: what a body does, found by running it with references.
 
-Today one variant is allowed. A body that decides on a value of the run is refused: most decisions call ``bool()``, which a
-reference refuses by itself; identity tests (``is None``, ``is True``, an enum's member) call nothing, so the body is run
-again with the plain value in the reference's place and must do the same.
+Today one variant is allowed. A body that decides on a value of the run is refused: most decisions call ``bool()``,
+which a reference refuses by itself; identity tests (``is None``, ``is True``, an enum's member) call nothing, so the body is
+run again with the plain value in the reference's place and must do the same.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from ..errors import CompileError
 from .annotations import NONE, members
 from .constants import canonical
 from .places import Place, raised_place
-
 from .snapshot import Branch, Collected, Constant, Output, Parameter, ParameterField, Shape, Source
 from .tracing import Argument, StepCall, Trace, refuse, tracing
 

@@ -34,7 +34,7 @@ def inline(
 
 
 def _entering(trace: Trace, parameter: ParameterField, value: object, pipeline: str) -> Any:
-    """The value as the called pipeline declares it: of its type, and validated where the types alone do not prove it."""
+    """The value as the called pipeline declares it, validated where the types alone do not prove it."""
     where = f"{pipeline}({parameter.name}=…)"
     argument = trace.argument(value, where)
     if isinstance(argument.source, Constant):

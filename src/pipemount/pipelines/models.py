@@ -6,12 +6,12 @@ import inspect
 import re
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError, create_model
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticSerializationError
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from .annotations import describe
 from .constants import adapter_for
@@ -133,7 +133,8 @@ def output_schema(name: str, results: Sequence[ResultField], *, module: str, pla
     members: dict[str, Any] = {}
     for result in results:
         _public_adapter(result.annotation, f"the output {result.name!r} of {name!r}", place, mode="serialization")
-        annotation = Annotated[result.annotation, Field(title=_title(result.name))]
+        declared = result.annotation
+        annotation: Any = Annotated[declared, Field(title=_title(result.name))]
         members[result.name] = NotRequired[annotation] if result.optional else annotation
     kind = _typed_dict(f"{name}_Outputs", members, module)
     return Schema(kind, TypeAdapter(kind), "serialization")
@@ -160,7 +161,8 @@ def _shown(parameter: ParameterField) -> Any:
 
 
 def _typed_dict(name: str, members: dict[str, Any], module: str) -> Any:
-    kind: Any = TypedDict(name, members)  # type: ignore[operator]  # made at run time
+    make: Any = TypedDict  # names and members are known at run time only
+    kind = make(name, members)
     kind.__module__ = module
     kind.__pydantic_config__ = ConfigDict(extra="forbid", title=name)
     return kind

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 
 __all__ = ["Place", "caller_frame", "caller_place", "function_place", "raised_place"]
 
-_PACKAGE = str(Path(__file__).resolve().parent.parent) + "/"
+_PACKAGE = str(Path(__file__).parent.parent) + os.sep
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def function_place(function: Callable[..., Any]) -> Place:
 
 
 def raised_place(error: BaseException, file: str | None) -> Place:
-    """The line that raised ``error``: the innermost in ``file`` if there is one, else the innermost outside the package."""
+    """The line that raised ``error``: the innermost in ``file``, else the innermost outside the package."""
     nearest, found = Place(), None
     traceback: TracebackType | None = error.__traceback__
     while traceback is not None:

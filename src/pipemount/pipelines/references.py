@@ -26,8 +26,11 @@ class Tracer(Protocol):
     """What a reference needs of the trace that it belongs to."""
 
     @property
-    def file(self) -> str | None: ...
-    def note(self, fault: CompileError) -> None: ...
+    def file(self) -> str | None:
+        """Source file of the body."""
+
+    def note(self, fault: CompileError) -> None:
+        """Keeps a fault."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,6 +101,7 @@ class Reference:
         return len(parts)
 
     def __call__(self, *args: object, **kwargs: object) -> NoReturn:
+        """Refused: a value of the run is no function."""
         raise _refusal(self, "call")
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
@@ -188,16 +192,14 @@ _REFUSED: dict[str, tuple[str, str, str, str]] = {
     ),
 }
 
+_BINARY = "add sub mul truediv floordiv mod divmod pow matmul and or xor lshift rshift"
+
 _OPERATIONS = {
     "branch": "bool",
     "text": "str format bytes fspath",
     "number": "int float complex round trunc floor ceil",
     "index": "index",
-    "arithmetic": "neg pos abs invert "
-    + " ".join(
-        f"{name} r{name}"
-        for name in "add sub mul truediv floordiv mod divmod pow matmul and or xor lshift rshift".split()
-    ),
+    "arithmetic": f"neg pos abs invert {_BINARY} r{_BINARY.replace(' ', ' r')}",
     "iterate": "next aiter anext reversed",
     "contains": "contains",
     "hash": "hash",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -65,7 +64,7 @@ class Retry:
 
     def __post_init__(self) -> None:
         faults = {
-            "attempts must be a whole number of at least 1": not isinstance(self.attempts, int) or self.attempts < 1,
+            "attempts must be a whole number of at least 1": self.attempts < 1 or self.attempts != int(self.attempts),
             "delay must be 0 s or more": self.delay < 0,
             "backoff must be above 0": self.backoff <= 0,
             "max_delay must be 0 s or more": self.max_delay < 0,
@@ -175,19 +174,13 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A value written in the pipeline's body; no request can change it.
+    """A value written in the pipeline's body; no request can change it, and no run: each is handed a copy.
 
     Attributes:
-        value: The value, validated against the parameter that it is bound to.
-        mutable: Whether a step could change it; then every run is handed a copy of its own.
+        value: Validated against the parameter that it is bound to.
     """
 
     value: Any
-    mutable: bool = False
-
-    def fresh(self) -> Any:
-        """The value for one run: itself where nothing can change it, else a deep copy."""
-        return copy.deepcopy(self.value) if self.mutable else self.value
 
 
 @dataclass(frozen=True, slots=True)

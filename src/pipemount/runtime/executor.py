@@ -219,9 +219,7 @@ class Executor:
 _NO_HOOKS = Hooks()
 
 
-def _walk_chain(
-    run: Run, nodes: tuple[PlannedNode, ...], start: int, attempt: int
-) -> tuple[int, BaseException | None]:
+def _walk_chain(run: Run, nodes: tuple[PlannedNode, ...], start: int, attempt: int) -> tuple[int, BaseException | None]:
     """In a thread: perform ``nodes[start:]``; answers where it stopped and why, or ``None`` at the end."""
     for position in range(start, len(nodes)):
         planned = nodes[position]

@@ -36,7 +36,10 @@ class Guard(Generic[T]):
     __slots__ = ("_coroutine", "_left", "_reason", "_task", "_timeout", "_timer", "_watch")
 
     def __init__(
-        self, coroutine: Coroutine[Any, Any, T], timeout: float | None, left: Callable[[], Awaitable[None]] | None = None
+        self,
+        coroutine: Coroutine[Any, Any, T],
+        timeout: float | None,
+        left: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._coroutine, self._timeout, self._left = coroutine, timeout, left
         self._reason: DeadlineExceededError | RunCancelledError | None = None

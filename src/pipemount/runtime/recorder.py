@@ -35,8 +35,6 @@ class Recorder:
         else:
             self._loop.call_soon_threadsafe(self._record, kind, now, step, attempt, data)
 
-    def _record(
-        self, kind: EventKind, now: float, step: str | None, attempt: int | None, data: dict[str, Any]
-    ) -> None:
+    def _record(self, kind: EventKind, now: float, step: str | None, attempt: int | None, data: dict[str, Any]) -> None:
         self._sequence += 1
         self._listener(Event(kind, self._sequence, self._run_id, now, step, attempt, data))

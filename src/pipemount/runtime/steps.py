@@ -24,7 +24,9 @@ async def call_on_loop(run: Run, planned: PlannedNode, attempt: int) -> Any:
     try:
         result = step.function(**_arguments(run, planned, context))
         if step.generator:
-            result = await _drain_async(step, result, context) if step.kind == "async" else _drain(step, result, context)
+            result = (
+                await _drain_async(step, result, context) if step.kind == "async" else _drain(step, result, context)
+            )
         elif step.kind == "async":
             result = await result
     finally:

@@ -1,0 +1,99 @@
+"""Options of steps and pipelines, checked where they are written. All raise ``ConfigurationError``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from ..errors import ConfigurationError
+from .annotations import underlying
+from .snapshot import Hook, Hooks, Retry
+
+__all__ = [
+    "HookTarget",
+    "checked_errors",
+    "checked_name",
+    "checked_retry",
+    "checked_statuses",
+    "checked_timeout",
+    "make_hooks",
+    "name_of",
+    "replaced_hooks",
+]
+
+HookTarget: TypeAlias = Callable[..., Any] | str
+"""A function, sync or async, or the ``"module:function"`` that names one."""
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """What a function is called, wherever its name is kept."""
+    target = underlying(function)
+    name: str = getattr(function, "__name__", "") or getattr(target, "__name__", "")
+    return type(function).__name__ if name == "__call__" else name.strip("<>")
+
+
+def checked_name(name: str) -> str:
+    """A name that can be an id, a file and a URL part."""
+    if not name or "/" in name or not name.isprintable():
+        raise ConfigurationError(f"the name {name!r} cannot be used: write printable text without a slash")
+    return name
+
+
+def checked_retry(retry: Retry | None) -> Retry | None:
+    """A ``Retry`` or nothing."""
+    if retry is None or isinstance(retry, Retry):
+        return retry
+    raise ConfigurationError(f"retry={retry!r}: write Retry(attempts=…)")
+
+
+def checked_timeout(timeout: float | None) -> float | None:
+    """Seconds above 0 or nothing."""
+    if timeout is None or timeout > 0:
+        return timeout
+    raise ConfigurationError(f"timeout={timeout!r}: seconds, above 0")
+
+
+def checked_errors(errors: Any) -> tuple[type[BaseException], ...]:
+    """Exception classes, as a tuple."""
+    found = errors if isinstance(errors, tuple) else (errors,)
+    if all(isinstance(error, type) and issubclass(error, BaseException) for error in found):
+        return found
+    raise ConfigurationError(f"public_errors={errors!r}: write a tuple of exception classes")
+
+
+def checked_statuses(statuses: Mapping[type[BaseException], int]) -> Mapping[type[BaseException], int]:
+    """HTTP statuses of failures by exception class."""
+    checked_errors(tuple(statuses))
+    if all(400 <= status <= 599 for status in statuses.values()):
+        return dict(statuses)
+    raise ConfigurationError(f"error_statuses={statuses!r}: choose statuses from 400 to 599")
+
+
+def make_hooks(targets: Mapping[str, HookTarget | None], kwargs: Mapping[str, Mapping[str, Any] | None]) -> Hooks:
+    """Hooks from targets and keyword arguments by hook name."""
+    return Hooks(**{name: _hook(name, target, kwargs.get(name)) for name, target in targets.items()})
+
+
+def _hook(name: str, target: HookTarget | None, kwargs: Mapping[str, Any] | None) -> Hook | None:
+    if target is None:
+        if kwargs:
+            raise ConfigurationError(f"{name}_kwargs is given without {name}")
+        return None
+    module, _, function = target.partition(":") if isinstance(target, str) else ("", "", "")
+    if not (callable(target) or (module and function)):
+        raise ConfigurationError(f'{name}={target!r}: write a function or "module:function"')
+    return Hook(target, dict(kwargs or {}))
+
+
+def replaced_hooks(hooks: Hooks, options: Mapping[str, Any]) -> Hooks:
+    """``hooks`` with some of them, or their keyword arguments, replaced."""
+    names = Hooks.__dataclass_fields__
+    if unknown := [option for option in options if option.removesuffix("_kwargs") not in names]:
+        raise ConfigurationError(f"with_options() knows no {', '.join(unknown)}")
+    found: dict[str, Hook | None] = {}
+    for name in names:
+        old: Hook | None = getattr(hooks, name)
+        target = options.get(name, old.target if old else None)
+        kept = old.kwargs if old and name not in options else None
+        found[name] = _hook(name, target, options.get(f"{name}_kwargs", kept))
+    return Hooks(**found)
