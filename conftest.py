@@ -10,11 +10,13 @@ must be there, ``...`` standing for anything. A block that cannot be executed sa
 from __future__ import annotations
 
 import doctest
+import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -40,18 +42,20 @@ def parse_blocks(document: Document) -> Iterable[Region]:
             yield region
 
 
-def run_python(example: Example) -> None:
-    """Runs a block in the page's namespace, from a file where it has a title."""
+def run_python(example: Example) -> str | None:
+    """Runs a block in the page's namespace; one with a title becomes a file as well. The answer is what it raised."""
     title = example.region.lexemes["title"]
     if title:
         Path(title).write_text(example.parsed)
-    RUN_PYTHON(example)
+    try:
+        RUN_PYTHON(example)
+    except Exception:
+        return traceback.format_exc()
+    return None
 
 
 def check_json(example: Example) -> None:
     """A ``json`` block is JSON."""
-    import json
-
     json.loads(example.parsed)
 
 

@@ -45,6 +45,7 @@ prepare() {
     heading "Set-up: $1 from $lock ($("$python" --version))"
     rm -rf "$venv"
     "$python" -m venv "$venv" || die "cannot make $venv"
+    printf 'installing %s packages, once\n' "$(grep -c '==' "$lock")"
     "$BIN/python" -m pip install --quiet --require-hashes -r "$lock" || die "cannot install $lock"
     "$BIN/python" -m pip install --quiet --no-deps --no-build-isolation --editable . || die "cannot install pipemount"
     printf '%s\n' "$stamp" >"$venv/stamp"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import subprocess
@@ -17,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 CLASSES = [value for value in vars(errors).values() if inspect.isclass(value)]
 CODES = sorted({value.code for value in CLASSES if issubclass(value, errors.PipemountError)})
+KEBAB = re.compile(r"[a-z]+(?:-[a-z]+)+")
 FETCHED = re.compile(r"""<(?:script|img|iframe|source|link)\b[^>]*?\b(?:src|href)=["']?(?:https?:)?//""")
 
 
@@ -33,9 +35,13 @@ def test_no_error_page_is_left_over() -> None:
 
 
 def detail_codes() -> Iterator[str]:
-    """Every code that the sources give to an instance: ``code="branch-on-reference"``."""
+    """Every finer code in the sources: ``code="starting"`` anywhere, and each kebab-case text of the compiler."""
     for path in (ROOT / "src").rglob("*.py"):
-        yield from re.findall(r'\bcode="([a-z]+(?:-[a-z]+)+)"', path.read_text())
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.keyword) and node.arg == "code" and isinstance(node.value, ast.Constant):
+                yield str(node.value.value)
+            elif "pipelines" in path.parts and isinstance(node, ast.Constant) and KEBAB.fullmatch(str(node.value)):
+                yield str(node.value)
 
 
 def test_every_finer_code_is_explained_on_a_page() -> None:

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+import pipemount
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PACKAGE = [path for path in (ROOT / "src").rglob("*") if path.suffix in {".py", ".typed"}]
@@ -93,7 +95,7 @@ def test_the_source_archive_can_be_built_from(built: Path) -> None:
 
 def test_the_metadata_says_what_pyproject_says(metadata: email.message.Message) -> None:
     assert metadata["Name"] == PROJECT["name"]
-    assert metadata["Version"] == PROJECT["version"]
+    assert metadata["Version"] == pipemount.__version__
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "Apache-2.0"
     assert set(metadata.get_all("Provides-Extra", [])) == {"cli", "docs", "fastapi", "server", "sklearn"}
