@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from tests.support.fakes import FakePipeline, fake, schema_of
 
 from pipemount.http.components import PREFIX, component_schemas
 from pipemount.http.examples import example_of
@@ -20,7 +21,6 @@ from pipemount.http.routes import build_routes
 from pipemount.http.wire import WireJsonSchema
 from pipemount.settings import Settings
 from pipemount.types import JsonObject
-from tests.support.fakes import FakePipeline, fake, schema_of
 
 
 class Item(BaseModel):
@@ -347,7 +347,8 @@ class Deep(BaseModel):
         str, int, float, bool, None, date, datetime, UUID, Color, Literal["a", "b"], list[int], dict[str, int],
         tuple[int, str], Item, Pet, int | None, Annotated[int, Field(gt=3, multiple_of=4)],
         Annotated[float, Field(gt=0, lt=1)], Annotated[float, Field(lt=0)], Annotated[int, Field(le=-3)],
-        Annotated[str, Field(min_length=6)], Annotated[str, Field(max_length=2)], Annotated[list[int], Field(min_length=2)],
+        Annotated[str, Field(min_length=6)], Annotated[str, Field(max_length=2)],
+        Annotated[list[int], Field(min_length=2)],
         Annotated[str, Field(pattern="^[a-z]+$")], Annotated[str, Field(examples=["Oslo"])],
         Annotated[int, Field(gt=0, lt=10)],
     ],

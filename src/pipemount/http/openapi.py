@@ -61,6 +61,7 @@ RUN_STATUSES = (500, 502, 503, 504)
 TEXT: JsonObject = {"type": "string"}
 REQUEST_ID: JsonObject = {"X-Request-ID": {"description": "The request's own, echoed if it came.", "schema": TEXT}}
 RUN_ID: JsonObject = {"X-Run-ID": {"description": "The run, where one exists.", "schema": TEXT}}
+LOCATION: JsonObject = {"Location": {"description": "The docs page.", "schema": TEXT}}
 STATUS_HEADERS: Mapping[int, JsonObject] = {
     401: {"WWW-Authenticate": {"description": "The accepted schemes.", "schema": TEXT}},
     405: {"Allow": {"description": "The methods that are allowed.", "schema": TEXT}},
@@ -153,6 +154,8 @@ def _responses(route: Route, *, open_to_all: bool) -> JsonObject:
     invoke = route.endpoint == "invoke"
     statuses = INVOKE_STATUSES if invoke else READ_STATUSES
     responses = {"200": _success(route)}
+    if route.endpoint == "index":
+        responses["307"] = {"description": "A browser is sent to the docs page.", "headers": REQUEST_ID | LOCATION}
     for status in statuses:
         if not (open_to_all and status in (401, 403)):
             responses[str(status)] = _problem(status, invoke=invoke)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from ..errors import ConfigurationError
 
-__all__ = ["Route", "build_routes", "check_name"]
+__all__ = ["DOCS_ASSETS", "Route", "build_routes", "check_name"]
 
 PIPELINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 RESERVED = frozenset({"docs", "health", "invoke", "info", "jobs", "metrics", "pipelines", "runs", "schema", "status"})
+DOCS_ASSETS = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,8 @@ def _app_routes() -> Iterator[Route]:
         ("/pipelines", "pipelines"),
     ):
         yield Route(path, ("GET", "HEAD"), endpoint, "read")
+    for name in DOCS_ASSETS:
+        yield Route(f"/docs/{name}", ("GET", "HEAD"), "asset", "read", documented=False)
 
 
 def _pipeline_routes(name: str, *, alone: bool) -> Iterator[Route]:
