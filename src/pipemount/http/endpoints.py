@@ -39,7 +39,7 @@ class Endpoints:
             "live": self._live,
             "ready": self._ready,
             "docs": self._docs,
-            "docs-asset": self._asset,
+            "asset": self._asset,
         }
 
     def answer(self, route: Route) -> Answer:
@@ -75,7 +75,7 @@ class Endpoints:
             case "index":
                 return to_json(describe.index(app.routes, base))
             case "pipelines":
-                return to_json(describe.pipelines(app.pipelines, app.routes, base))
+                return to_json(describe.pipelines(app.pipelines, base))
             case "openapi":
                 settings = app.settings
                 return to_json(
@@ -83,11 +83,9 @@ class Endpoints:
                 )
         name = route.pipeline or ""
         if route.endpoint == "schema":
-            return to_json(describe.schema(name, app.pipelines[name], app.settings))
+            return to_json(describe.schema(app.pipelines[name]))
         return to_json(
-            describe.info(
-                name, app.pipelines[name], routes=app.routes, settings=app.settings, schemes=schemes, base=base
-            )
+            describe.info(name, app.pipelines[name], settings=app.settings, schemes=schemes, base=base)
         )
 
     # --------------------------------------------------------------------------------------------- docs

@@ -6,6 +6,7 @@ scheduling between them. Segments are what the scheduler orders.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -92,8 +93,8 @@ def _argument(
 
 def _getter(source: Source, positions: Mapping[str, int], attributes: Mapping[str, str]) -> Getter:
     match source:
-        case Constant():
-            return _constant(source)
+        case Constant(value):
+            return _constant(value)
         case Parameter(name, path):
             return _parameter(attributes[name], path)
         case Output(node, index, path):
@@ -102,11 +103,10 @@ def _getter(source: Source, positions: Mapping[str, int], attributes: Mapping[st
             return _collected(kind, [_getter(item, positions, attributes) for item in items], keys)
 
 
-def _constant(constant: Constant) -> Getter:
-    if constant.mutable:  # a step may change what it is given; the next run may not see it
-        return lambda values, inputs: constant.fresh()
-    value = constant.value
-    return lambda values, inputs: value
+def _constant(value: Any) -> Getter:
+    if copy.deepcopy(value) is value:  # nothing can change it
+        return lambda values, inputs: value
+    return lambda values, inputs: copy.deepcopy(value)  # a step may change what it is given; the next run may not see it
 
 
 def _parameter(attribute: str, path: tuple[Access, ...]) -> Getter:
