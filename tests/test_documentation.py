@@ -35,13 +35,22 @@ def test_no_error_page_is_left_over() -> None:
 
 
 def detail_codes() -> Iterator[str]:
-    """Every finer code in the sources: ``code="starting"`` anywhere, and each kebab-case text of the compiler."""
+    """Every finer code in the sources: ``code="starting"`` anywhere, and what the compiler hands to its errors."""
     for path in (ROOT / "src").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.keyword) and node.arg == "code" and isinstance(node.value, ast.Constant):
-                yield str(node.value.value)
-            elif "pipelines" in path.parts and isinstance(node, ast.Constant) and KEBAB.fullmatch(str(node.value)):
-                yield str(node.value)
+            if isinstance(node, ast.keyword) and node.arg == "code":
+                yield from texts(node.value)
+            elif "pipelines" in path.parts and isinstance(node, ast.Call | ast.Tuple):
+                found = node.args if isinstance(node, ast.Call) else node.elts
+                yield from (text for argument in found[:1] for text in texts(argument) if KEBAB.fullmatch(text))
+
+
+def texts(node: ast.expr) -> Iterator[str]:
+    """The texts that an expression can be, of its branches too."""
+    if isinstance(node, ast.IfExp):
+        yield from (*texts(node.body), *texts(node.orelse))
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
 
 
 def test_every_finer_code_is_explained_on_a_page() -> None:

@@ -90,7 +90,7 @@ def test_the_source_archive_can_be_built_from(built: Path) -> None:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {f"src/{name}" for name in SOURCES} <= names
     assert {"LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml"} <= names
-    assert not [name for name in names if name.startswith(("tests/", "docs/", "scripts/", "requirements/", "."))]
+    assert not [name for name in names if name.startswith(("tests/", "docs/", "scripts/", "requirements/"))]
 
 
 def test_the_metadata_says_what_pyproject_says(metadata: email.message.Message) -> None:
