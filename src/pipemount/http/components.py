@@ -73,7 +73,7 @@ def _owned(owner: str, models: Mapping[str, Schema], taken: set[str]) -> dict[st
     definitions = {old: _renamed(schema, twins) for old, schema in definitions.items() if old not in twins}
     for old in sorted(definitions.keys() - names.keys()):
         plain = old.removesuffix("-Input").replace("-Output", "_Output")
-        names[old] = _free_name(f"{owner}_{plain}", taken)
+        names[old] = _free_name(plain if plain.startswith(f"{owner}_") else f"{owner}_{plain}", taken)
         taken.add(names[old])
     return {names[old]: _renamed(schema, names) for old, schema in definitions.items()}
 
