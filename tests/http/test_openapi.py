@@ -13,7 +13,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from tests.support.fakes import FakePipeline, fake, schema_of
 
-from pipemount.http.components import PREFIX, component_schemas
+from pipemount.http.components import PREFIX, component_schemas, references
 from pipemount.http.examples import example_of
 from pipemount.http.models import request_model, response_model
 from pipemount.http.openapi import build_openapi
@@ -65,15 +65,6 @@ def document(*pipelines: FakePipeline, schemes: tuple[str, ...] = (), base: str 
     return build_openapi(served, routes, settings=Settings(**settings), schemes=schemes, base=base)
 
 
-def references(value: Any) -> set[str]:
-    if isinstance(value, dict):
-        own = {value["$ref"]} if isinstance(value.get("$ref"), str) else set()
-        mapping = value.get("mapping")
-        own |= set(mapping.values()) if isinstance(mapping, dict) and "propertyName" in value else set()
-        return own.union(*map(references, value.values()))
-    return set().union(*map(references, value)) if isinstance(value, list) else set()
-
-
 def validator(document: JsonObject, name: str) -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(
         {"$ref": PREFIX + name, "components": document["components"]},
@@ -108,7 +99,7 @@ def test_models_are_named_after_their_pipeline() -> None:
     schemas = document()["components"]["schemas"]
     assert {"weather_Request", "weather_Response", "weather_Inputs", "weather_Outputs", "weather_Item"} <= set(schemas)
     assert "Item" not in schemas
-    assert "weather_Item-Output" not in schemas
+    assert "weather_Item_Output" not in schemas
     assert schemas["weather_Item"]["properties"]["parts"]["items"] == {"$ref": PREFIX + "weather_Item"}
     assert all(name.startswith(("weather_", "pipemount_")) for name in schemas)
 
@@ -116,9 +107,9 @@ def test_models_are_named_after_their_pipeline() -> None:
 def test_a_model_that_looks_different_going_out_is_there_twice() -> None:
     schemas = document(fake({"m": (Measured, ...)}, {"m": (Measured, ...)}))["components"]["schemas"]
     assert len(schemas["weather_Measured"]["properties"]["value"]["anyOf"]) == 4
-    assert schemas["weather_Measured-Output"]["properties"]["value"]["anyOf"] == [{"type": "number"}, {"type": "null"}]
-    assert schemas["weather_Measured-Output"]["properties"]["next"]["anyOf"][0] == {
-        "$ref": PREFIX + "weather_Measured-Output"
+    assert schemas["weather_Measured_Output"]["properties"]["value"]["anyOf"] == [{"type": "number"}, {"type": "null"}]
+    assert schemas["weather_Measured_Output"]["properties"]["next"]["anyOf"][0] == {
+        "$ref": PREFIX + "weather_Measured_Output"
     }
 
 

@@ -27,7 +27,7 @@ from .models import (
 )
 from .wire import WireJsonSchema
 
-__all__ = ["PREFIX", "SHARED", "component_schemas", "ref"]
+__all__ = ["PREFIX", "SHARED", "component_schemas", "redirected", "ref", "references"]
 
 PREFIX = "#/components/schemas/"
 SHARED = "pipemount"
@@ -44,7 +44,7 @@ def component_schemas(pipelines: Mapping[str, CompiledPipeline], settings: Setti
 
     A pipeline's models are named ``<pipeline>_<Model>``, so that ``Item`` of the pipeline ``weather`` is
     ``weather_Item`` and stands beside a host's own ``Item``. A model that looks different going out (fields with
-    defaults are always there) is ``weather_Item-Output`` as well. Should two such names be the same
+    defaults are always there) is ``weather_Item_Output`` as well. Should two such names be the same
     (``a_b`` with ``Item``, ``a`` with ``b_Item``) the later one ends in ``_2``.
     """
     components: dict[str, JsonObject] = {}
@@ -72,7 +72,8 @@ def _owned(owner: str, models: Mapping[str, Schema], taken: set[str]) -> dict[st
     twins = _twins(definitions)
     definitions = {old: _renamed(schema, twins) for old, schema in definitions.items() if old not in twins}
     for old in sorted(definitions.keys() - names.keys()):
-        names[old] = _free_name(f"{owner}_{old.removesuffix('-Input')}", taken)
+        plain = old.removesuffix("-Input").replace("-Output", "_Output")
+        names[old] = _free_name(plain if plain.startswith(f"{owner}_") else f"{owner}_{plain}", taken)
         taken.add(names[old])
     return {names[old]: _renamed(schema, names) for old, schema in definitions.items()}
 
@@ -110,12 +111,23 @@ def _add_example(definitions: Mapping[str, JsonObject], schema: JsonObject, requ
     schema["examples"] = [example]
 
 
-def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
-    """``schema`` with its references, those of discriminators included, pointing to the new names."""
-    if isinstance(schema, dict):
-        return {key: _renamed(value, names) for key, value in schema.items()}
-    if isinstance(schema, list):
-        return [_renamed(item, names) for item in schema]
-    if isinstance(schema, str) and schema.startswith(PREFIX):
-        return PREFIX + names.get(schema[len(PREFIX) :], schema[len(PREFIX) :])
-    return schema
+def references(value: Any) -> set[str]:
+    """All component references in a schema, those of discriminators included."""
+    if isinstance(value, dict):
+        return set().union(*map(references, value.values()))
+    if isinstance(value, list):
+        return set().union(*map(references, value))
+    return {value} if isinstance(value, str) and value.startswith(PREFIX) else set()
+
+
+def redirected(value: Any, targets: Mapping[str, str]) -> Any:
+    """A schema with its references replaced as ``targets`` tells; others stay."""
+    if isinstance(value, dict):
+        return {key: redirected(item, targets) for key, item in value.items()}
+    if isinstance(value, list):
+        return [redirected(item, targets) for item in value]
+    return targets.get(value, value) if isinstance(value, str) else value
+
+
+def _renamed(schema: JsonObject, names: Mapping[str, str]) -> Any:
+    return redirected(schema, {PREFIX + old: PREFIX + new for old, new in names.items()})

@@ -190,7 +190,8 @@ class Schemas(BaseModel):
 
     input: dict[str, Any]
     output: dict[str, Any]
-    steps: dict[str, Any] = Field(description="Of a request's member of this name.")
+    request: dict[str, Any]
+    response: dict[str, Any]
 
 
 class Framework(BaseModel):
