@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
+from tests.support.client import TestClient
 
 from pipemount.errors import ConfigurationError
 from pipemount.http.lifespan import HostLifespanError, Lifespan, serve_lifespan
@@ -18,7 +19,6 @@ from pipemount.http.middleware import PipelineMiddleware
 from pipemount.runtime.lifecycle import Lifecycle
 from pipemount.settings import Settings
 from pipemount.types import ASGIApp, Message, Receive, Scope, Send
-from tests.support.client import TestClient
 
 HostLifespan = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any]]]
 

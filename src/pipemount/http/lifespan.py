@@ -11,15 +11,14 @@ import inspect
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Any, TypeVar
 
 from ..runtime.lifecycle import Lifecycle
 from ..types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["HostLifespanError", "Lifespan", "answer_lifespan", "host_lifespan", "serve_lifespan"]
 
-State: TypeAlias = Mapping[str, Any] | None
-LifespanFunction: TypeAlias = Callable[[Any], AbstractAsyncContextManager[State] | AsyncIterator[State]]
+State = TypeVar("State", bound=Mapping[str, Any] | None)
 
 logger = logging.getLogger("pipemount")
 
@@ -35,20 +34,22 @@ class Lifespan:
         self._lifecycle = lifecycle
 
     @asynccontextmanager
-    async def __call__(self, app: Any = None) -> AsyncIterator[State]:
+    async def __call__(self, app: Any = None) -> AsyncIterator[None]:
         """Starts the runtime, and stops it at the end.
 
         A failing ``on_cleanup`` is raised, unless something else is being raised already: then it is logged.
         """
         await self._lifecycle.startup()
         try:
-            yield None
+            yield
         except BaseException:
             await self._shutdown_quietly()
             raise
         await self._lifecycle.shutdown()
 
-    def around(self, own: LifespanFunction) -> Callable[[Any], AbstractAsyncContextManager[State]]:
+    def around(
+        self, own: Callable[[Any], AbstractAsyncContextManager[State] | AsyncIterator[State]]
+    ) -> Callable[[Any], AbstractAsyncContextManager[State]]:
         """A lifespan that starts ours, then ``own``, and stops them in the opposite order.
 
         Args:

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from ..errors import ConfigurationError
-from ..runtime.lifecycle import Lifecycle
 from ..types import ASGIApp, Receive, Scope, Send
 from .lifespan import Lifespan, answer_lifespan, host_lifespan
 from .paths import locate
@@ -18,13 +17,14 @@ STATE_KEY = "pipemount"
 
 
 class Pipelines(Protocol):
-    """What is put in front of the host: an ASGI app with a lifecycle, i.e. a ``PipelineApp``."""
+    """What is put in front of the host: an ASGI app with a lifespan, i.e. a ``PipelineApp``."""
 
     @property
-    def lifecycle(self) -> Lifecycle: ...
-    @property
-    def lifespan(self) -> Lifespan: ...
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+    def lifespan(self) -> Lifespan:
+        """Starts and stops the pipelines."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers requests."""
 
 
 class PipelineMiddleware:

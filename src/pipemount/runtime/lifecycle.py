@@ -29,7 +29,8 @@ from typing import Literal, TypeAlias, TypeVar
 from ..errors import HomeLoopError, UnavailableError
 from ..settings import Settings
 from . import shutdown
-from .loops import Loop, LoopThread, call_from_loop, call_from_thread, new_outcome, spawn
+from .backoff import Backoff
+from .loops import Loop, LoopThread, call_from_loop, call_from_thread, new_outcome, result_within, running_loop, spawn
 
 __all__ = ["Lifecycle", "State"]
 
@@ -37,8 +38,6 @@ T = TypeVar("T")
 State: TypeAlias = Literal["new", "starting", "ready", "failed", "draining", "stopped"]
 Outcome: TypeAlias = "Future[BaseException | None]"
 """What a start or a stop raised, or None; done when it has ended."""
-
-LONGEST_BACKOFF = 30.0
 
 logger = logging.getLogger("pipemount")
 
@@ -80,7 +79,8 @@ class Lifecycle:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._start, self._stop, self._drain = start, stop, drain
-        self._settings, self._name, self._clock = settings, name, clock
+        self._settings, self._name = settings, name
+        self._backoff = Backoff(clock)
         self.home = None
         self._own: LoopThread | None = None
         self._inherited: list[object] = []
@@ -98,7 +98,6 @@ class Lifecycle:
         self._start_task: asyncio.Task[None] | None = None
         self._stopping: Outcome | None = None
         self._to_stop = False
-        self._failures, self._retry_at = 0, 0.0
         self.state, self.ready, self.home, self.error = "new", False, None, None
         self.pid = os.getpid()
 
@@ -116,7 +115,7 @@ class Lifecycle:
             await self.aclose()
         starting = self._start_lazily()
         try:
-            error = await _result(starting, self._settings.lazy_wait)
+            error = await result_within(starting, self._settings.lazy_wait)
         except TimeoutError:
             raise _still_starting() from None
         if error is not None:
@@ -167,7 +166,7 @@ class Lifecycle:
         loop = asyncio.get_running_loop()
         starting = await self._enter(loop)
         try:
-            error = await _result(starting, self._settings.startup_budget)
+            error = await result_within(starting, self._settings.startup_budget)
         except TimeoutError:
             logger.warning("%s: on_init still runs; requests are answered 503 until it is done", self._name)
             return
@@ -220,7 +219,7 @@ class Lifecycle:
                 raise UnavailableError("shutting down; use another instance", code="draining")
             if (current := self._current_start()) is not None:
                 return current
-            if self.state == "failed" and self._clock() < self._retry_at:
+            if self.state == "failed" and self._backoff.wait > 0:
                 raise self._start_failed()
             return self._launch(self._loop_of_a_lifespan(), Context())
 
@@ -287,11 +286,11 @@ class Lifecycle:
 
     def _settle_start(self, error: BaseException | None) -> None:
         if error is None:
-            self.state, self.ready, self._failures = "ready", True, 0
-            return
-        self.state, self.home = "failed", None
-        self._retry_at = self._clock() + min(2.0**self._failures, LONGEST_BACKOFF)
-        self._failures += 1
+            self.state, self.ready = "ready", True
+            self._backoff.succeeded()
+        else:
+            self.state, self.home = "failed", None
+            self._backoff.failed()
 
     def _ensure_ready_sync(self) -> None:
         if self._home_is_lost():
@@ -304,10 +303,9 @@ class Lifecycle:
             raise self._start_failed() from error
 
     def _start_failed(self) -> UnavailableError:
-        wait = max(1, math.ceil(self._retry_at - self._clock()))
-        return UnavailableError(
-            f"on_init failed, the log tells why; the next attempt is made in {wait} s", retry_after=wait, code="start-failed"
-        )
+        wait = max(1, math.ceil(self._backoff.wait))
+        detail = f"on_init failed, the log tells why; the next attempt is made in {wait} s"
+        return UnavailableError(detail, retry_after=wait, code="start-failed")
 
     # -------------------------------------------------------------------------------------- stop
 
@@ -327,7 +325,7 @@ class Lifecycle:
         return await asyncio.wrap_future(stopping)
 
     def _begin_stop(self) -> Outcome:
-        """The stop that is under way, begun here if nobody did. Where the home loop is dead, it is done in this thread."""
+        """The stop that is under way, begun here if nobody did; with a dead home loop it is done in this thread."""
         self._check_process()
         with self._lock:
             if self._stopping is not None:
@@ -357,12 +355,13 @@ class Lifecycle:
 
     async def _drain_and_stop(self) -> BaseException | None:
         self._to_stop = False
-        if (late := await self._in_time(self._drain)) is not None:
+        late = await self._in_time(self._drain)
+        if late is not None:
             logger.warning("%s: what still runs is abandoned", self._name, exc_info=late)
         return await self._in_time(self._stop)
 
     async def _finish_start(self) -> None:
-        """Lets a start that is under way end, as only what has started can be cleaned up; cancels it when that takes long."""
+        """Lets a start end, as only what has started can be cleaned up; cancels it when that takes long."""
         task = self._start_task
         if task is None or task.get_loop() is not self.home:
             return
@@ -420,20 +419,8 @@ class Lifecycle:
         return home.is_running() or (own and not home.is_closed())
 
     def _refuse_on_home(self, way_out: str) -> None:
-        try:
-            running = asyncio.get_running_loop()
-        except RuntimeError:
-            return
-        if running is self.home:
-            raise HomeLoopError(f"a blocking call on the loop that {self._name!r} lives on would wait for ever; {way_out}")
-
-
-async def _result(outcome: Outcome, seconds: float) -> BaseException | None:
-    """The result, within ``seconds``; giving up, also by cancellation, leaves the outcome to others."""
-    if not outcome.done():
-        async with asyncio.timeout(seconds):
-            await asyncio.wrap_future(outcome)
-    return outcome.result()
+        if self.home is not None and running_loop() is self.home:
+            raise HomeLoopError(f"a blocking call on the loop that {self._name!r} lives on waits for ever; {way_out}")
 
 
 def _still_starting() -> UnavailableError:

@@ -13,7 +13,16 @@ from concurrent.futures import Future
 from contextvars import Context, copy_context
 from typing import Any, TypeAlias, TypeVar
 
-__all__ = ["Loop", "LoopThread", "call_from_loop", "call_from_thread", "new_outcome", "spawn"]
+__all__ = [
+    "Loop",
+    "LoopThread",
+    "call_from_loop",
+    "call_from_thread",
+    "new_outcome",
+    "result_within",
+    "running_loop",
+    "spawn",
+]
 
 T = TypeVar("T")
 Loop: TypeAlias = asyncio.AbstractEventLoop
@@ -57,6 +66,22 @@ def new_outcome() -> Future[Any]:
     outcome: Future[Any] = Future()
     outcome.set_running_or_notify_cancel()
     return outcome
+
+
+async def result_within(outcome: Future[T], seconds: float) -> T:
+    """The result of ``outcome``; giving up, also by cancellation, leaves it to others. Raises ``TimeoutError``."""
+    if not outcome.done():
+        async with asyncio.timeout(seconds):
+            await asyncio.wrap_future(outcome)
+    return outcome.result()
+
+
+def running_loop() -> Loop | None:
+    """The loop that this thread runs, if any."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 _tasks: set[asyncio.Task[Any]] = set()

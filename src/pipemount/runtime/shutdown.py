@@ -1,8 +1,8 @@
 """The ways by which a process ends, and how a runtime that no lifespan started hears of them.
 
-Servers differ (measured): uvicorn re-raises SIGTERM after its own shutdown, so that nothing at all runs after it; granian ends
-its workers after the threading exit hook and before ``atexit``; hypercorn and gunicorn run both. Whichever comes first
-closes the runtime; for the others nothing is left to do. Forked children are told to start afresh.
+Servers differ (measured): uvicorn re-raises SIGTERM after its own shutdown, so that nothing at all runs after it;
+granian ends its workers after the threading exit hook and before ``atexit``; hypercorn and gunicorn run both.
+Whichever comes first closes the runtime; for the others nothing is left to do. Forked children start afresh.
 """
 
 from __future__ import annotations
@@ -25,8 +25,11 @@ __all__ = ["Closable", "exiting", "forget", "hook_server", "remember"]
 class Closable(Protocol):
     """What is told that its process ends or was forked."""
 
-    def close(self) -> None: ...
-    def forget(self) -> None: ...
+    def close(self) -> None:
+        """Called once, in the main thread, when the process exits."""
+
+    def forget(self) -> None:
+        """Called in a forked child."""
 
 
 _live: set[Closable] = set()
@@ -35,7 +38,7 @@ _exiting_pid = 0
 
 
 def remember(runtime: Closable) -> None:
-    """From now on ``runtime`` is closed when the process exits. The hooks are set once per process, at the first start."""
+    """Has ``runtime`` closed when the process exits. The hooks are set once per process, at the first start."""
     global _hooked_pid
     _live.add(runtime)
     if _hooked_pid != os.getpid():
