@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -10,7 +9,6 @@ from pydantic import BaseModel, ConfigDict
 BODY = b'{"parameters":{"city":"Oslo","temperature":3.0}}'
 KEY = "benchmark-0123456789abcdef0123456789abcdef"
 EXPECTED = "The weather in Oslo is 3.0 degrees Celsius."
-STEP_SECONDS = 0.5
 
 
 class Parameters(BaseModel):
@@ -57,9 +55,3 @@ def answer(parameters: Parameters, analysis: str) -> dict[str, Any]:
         },
         "error": None,
     }
-
-
-def wait() -> float:
-    """A step that blocks its thread, for the demonstrations of concurrency."""
-    time.sleep(STEP_SECONDS)
-    return STEP_SECONDS
