@@ -1,0 +1,69 @@
+"""Who takes part: one small module each, which exposes ``app``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["CONTENDERS", "Contender", "select"]
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One row of the table.
+
+    Attributes:
+        name: Its module in this package, and what ``--only`` takes.
+        title: What the table calls it.
+        group: ``limit``, ``hand``, ``peer`` or ``ours``.
+        path: Where it takes the request.
+        body: Its own envelope, where a library prescribes one; empty for the common bytes.
+        base: The contender that its ratio is taken to as well, besides ``raw``.
+        peer: The requirements file of its own virtual environment, without the suffix.
+    """
+
+    name: str
+    title: str
+    group: str
+    path: str = "/invoke"
+    body: bytes = b""
+    base: str = ""
+    peer: str = ""
+
+
+MOUNTED = "/ai/invoke"
+
+CONTENDERS = (
+    Contender("raw", "raw ASGI callable", "limit"),
+    Contender("raw_mounted", "raw callable in `app.mount`", "limit", MOUNTED),
+    Contender("starlette_hand", "Starlette by hand", "hand"),
+    Contender("fastapi_async", "FastAPI by hand, `async def`", "hand"),
+    Contender("fastapi_def", "FastAPI by hand, `def`", "hand"),
+    Contender(
+        "langserve",
+        "LangServe",
+        "peer",
+        body=b'{"input":{"city":"Oslo","temperature":3.0}}',
+        peer="langserve",
+    ),
+    Contender("hayhooks", "Hayhooks", "peer", "/weather/run", peer="hayhooks"),
+    Contender("bentoml", "BentoML", "peer", peer="bentoml"),
+    Contender("ours_direct", "pipemount, served directly", "ours"),
+    Contender("ours_middleware", "pipemount, middleware around FastAPI", "ours", MOUNTED),
+    Contender("ours_wrapped", "pipemount, `wrap(app)`", "ours", MOUNTED),
+    Contender("ours_mounted", "pipemount, mounted, with its lifespan", "ours", MOUNTED, base="raw_mounted"),
+    Contender("ours_mounted_lazy", "pipemount, mounted, no further line", "ours", MOUNTED, base="raw_mounted"),
+    Contender("ours_included", "pipemount, included router", "ours", MOUNTED, base="fastapi_async"),
+    Contender("ours_sync", "pipemount, sync step, served directly", "ours", base="fastapi_def"),
+)
+
+
+def select(names: str) -> tuple[Contender, ...]:
+    """The contenders with these comma-separated names, and whatever their ratios are taken to; all for ``""``."""
+    if not names:
+        return CONTENDERS
+    asked = {name.strip() for name in names.split(",")}
+    known = {contender.name: contender for contender in CONTENDERS}
+    if unknown := asked - set(known):
+        raise SystemExit(f"no contender {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
+    wanted = asked | {"raw"} | {known[name].base for name in asked}
+    return tuple(contender for contender in CONTENDERS if contender.name in wanted)

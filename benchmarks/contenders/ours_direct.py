@@ -1,0 +1,7 @@
+"""Served directly: uvicorn's application is ours."""
+
+from __future__ import annotations
+
+from contenders.ours import pipelines
+
+app = pipelines()

@@ -1,0 +1,130 @@
+"""Servers under measurement: started once, pinned to one core, read from ``/proc``, ended by process id."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from peers import HERE, PeerUnavailableError
+from work import KEY
+
+__all__ = ["CLIENT_CORE", "SERVER_CORE", "Server", "pin"]
+
+CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORE, CLIENT_CORE = CORES[0], CORES[-1]
+START_SECONDS = 60.0
+
+
+def pin(core: int, pid: int = 0) -> None:
+    """Keep a process, and the threads it will start, on one core."""
+    os.sched_setaffinity(pid, {core})
+
+
+def headers() -> dict[str, str]:
+    """What every contender is sent, whether it looks at the key or not."""
+    return {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+
+
+class Server:
+    """One uvicorn process: uvloop, httptools, no access log, one worker.
+
+    Args:
+        target: ``module:attribute`` of the ASGI application, importable from ``benchmarks/``.
+        python: The interpreter that has what the application imports.
+        probe: Path and body of a request that must be answered 200 before the server counts as started;
+            a GET when the body is empty.
+        core: The core that it is pinned to; ``None`` leaves it free.
+    """
+
+    def __init__(
+        self, target: str, python: Path, probe: tuple[str, bytes], core: int | None = SERVER_CORE, options: Sequence[str] = ()
+    ) -> None:
+        self.port = _free_port()
+        self.output: IO[bytes] = tempfile.TemporaryFile()
+        command = [str(python), "-m", "uvicorn", target, "--port", str(self.port), "--loop", "uvloop", "--http", "httptools"]
+        command += ["--no-access-log", "--log-level", "warning", *options]
+        paths = [str(HERE), str(HERE.parent / "src")]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "0"}
+        self.process = subprocess.Popen(command, env=environment, stdout=self.output, stderr=self.output, cwd=HERE)
+        if core is not None:
+            pin(core, self.process.pid)
+        try:
+            self._wait(*probe)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def request(self, path: str, body: bytes = b"", timeout: float = 5.0) -> tuple[int, bytes]:
+        """One request of its own connection: status and body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            connection.request("POST" if body else "GET", path, body or None, headers())
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def cpu_seconds(self) -> float:
+        """Processor time of all its threads so far, in nanosecond steps where the kernel tells them."""
+        try:
+            tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
+            return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+        except FileNotFoundError:
+            fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def resident_mebibytes(self) -> float:
+        """Its resident memory now."""
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) / 1024
+        raise RuntimeError("the kernel does not tell VmRSS")
+
+    def close(self) -> None:
+        """End it, and wait until it has ended."""
+        self.process.terminate()
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.output.close()
+
+    def _wait(self, path: str, body: bytes) -> None:
+        until, status, answer = time.monotonic() + START_SECONDS, 0, b""
+        while time.monotonic() < until and self.process.poll() is None:
+            try:
+                status, answer = self.request(path, body)
+            except OSError:
+                status = 0
+            if status == 200:
+                return
+            if status and status != 503:
+                break
+            time.sleep(0.1)
+        raise PeerUnavailableError(f"did not start: {self._reason(status, answer)}")
+
+    def _reason(self, status: int, answer: bytes) -> str:
+        if status:
+            return f"answered {status} {answer[:160].decode(errors='replace')}"
+        self.output.seek(0)
+        lines = self.output.read().decode(errors="replace").strip().splitlines()
+        return lines[-1][:160] if lines else f"exit status {self.process.poll()}"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
