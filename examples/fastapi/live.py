@@ -12,10 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-__all__ = ["LiveServer"]
+__all__ = ["LiveServer", "ServerError"]
 
 HERE = Path(__file__).parent
 READY = re.compile(r"Uvicorn running on (http://\S+)")
+
+
+class ServerError(RuntimeError):
+    """The server did not start; the message has its log."""
 
 
 class LiveServer:
@@ -26,6 +30,7 @@ class LiveServer:
     Args:
         environment: What the server's environment has beside ours.
         options: Further options of uvicorn.
+        folder: Where the package ``meadow`` is.
         patience: Seconds that the start and the stop may each take.
 
     Attributes:
@@ -33,16 +38,18 @@ class LiveServer:
         log: What it has written so far, line by line.
     """
 
-    def __init__(self, environment: Mapping[str, str], *options: str, patience: float = 60.0) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], *options: str, folder: Path = HERE, patience: float = 60.0
+    ) -> None:
         self.environment = os.environ | {"PYTHONUNBUFFERED": "1"} | dict(environment)
-        self.options, self.patience = options, patience
+        self.options, self.folder, self.patience = options, folder, patience
         self.url = ""
         self.log: list[str] = []
         self._serving_or_ended = threading.Event()
 
     def __enter__(self) -> LiveServer:
-        command = [sys.executable, "-m", "uvicorn", "meadow.main:app", "--app-dir", str(HERE), "--port", "0"]
-        self._process = subprocess.Popen(  # noqa: S603 - the interpreter that runs us, and options of our own
+        command = [sys.executable, "-m", "uvicorn", "meadow.main:app", "--app-dir", str(self.folder), "--port", "0"]
+        self._process = subprocess.Popen(
             [*command, *self.options],
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -54,7 +61,7 @@ class LiveServer:
         self._reader.start()
         if not self._serving_or_ended.wait(self.patience) or not self.url:
             self.stop()
-            raise RuntimeError("the server did not start:\n" + "\n".join(self.log))
+            raise ServerError("the server did not start:\n" + "\n".join(self.log))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -82,7 +89,7 @@ class LiveServer:
         return self._process.wait()
 
     def _read(self) -> None:
-        assert self._process.stdout is not None  # a pipe, as asked for  # noqa: S101
+        assert self._process.stdout is not None  # a pipe, as asked for
         with self._process.stdout as lines:
             for line in lines:
                 self.log.append(line.rstrip())

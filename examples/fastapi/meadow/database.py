@@ -17,6 +17,7 @@ from .passwords import hash_password
 __all__ = [
     "Connection",
     "NewSpecimen",
+    "Short",
     "Specimen",
     "add_specimen",
     "find_specimen",
@@ -39,11 +40,14 @@ CREATE TABLE IF NOT EXISTS specimens (
 """
 
 
+Short = Annotated[str, Field(min_length=1, max_length=40)]
+
+
 class NewSpecimen(BaseModel):
     """A plant as the desk writes it down."""
 
-    label: Annotated[str, Field(min_length=1, max_length=40, examples=["MW-0004"])]
-    bed: Annotated[str, Field(min_length=1, max_length=40, examples=["Pond"])]
+    label: Annotated[Short, Field(examples=["MW-0004"])]
+    bed: Annotated[Short, Field(examples=["Pond"])]
     species: Annotated[str, Field(min_length=1, max_length=80, examples=["Iris versicolor"])]
     note: Annotated[str, Field(max_length=400)] = ""
 

@@ -15,14 +15,15 @@ if str(EXAMPLE) not in sys.path:
 
 from live import LiveServer  # noqa: E402
 
-PASSWORD = "cowslip"  # noqa: S105
+PASSWORD = "cowslip"
+KEY = "a key that only the tests know"
 
 
 @pytest.fixture(scope="session")
 def meadow_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A database in a folder of its own, and a password that only the tests know."""
+    """A database in a folder of its own, a password and a key."""
     database = tmp_path_factory.mktemp("meadow") / "meadow.sqlite3"
-    return {"MEADOW_DATABASE": str(database), "MEADOW_PASSWORD": PASSWORD}
+    return {"MEADOW_DATABASE": str(database), "MEADOW_PASSWORD": PASSWORD, "MEADOW_KEYS": f"tests:{KEY}"}
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +35,7 @@ def meadow(meadow_environment: dict[str, str]) -> Iterator[LiveServer]:
 
 @pytest.fixture
 def visitor(meadow: LiveServer) -> Iterator[httpx.Client]:
-    """A client that is not signed in and follows no redirects."""
+    """A client that is not signed in, has no key, and follows no redirects."""
     with httpx.Client(base_url=meadow.url, trust_env=False) as client:
         yield client
 
@@ -44,4 +45,11 @@ def rosa(visitor: httpx.Client) -> httpx.Client:
     """A client that is signed in."""
     answer = visitor.post("/login", data={"name": "rosa", "password": PASSWORD})
     assert answer.status_code == 303, answer.text
+    return visitor
+
+
+@pytest.fixture
+def program(visitor: httpx.Client) -> httpx.Client:
+    """A client that has the key of the pipelines."""
+    visitor.headers["Authorization"] = f"Bearer {KEY}"
     return visitor

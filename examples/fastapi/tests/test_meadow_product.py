@@ -8,6 +8,8 @@ import httpx
 import pytest
 from live import LiveServer
 
+pytestmark = pytest.mark.server
+
 
 @pytest.mark.parametrize("path", ["/", "/specimens/1"])
 def test_pages_send_a_visitor_to_the_login(meadow: LiveServer, visitor: httpx.Client, path: str) -> None:
