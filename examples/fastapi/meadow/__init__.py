@@ -1,0 +1,1 @@
+"""Meadow: the specimen desk of a botanical garden."""

@@ -1,0 +1,34 @@
+"""What Meadow is told by its environment."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where Meadow keeps its data, and what it signs sessions with.
+
+    Attributes:
+        database: The SQLite file; made and filled with a first few specimens where there is none.
+        secret: Signs the session cookie. Without one every start makes its own, which signs everybody out.
+        password: The password that the first member of staff, ``rosa``, gets in a new database.
+    """
+
+    database: Path
+    secret: str
+    password: str
+
+    @classmethod
+    def from_env(cls) -> Settings:
+        """Settings from ``MEADOW_DATABASE``, ``MEADOW_SECRET`` and ``MEADOW_PASSWORD``."""
+        return cls(
+            database=Path(os.environ.get("MEADOW_DATABASE", "meadow.sqlite3")),
+            secret=os.environ.get("MEADOW_SECRET") or secrets.token_hex(32),
+            password=os.environ.get("MEADOW_PASSWORD", "bluebell"),
+        )
