@@ -13,6 +13,7 @@ import json
 import re
 import secrets
 import shlex
+import signal
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -219,7 +220,10 @@ def report(tour: Tour, log: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the server is stopped then, too
     try:
         sys.exit(main())
     except ServerError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -29,7 +29,8 @@ def test_the_demo_ends_well_and_shows_requests_and_answers() -> None:
     assert done.stdout.count(key[1]) == 1
 
 
-def test_serve_keeps_it_running_until_it_is_interrupted() -> None:
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_serve_keeps_it_running_until_it_is_interrupted(ending: signal.Signals) -> None:
     with subprocess.Popen([*DEMO, "--serve"], stdout=subprocess.PIPE, text=True) as demo:
         assert demo.stdout is not None
         said = ""
@@ -39,7 +40,7 @@ def test_serve_keeps_it_running_until_it_is_interrupted() -> None:
                 break
         url, key = re.findall(r"serves at (\S+)", said)[0], re.findall(r"KEY=(\S+)", said)[0]
         answer = httpx.get(f"{url}/ai/health/ready", headers={"Authorization": f"Bearer {key}"}, trust_env=False)
-        demo.send_signal(signal.SIGINT)
+        demo.send_signal(ending)
         assert demo.wait(60) == 0
     assert answer.status_code == 200
     with pytest.raises(httpx.ConnectError):
