@@ -51,7 +51,7 @@ def router(pipelines: Application, *, principal: Callable[..., Any] | None = Non
     own = options.pop("lifespan", None)
     lifespan = pipelines.lifespan.around(own) if own else pipelines.lifespan
     result = APIRouter(lifespan=lifespan, **options)
-    for route in pipelines.routes:
+    for route in pipelines.route_table:
         if route.documented:
             _add_route(result, route, pipelines, principal)
     _add_rest(result, pipelines, principal)
@@ -92,7 +92,7 @@ def _add_rest(result: APIRouter, pipelines: Application, principal: Callable[...
         operation_id=REST,
         response_class=Response,
         response_model=tuple[models],
-        route_class_override=_rest_class(frozenset(route.path for route in pipelines.routes)),
+        route_class_override=_rest_class(frozenset(route.path for route in pipelines.route_table)),
     )
 
 

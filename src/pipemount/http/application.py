@@ -82,7 +82,8 @@ class Application:
             name=", ".join(self.services),
         )
         self.lifespan = Lifespan(self.lifecycle)
-        self.routes = build_routes(tuple(self.services))
+        # Not "routes": Starlette looks through a mounted app's "routes" when it resolves a name of the host.
+        self.route_table = build_routes(tuple(self.services))
         self._table = self._build_table()
 
     @property
@@ -150,7 +151,7 @@ class Application:
         endpoints = Endpoints(self)
         invocations = {name: Invocation(service, self.lifecycle) for name, service in self.services.items()}
         table: dict[str, dict[str, Endpoint]] = {}
-        for route in self.routes:
+        for route in self.route_table:
             answer: Answer = (
                 invocations[route.pipeline or ""] if route.endpoint == "invoke" else endpoints.answer(route)
             )

@@ -73,13 +73,13 @@ class Endpoints:
         schemes = app.auth.accept if app.auth else ()
         match route.endpoint:
             case "index":
-                return to_json(describe.index(app.routes, base))
+                return to_json(describe.index(app.route_table, base))
             case "pipelines":
                 return to_json(describe.pipelines(app.pipelines, base))
             case "openapi":
                 settings = app.settings
                 return to_json(
-                    build_openapi(app.pipelines, app.routes, settings=settings, schemes=schemes, base=base)
+                    build_openapi(app.pipelines, app.route_table, settings=settings, schemes=schemes, base=base)
                 )
         name = route.pipeline or ""
         if route.endpoint == "schema":
@@ -93,7 +93,7 @@ class Endpoints:
     async def _docs(self, route: Route, exchange: Exchange) -> None:
         if not accepts_html(exchange.headers.accept):
             raise NotAcceptableError("this route answers text/html; GET the sibling openapi.json for JSON")
-        await _send(exchange, docs_page.page(exchange.base, self._app.title, self._app.routes))
+        await _send(exchange, docs_page.page(exchange.base, self._app.title, self._app.route_table))
 
     async def _asset(self, route: Route, exchange: Exchange) -> None:
         await _send(exchange, docs_page.asset(route.path.rpartition("/")[2]))
