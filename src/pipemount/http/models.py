@@ -192,8 +192,7 @@ class Schemas(BaseModel):
 
     input: dict[str, Any]
     output: dict[str, Any]
-    request: dict[str, Any]
-    response: dict[str, Any]
+    steps: dict[str, Any] = Field(description="Of a request's member of this name.")
 
 
 class Framework(BaseModel):
