@@ -50,8 +50,8 @@ class Server:
         self.output: IO[bytes] = tempfile.TemporaryFile()
         command = [str(python), "-m", "uvicorn", target, "--port", str(self.port), "--loop", "uvloop", "--http", "httptools"]
         command += ["--no-access-log", "--log-level", "warning", *options]
-        paths = [str(HERE), str(HERE.parent / "src")]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "0"}
+        paths = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")]), str(HERE.parent / "src")]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         self.process = subprocess.Popen(command, env=environment, stdout=self.output, stderr=self.output, cwd=HERE)
         if core is not None:
             pin(core, self.process.pid)

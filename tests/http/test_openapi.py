@@ -10,7 +10,7 @@ from uuid import UUID
 import jsonschema
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, RootModel, TypeAdapter, ValidationError
 from tests.support.fakes import FakePipeline, fake, schema_of
 
 from pipemount.http.components import PREFIX, component_schemas, references
@@ -215,6 +215,8 @@ def accepts(pipeline: FakePipeline, body: JsonObject) -> bool:
         ({"run_name": "{"}, False),
         ({"timeout": 60}, True),
         ({"timeout": 60.5}, False),
+        ({"timeout": 0.05}, True),
+        ({"timeout": 0.04}, False),
         ({"timeout": 0}, False),
         ({"timeout": "5"}, False),
         ({"timeout": True}, False),
@@ -281,7 +283,16 @@ def test_not_a_number_is_null_in_both_the_answer_and_its_schema() -> None:
     assert schema["properties"]["n"]["type"] == "integer"
 
 
+class Careful(RootModel[float]):
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class Exact(RootModel[int]):
+    model_config = ConfigDict(strict=True)
+
+
 NUMBERS: list[Any] = [
+    Careful, Exact,
     float, int, bool, Annotated[float, Field(ge=0)], Annotated[float, Field(gt=0, le=100)],
     Annotated[int, Field(ge=1, le=5)], Annotated[int, Field(ge=10)], Annotated[float, Field(lt=0)],
     Annotated[int, Field(multiple_of=5)], Annotated[float, Field(allow_inf_nan=False)],

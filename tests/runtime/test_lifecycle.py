@@ -17,7 +17,7 @@ from pipemount.settings import Settings
 
 async def opened(gate: threading.Event) -> None:
     """Waits for an event of any thread."""
-    while not gate.is_set():  # noqa: ASYNC110  of any thread, and cancelled without a trace
+    while not gate.is_set():
         await asyncio.sleep(0.001)
 
 
@@ -121,7 +121,7 @@ async def test_a_request_gives_up_waiting_and_the_start_goes_on() -> None:
 
 
 async def until_ready(runtime: Runtime) -> None:
-    while not runtime.lifecycle.ready:  # noqa: ASYNC110  it tells nobody
+    while not runtime.lifecycle.ready:
         await asyncio.sleep(0.001)
 
 

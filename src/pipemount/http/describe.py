@@ -11,7 +11,6 @@ from urllib.parse import quote
 from ..adapters.protocol import CompiledPipeline
 from ..settings import Settings
 from ..types import JsonObject
-from .models import request_model, response_model
 from .routes import Route
 from .wire import WireJsonSchema
 
@@ -35,7 +34,7 @@ def index(routes: Sequence[Route], base: str) -> JsonObject:
     }
 
 
-def pipelines(compiled: Mapping[str, CompiledPipeline], routes: Sequence[Route], base: str) -> JsonObject:
+def pipelines(compiled: Mapping[str, CompiledPipeline], base: str) -> JsonObject:
     """What ``GET /pipelines`` answers."""
     return {
         "pipelines": [
@@ -43,40 +42,28 @@ def pipelines(compiled: Mapping[str, CompiledPipeline], routes: Sequence[Route],
                 "name": name,
                 "description": pipeline.info.doc,
                 "fingerprint": pipeline.info.fingerprint,
-                "urls": _urls(routes, base, name),
+                "urls": _urls(name, base),
             }
             for name, pipeline in compiled.items()
         ]
     }
 
 
-def schema(name: str, compiled: CompiledPipeline, settings: Settings) -> JsonObject:
-    """What ``GET …/schema`` answers: JSON Schemas of inputs, outputs, and of the bodies that hold them."""
-    request = request_model(name, compiled, max_timeout=settings.request_timeout)
-    response = response_model(name, compiled)
+def schema(compiled: CompiledPipeline) -> JsonObject:
+    """What ``GET …/schema`` answers: JSON Schemas of the inputs, the outputs, and a request's ``steps``."""
     return {
         "input": compiled.input.json_schema(),
         "output": _output_schema(compiled),
-        "request": request.json_schema(),
-        "response": response.adapter.json_schema(mode=response.mode, schema_generator=WireJsonSchema),
+        "steps": compiled.overrides.json_schema() if compiled.overrides else {"type": "object", "maxProperties": 0},
     }
 
 
-def info(
-    name: str,
-    compiled: CompiledPipeline,
-    *,
-    routes: Sequence[Route],
-    settings: Settings,
-    schemes: Sequence[str],
-    base: str,
-) -> JsonObject:
+def info(name: str, compiled: CompiledPipeline, *, settings: Settings, schemes: Sequence[str], base: str) -> JsonObject:
     """What ``GET …/info`` answers.
 
     Args:
         name: The pipeline's name in the app.
         compiled: The pipeline.
-        routes: All routes of the app.
         settings: Of the app.
         schemes: How a key may be presented; empty where none is needed.
         base: The mount.
@@ -93,7 +80,7 @@ def info(
         "output_schema": _output_schema(compiled),
         "graph": compiled.graph.as_json(),
         "auth": {"enabled": bool(schemes), "schemes": list(schemes)},
-        "urls": _urls(routes, base, name),
+        "urls": _urls(name, base),
     }
 
 
@@ -101,10 +88,7 @@ def _output_schema(compiled: CompiledPipeline) -> JsonObject:
     return compiled.output.adapter.json_schema(mode=compiled.output.mode, schema_generator=WireJsonSchema)
 
 
-def _urls(routes: Sequence[Route], base: str, name: str) -> dict[str, str]:
-    """Links by endpoint: the pipeline's own, and those of the app."""
-    return {
-        route.endpoint: link(base, route.path)
-        for route in reversed(routes)
-        if route.documented and route.pipeline in (name, None)
-    }
+def _urls(name: str, base: str) -> dict[str, str]:
+    own = {endpoint: link(base, f"/pipelines/{name}/{endpoint}") for endpoint in ("invoke", "info", "schema")}
+    paths = {"index": "/", "health": "/health", "openapi": "/openapi.json", "docs": "/docs", "pipelines": "/pipelines"}
+    return own | {endpoint: link(base, path) for endpoint, path in paths.items()}

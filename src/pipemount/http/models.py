@@ -28,6 +28,8 @@ __all__ = [
 RUN_NAME_PLACEHOLDERS = ("{date}", "{time}", "{run_id}")
 RUN_NAME_PATTERN = r"^([^{}]|\{date\}|\{time\}|\{run_id\})*$"
 
+MIN_TIMEOUT = 0.05  # seconds; with less a caller would always be answered 504, and blame the app
+
 RunName: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=RUN_NAME_PATTERN)]
 NoSteps: TypeAlias = Annotated[dict[str, Any], Field(max_length=0)]
 
@@ -54,7 +56,7 @@ def request_model(name: str, compiled: CompiledPipeline, *, max_timeout: float |
         ``skip_artifact_materialization``.
     """
     steps = compiled.overrides.annotation if compiled.overrides else NoSteps
-    timeout = Annotated[float, Field(gt=0, le=max_timeout, allow_inf_nan=False, strict=True)]
+    timeout = Annotated[float, Field(ge=MIN_TIMEOUT, le=max_timeout, allow_inf_nan=False, strict=True)]
     fields: dict[str, Any] = {
         "parameters": (compiled.input.annotation, Field(description="The pipeline's inputs.")),
         "steps": (steps | None, Field(None, description="Overrides of steps' own default parameters, by step id.")),
@@ -190,8 +192,7 @@ class Schemas(BaseModel):
 
     input: dict[str, Any]
     output: dict[str, Any]
-    request: dict[str, Any]
-    response: dict[str, Any]
+    steps: dict[str, Any] = Field(description="Of a request's member of this name.")
 
 
 class Framework(BaseModel):

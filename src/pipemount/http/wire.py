@@ -32,8 +32,8 @@ class WireJsonSchema(GenerateJsonSchema):
         plain = super().float_schema(schema)
         if self.mode == "validation":
             return self._lax_number(plain, schema, decimals=r"(\.[0-9]*)?")
-        finite = schema.get("allow_inf_nan") is False or (_low(schema) > -math.inf and _high(schema) < math.inf)
-        return plain if finite else {"anyOf": [plain, {"type": "null"}]}
+        bounded = _low(schema) > -math.inf and _high(schema) < math.inf
+        return plain if bounded or self._finite(schema) else {"anyOf": [plain, {"type": "null"}]}
 
     def int_schema(self, schema: core_schema.IntSchema) -> JsonSchemaValue:
         """An integer."""
@@ -60,15 +60,19 @@ class WireJsonSchema(GenerateJsonSchema):
             plain.pop("uniqueItems", None)
         return plain
 
+    # The generator keeps the configuration of the model that it is in under the name ``_config`` only.
+
+    def _finite(self, schema: Any) -> bool:
+        return schema.get("allow_inf_nan", self._config.allow_inf_nan) is False
+
     def _strict(self, schema: Any) -> bool:
-        # The generator keeps the configuration of the model that it is in under this one name only.
         return bool(schema.get("strict", self._config.strict))
 
     def _lax_number(self, plain: JsonSchemaValue, schema: Any, *, decimals: str) -> JsonSchemaValue:
         if self._strict(schema):
             return plain
         accepted = [plain]
-        if numerals := _numerals(schema, decimals=decimals, finite=schema.get("allow_inf_nan") is False):
+        if numerals := _numerals(schema, decimals=decimals, finite=self._finite(schema)):
             accepted.append({"type": "string", "pattern": f"^({'|'.join(numerals)})$"})
         accepted += [{"const": value} for value in (True, False) if _fits(schema, int(value))]
         return {"anyOf": accepted} if len(accepted) > 1 else plain

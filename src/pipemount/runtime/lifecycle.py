@@ -28,9 +28,10 @@ from typing import Literal, TypeAlias, TypeVar
 
 from ..errors import HomeLoopError, UnavailableError
 from ..settings import Settings
-from . import shutdown
+from . import loops, shutdown
 from .backoff import Backoff
-from .loops import Loop, LoopThread, call_from_loop, call_from_thread, new_outcome, result_within, running_loop, spawn
+from .lifespans import Lifespans
+from .loops import Loop, LoopThread, new_outcome, spawn
 
 __all__ = ["Lifecycle", "State"]
 
@@ -62,12 +63,6 @@ class Lifecycle:
         error: What the last start raised.
     """
 
-    state: State
-    ready: bool
-    pid: int
-    home: Loop | None
-    error: BaseException | None
-
     def __init__(
         self,
         *,
@@ -79,9 +74,8 @@ class Lifecycle:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._start, self._stop, self._drain = start, stop, drain
-        self._settings, self._name = settings, name
-        self._backoff = Backoff(clock)
-        self.home = None
+        self._settings, self._name, self._clock = settings, name, clock
+        self.home: Loop | None = None
         self._own: LoopThread | None = None
         self._inherited: list[object] = []
         self.forget()
@@ -92,14 +86,15 @@ class Lifecycle:
         self._inherited.append((self.home, self._own))
         self._lock = threading.Lock()
         self._own = None
-        self._lifespans: list[Loop] = []
-        self._startups = 0
+        self._lifespans = Lifespans()
+        self._backoff = Backoff(self._clock)
         self._starting: Outcome = new_outcome()
         self._start_task: asyncio.Task[None] | None = None
         self._stopping: Outcome | None = None
         self._to_stop = False
-        self.state, self.ready, self.home, self.error = "new", False, None, None
-        self.pid = os.getpid()
+        self.state: State = "new"
+        self.ready, self.home, self.pid = False, None, os.getpid()
+        self.error: BaseException | None = None
 
     # ---------------------------------------------------------------------------------- requests
 
@@ -115,7 +110,7 @@ class Lifecycle:
             await self.aclose()
         starting = self._start_lazily()
         try:
-            error = await result_within(starting, self._settings.lazy_wait)
+            error = await loops.result_within(starting, self._settings.lazy_wait)
         except TimeoutError:
             raise _still_starting() from None
         if error is not None:
@@ -136,7 +131,7 @@ class Lifecycle:
             home = self._reachable_home()
         if home is asyncio.get_running_loop():
             return await function()
-        return await call_from_loop(home, function)
+        return await loops.call_from_loop(home, function)
 
     def call_sync(self, function: Callable[[], Awaitable[T]]) -> T:
         """As ``call``, from a thread that waits for the result.
@@ -150,7 +145,7 @@ class Lifecycle:
         while home is None:
             self._ensure_ready_sync()
             home = self._reachable_home()
-        return call_from_thread(home, function)
+        return loops.call_from_thread(home, function)
 
     # --------------------------------------------------------------------------------- lifespans
 
@@ -166,7 +161,7 @@ class Lifecycle:
         loop = asyncio.get_running_loop()
         starting = await self._enter(loop)
         try:
-            error = await result_within(starting, self._settings.startup_budget)
+            error = await loops.result_within(starting, self._settings.startup_budget)
         except TimeoutError:
             logger.warning("%s: on_init still runs; requests are answered 503 until it is done", self._name)
             return
@@ -175,7 +170,7 @@ class Lifecycle:
             raise
         finally:
             with self._lock:
-                self._startups -= 1
+                self._lifespans.waiting -= 1
         if error is not None:
             self._leave(loop)
             raise error
@@ -221,7 +216,7 @@ class Lifecycle:
                 return current
             if self.state == "failed" and self._backoff.wait > 0:
                 raise self._start_failed()
-            return self._launch(self._loop_of_a_lifespan(), Context())
+            return self._launch(self._lifespans.running(), Context())
 
     async def _enter(self, loop: Loop) -> Outcome:
         """Counts a lifespan in when no stop is under way; the start that it waits for."""
@@ -231,8 +226,7 @@ class Lifecycle:
         while True:
             with self._lock:
                 if (stopping := self._stopping) is None:
-                    self._lifespans.append(loop)
-                    self._startups += 1
+                    self._lifespans.enter(loop)
                     return self._current_start() or self._launch(loop, copy_context())
             await asyncio.wrap_future(stopping)
 
@@ -267,20 +261,13 @@ class Lifecycle:
 
     async def _run_start(self) -> None:
         self._start_task = asyncio.current_task()
-        try:
-            await self._start()
-        except BaseException as error:  # also SystemExit: an exit from on_init is a failed start, not a dead loop
-            self._start_ended(error)
-        else:
-            self._start_ended(None)
-
-    def _start_ended(self, error: BaseException | None) -> None:
+        error = await loops.failure_within(self._start, None)
         with self._lock:
             self.error, self._to_stop = error, error is None
             if self.state == "starting":
                 self._settle_start(error)
-            expected = self._startups > 0 or isinstance(error, asyncio.CancelledError)
-        if error is not None and not expected:  # a lifespan that waits raises it; nobody else tells the cause
+            raised = self._lifespans.waiting > 0 or isinstance(error, asyncio.CancelledError)
+        if error is not None and not raised:  # nobody else tells the cause
             logger.error("%s: on_init failed; requests are answered 503", self._name, exc_info=error)
         self._starting.set_result(error)
 
@@ -312,10 +299,7 @@ class Lifecycle:
     def _leave(self, loop: Loop) -> bool:
         """Counts a lifespan out; whether it was the last that held the runtime up."""
         with self._lock:
-            if loop not in self._lifespans:
-                return False
-            self._lifespans.remove(loop)
-            return loop not in self._lifespans if loop is self.home else not self._lifespans
+            return self._lifespans.leave(loop, self.home)
 
     async def _stopped(self) -> BaseException | None:
         if (home := self.home) is not None and not self._runs(home):
@@ -330,13 +314,12 @@ class Lifecycle:
         with self._lock:
             if self._stopping is not None:
                 return self._stopping
+            if (home := self.home) is None:
+                own = self._settle_stop()
+                return own.ended if own else _DONE
             self._stopping = stopping = new_outcome()
-            home = self.home
-            if home is not None:
-                self.state, self.ready = "draining", False
-        if home is None:
-            self._stop_ended(stopping, None)
-        elif self._runs(home):
+            self.state, self.ready = "draining", False
+        if self._runs(home):
             spawn(home, partial(self._run_stop, stopping), Context())
         else:
             asyncio.run(self._run_stop(stopping))
@@ -355,10 +338,10 @@ class Lifecycle:
 
     async def _drain_and_stop(self) -> BaseException | None:
         self._to_stop = False
-        late = await self._in_time(self._drain)
-        if late is not None:
+        patience = self._settings.cleanup_timeout
+        if (late := await loops.failure_within(self._drain, patience)) is not None:
             logger.warning("%s: what still runs is abandoned", self._name, exc_info=late)
-        return await self._in_time(self._stop)
+        return await loops.failure_within(self._stop, patience)
 
     async def _finish_start(self) -> None:
         """Lets a start end, as only what has started can be cleaned up; cancels it when that takes long."""
@@ -370,23 +353,18 @@ class Lifecycle:
             task.cancel()
             await asyncio.wait({task}, timeout=self._settings.cleanup_timeout)
 
-    async def _in_time(self, work: Callable[[], Awaitable[None]]) -> BaseException | None:
-        try:
-            async with asyncio.timeout(self._settings.cleanup_timeout):
-                await work()
-        except BaseException as error:  # whatever it is, the stop goes on
-            return error
-        return None
-
     def _stop_ended(self, stopping: Outcome, error: BaseException | None) -> None:
         with self._lock:
-            own = self._end_own_loop()
-            self._stopping = None
-            self.state = "new" if self.state == "new" else "stopped"
-            self.home, self._start_task = None, None
-            self._lifespans = [loop for loop in self._lifespans if not loop.is_closed()]
-        shutdown.forget(self)
+            own = self._settle_stop()
         (own.ended if own else _DONE).add_done_callback(lambda _: stopping.set_result(error))
+
+    def _settle_stop(self) -> LoopThread | None:
+        """Leaves nothing behind, with the lock held; the loop thread that is about to end."""
+        self.state = "new" if self.state == "new" else "stopped"
+        self.home, self._start_task, self._stopping = None, None, None
+        self._lifespans.drop_closed()
+        shutdown.forget(self)
+        return self._end_own_loop()
 
     def _log_stop(self, error: BaseException | None) -> None:
         if error is not None:
@@ -411,15 +389,12 @@ class Lifecycle:
         """Whether the host closed its loop without a word to us."""
         return self.home is not None and self.pid == os.getpid() and self.home.is_closed()
 
-    def _loop_of_a_lifespan(self) -> Loop | None:
-        return next((loop for loop in self._lifespans if loop.is_running()), None)
-
     def _runs(self, home: Loop) -> bool:
         own = self._own is not None and home is self._own.loop  # just begun, it may not call itself running yet
         return home.is_running() or (own and not home.is_closed())
 
     def _refuse_on_home(self, way_out: str) -> None:
-        if self.home is not None and running_loop() is self.home:
+        if self.home is not None and loops.running_loop() is self.home:
             raise HomeLoopError(f"a blocking call on the loop that {self._name!r} lives on waits for ever; {way_out}")
 
 
@@ -427,5 +402,5 @@ def _still_starting() -> UnavailableError:
     return UnavailableError("on_init still runs; try again in a moment", code="starting")
 
 
-_DONE: Future[None] = Future()
+_DONE: Outcome = Future()
 _DONE.set_result(None)

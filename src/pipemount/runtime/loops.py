@@ -18,6 +18,7 @@ __all__ = [
     "LoopThread",
     "call_from_loop",
     "call_from_thread",
+    "failure_within",
     "new_outcome",
     "result_within",
     "running_loop",
@@ -40,11 +41,11 @@ class LoopThread:
 
     def __init__(self, name: str) -> None:
         self.loop: Loop = asyncio.new_event_loop()
-        self.ended: Future[None] = new_outcome()
+        self.ended: Future[Any] = new_outcome()
         self._stopped = asyncio.Event()
         threading.Thread(target=self._run, name=name, daemon=True).start()
 
-    def stop(self) -> Future[None]:
+    def stop(self) -> Future[Any]:
         """Asks the loop to end, from any thread; returns ``ended``. Asking again changes nothing."""
         if not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self._stopped.set)
@@ -74,6 +75,16 @@ async def result_within(outcome: Future[T], seconds: float) -> T:
         async with asyncio.timeout(seconds):
             await asyncio.wrap_future(outcome)
     return outcome.result()
+
+
+async def failure_within(work: Callable[[], Awaitable[None]], seconds: float | None) -> BaseException | None:
+    """What ``work()`` raises, also ``SystemExit``; ``TimeoutError`` if it takes longer, for which it is cancelled."""
+    try:
+        async with asyncio.timeout(seconds):
+            await work()
+    except BaseException as error:
+        return error
+    return None
 
 
 def running_loop() -> Loop | None:

@@ -1,0 +1,184 @@
+"""The page that a run leaves behind: docs/performance.md."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from load import GENERATOR, Load
+from measure import CONNECTIONS, Entry
+
+__all__ = ["Report"]
+
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+
+INTRODUCTION = """\
+# Performance
+
+What a request costs when it goes through us, beside what it costs without us and beside what others cost, measured on
+one machine in one run. The figures are for comparing rows with each other; absolute values say as much about the
+machine. Measure on yours:
+
+```console
+$ scripts/benchmark
+```
+"""
+
+READING = """\
+## How to read it
+
+- **The work** is one step that formats a sentence. It is that small on purpose: what is left is what the frame around
+  it costs. A step that takes 10 ms hides every difference in these tables.
+- **Ours does more than the rows it is compared with.** Each of our rows checks a key, decides admission, limits the body,
+  gives every run an id, keeps a deadline, validates inputs and outputs against generated schemas and answers with the
+  full response. `raw` validates the same bytes and dumps a response of the same shape with constants in it; it looks at no
+  path and no key. What is written by hand validates and answers, without a key. All are sent the same headers.
+- **Peers** run as their documentation shows, each in an environment of its own. LangServe prescribes its own envelope
+  (`{"input": …}`) and answers with less; the others get the same body.
+- **× raw** is the median of the ratios of the rates within each round. **CPU** is the server's processor time per request, which
+  does not depend on how fast the load generator is; **CPU × raw** is raw's divided by the row's, so that higher is better
+  in both.
+- With one connection the rate is one over the latency, and much of it is the kernel's and the load generator's; with 64
+  the server's core is always busy.
+- **Mounted, no further line**: the host runs no lifespan for a mounted app, so runs live on a thread with a loop of its own,
+  and every request is handed over there and back. Give the host `lifespan=pipelines.lifespan` where that matters.
+- **Idle** is resident memory of the server's process after its first request: Python, uvicorn, pydantic and, where the row has
+  it, FastAPI are in it.
+"""
+
+
+@dataclass
+class Report:
+    """Everything that a run found.
+
+    Attributes:
+        command: How it was called.
+        method: Rounds and seconds, in words.
+        entries: The contenders.
+        engine: Microseconds by what was run.
+        imports: Seconds by what was imported.
+        demonstrations: Seconds by what was tried.
+    """
+
+    command: str
+    method: str
+    entries: list[Entry]
+    engine: dict[str, float]
+    imports: dict[str, float]
+    demonstrations: dict[str, float]
+
+    def write(self, page: Path = PAGE) -> None:
+        """Write the page anew."""
+        page.write_text("\n".join(self._parts()).rstrip() + "\n")
+
+    def _parts(self) -> Iterable[str]:
+        yield INTRODUCTION
+        yield f"Measured on {datetime.now(UTC):%Y-%m-%d} with `{self.command}`: {self.method}\n"
+        yield self._setting()
+        if self.entries:
+            for connections in CONNECTIONS:
+                yield f"## {connections} connection{'s' * (connections > 1)}\n"
+                yield _table(_requests(self.entries, connections))
+            yield "## To what each row is held\n"
+            yield _table(_targets(self.entries))
+            yield "## Idle memory\n"
+            yield _table(_memory(self.entries))
+        if self.engine:
+            yield "## The engine alone\n\nNo HTTP: validated inputs in, validated and serialised outputs out, on uvloop.\n"
+            yield _table([("what", "µs"), *((name, f"{took:.1f}") for name, took in self.engine.items())])
+        if self.imports:
+            yield "## Import time\n\nA fresh interpreter each time, byte code compiled before.\n"
+            yield _table([("what", "ms"), *((name, f"{took * 1000:.0f}") for name, took in self.imports.items())])
+        if self.demonstrations:
+            yield "## Steps side by side\n\nOn uvicorn, with the default settings; the client shares the machine's cores.\n"
+            yield _table([("what", "seconds"), *((name, f"{took:.3f}") for name, took in self.demonstrations.items())])
+        yield READING
+
+    def _setting(self) -> str:
+        names = ("pipemount", "uvicorn", "uvloop", "httptools", "pydantic", "starlette", "fastapi")
+        versions = ", ".join(f"{name} {_version(name)}" for name in names)
+        peers = ", ".join(f"{e.contender.title} {e.version}" for e in self.entries if e.contender.peer and e.version)
+        return (
+            f"Python {platform.python_version()} on {platform.system()}, {os.cpu_count()} cores: one for the server, one for "
+            f"the load generator ({GENERATOR}).\n{versions}{'; ' + peers if peers else ''}.\n"
+            "Every server is one uvicorn process with uvloop and httptools and without an access log, started once and kept "
+            "for all rounds.\n"
+        )
+
+
+def _requests(entries: list[Entry], connections: int) -> Iterable[tuple[str, ...]]:
+    yield "", "requests/s", "p50 ms", "p99 ms", "CPU µs", "× raw", "CPU × raw"
+    raw = next(entry for entry in entries if entry.contender.name == "raw")
+    for entry in entries:
+        if entry.reason:
+            yield entry.contender.title, entry.reason, "", "", "", "", ""
+            continue
+        yield (
+            entry.contender.title,
+            f"{entry.median(connections, rate):,.0f}",
+            f"{entry.median(connections, lambda load: load.p50) / 1000:.3f}",
+            f"{entry.median(connections, lambda load: load.p99) / 1000:.3f}",
+            f"{entry.median(connections, cpu):.1f}",
+            f"{entry.ratio(raw, connections, rate):.2f}",
+            f"{raw.ratio(entry, connections, cpu):.2f}",
+        )
+
+
+TARGETS = {
+    "ours_direct": ("raw", 0.9),
+    "ours_middleware": ("raw", 0.9),
+    "ours_wrapped": ("raw", 0.9),
+    "ours_mounted": ("raw_mounted", 0.9),
+    "ours_mounted_lazy": ("raw_mounted", None),
+    "ours_included": ("fastapi_async", None),
+    "ours_sync": ("fastapi_def", 1.8),
+}
+
+
+def _targets(entries: list[Entry]) -> Iterable[tuple[str, ...]]:
+    yield "", "beside", "to reach", *(f"rate, {n}" for n in CONNECTIONS), *(f"CPU, {n}" for n in CONNECTIONS)
+    present = {entry.contender.name: entry for entry in entries if not entry.reason}
+    for name, (base, aim) in TARGETS.items():
+        if name in present and base in present:
+            ours, theirs = present[name], present[base]
+            yield (
+                ours.contender.title,
+                theirs.contender.title,
+                f"{aim}" if aim else "-",
+                *(f"{ours.ratio(theirs, n, rate):.2f}" for n in CONNECTIONS),
+                *(f"{theirs.ratio(ours, n, cpu):.2f}" for n in CONNECTIONS),
+            )
+
+
+def _memory(entries: list[Entry]) -> Iterable[tuple[str, ...]]:
+    yield "", "MiB"
+    for entry in entries:
+        if not entry.reason:
+            yield entry.contender.title, f"{entry.idle:.0f}"
+
+
+def rate(load: Load) -> float:
+    return load.rate
+
+
+def cpu(load: Load) -> float:
+    return load.cpu
+
+
+def _table(rows: Iterable[tuple[str, ...]]) -> str:
+    head, *rest = rows
+    ruler = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ruler, *rest)) + "\n"
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return str(getattr(sys.modules.get(distribution), "__version__", "from this clone"))

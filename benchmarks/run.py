@@ -1,0 +1,65 @@
+"""``scripts/benchmark``: measures us beside the raw limit, what is written by hand, and the peers.
+
+Writes docs/performance.md. Takes about a quarter of an hour; leave the machine alone meanwhile. With ``--only`` or
+``--quick`` the page is left as it is and the tables are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1] / "src"))
+
+from concurrency import demonstrate
+from contenders import CONTENDERS, select
+from engine import measure_engine
+from measure import measure
+from report import Report
+from servers import CORES
+from startup import measure_imports
+
+PARTS = ("requests", "engine", "imports", "demonstrations")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/benchmark", description="Measure pipemount beside its peers.")
+    parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds (default 7)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="per contender, round and load (default 3)")
+    parser.add_argument("--only", default="", metavar="NAMES", help="of: " + ", ".join(c.name for c in CONTENDERS))
+    parser.add_argument("--parts", default=",".join(PARTS), help="of: " + ", ".join(PARTS))
+    parser.add_argument("--quick", action="store_true", help="one short round, to see that all is well")
+    options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.seconds = 1, 1.0
+    return options
+
+
+def main() -> None:
+    options = parse()
+    contenders = select(options.only)
+    if len(CORES) < 2:
+        print("warning: one core only; server and load generator disturb each other", file=sys.stderr)
+    parts = options.parts.split(",")
+    report = Report(
+        command=shlex.join(["scripts/benchmark", *sys.argv[1:]]),
+        method=f"medians of {options.rounds} interleaved rounds of {options.seconds:g} s after a warm-up.",
+        imports=measure_imports() if "imports" in parts else {},
+        engine=measure_engine(quick=options.quick) if "engine" in parts else {},
+        demonstrations=demonstrate() if "demonstrations" in parts else {},
+        entries=measure(contenders, rounds=options.rounds, seconds=options.seconds) if "requests" in parts else [],
+    )
+    if options.quick or options.only or set(parts) != set(PARTS):
+        page = Path(tempfile.mkstemp(prefix="performance-", suffix=".md")[1])
+        report.write(page)
+        print(f"\n{page.read_text()}\nA part of a run: docs/performance.md is left as it is; this is {page}")
+    else:
+        report.write()
+        print("wrote docs/performance.md")
+
+
+if __name__ == "__main__":
+    main()
