@@ -1,8 +1,8 @@
 """The passes ``trace`` and ``branch``: what a body does, found by running it with references.
 
 Today one variant is allowed. A body that decides on a value of the run is refused: most decisions call ``bool()``,
-which a reference refuses by itself; identity tests (``is None``, ``is True``, an enum's member) call nothing, so the body is
-run again with the plain value in the reference's place and must do the same.
+which a reference refuses by itself; identity tests (``is None``, ``is True``, an enum's member) call nothing, so the
+body is run again with the plain value in the reference's place and must do the same.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..errors import CompileError
 from .annotations import NONE, members
 from .constants import canonical
 from .places import Place, raised_place
-from .snapshot import Branch, Collected, Constant, Output, Parameter, ParameterField, Shape, Source
+from .snapshot import Branch, Collected, Constant, Hook, Output, Parameter, ParameterField, Shape, Source
 from .tracing import Argument, StepCall, Trace, refuse, tracing
 
 __all__ = ["Body", "Traced", "branch", "trace"]
@@ -26,13 +26,14 @@ _PROBES = 64
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What is traced: a name for messages, the author's function, its parameters, and how it is called."""
+    """What is traced: the author's function and its name, its parameters, how it is called, who makes its state."""
 
     name: str
     function: Callable[..., Any]
     parameters: tuple[ParameterField, ...]
     call: Callable[[Mapping[str, Any]], Any]
     place: Place
+    on_init: Hook | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def branch(body: Body, traced: Traced) -> Traced:
 
 
 def _run(body: Body, pinned: Mapping[Parameter | Output, Any]) -> Traced:
-    found = Trace(pinned=pinned)
+    found = Trace(pinned=pinned, on_init=body.on_init)
     with tracing(found), found.body(body.name, body.function):
         given = {p.name: found.reference(Parameter(p.name), p.annotation, p.name) for p in body.parameters}
         try:
@@ -146,15 +147,11 @@ def _outline(traced: Traced, known: Mapping[Any, Any] | None = None) -> list[Any
     """What two runs of a body must have in common; ``known`` sources are written as their values."""
     known = known or {}
     calls = [
-        [
-            call.id,
-            id(call.step),
-            [[p.name, _source(a.source, known)] for p, a in call.arguments],
-            not known and call.after,
-        ]
+        [call.id, call.step.name, call.step.version, [[p.name, _source(a.source, known)] for p, a in call.arguments]]
         for call in traced.calls
     ]
-    return [calls, traced.shape, [[name, _source(a.source, known)] for name, a in traced.returned]]
+    order = [] if known else [call.after for call in traced.calls]
+    return [calls, order, traced.shape, [[name, _source(a.source, known)] for name, a in traced.returned]]
 
 
 def _source(source: Source, known: Mapping[Any, Any]) -> Any:

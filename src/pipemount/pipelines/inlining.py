@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pydantic import PydanticUserError, ValidationError
+from pydantic import ValidationError
 
 from .annotations import Signature, describe, plain
 from .constants import adapter_for
 from .edges import fit
 from .references import Reference, Symbol, symbol_of
 from .schema import describe_errors
-from .snapshot import Constant, OutputField, ParameterField, StepSpec
+from .snapshot import Constant, Hook, OutputField, ParameterField, StepSpec
 from .tracing import Trace
 
 __all__ = ["inline"]
@@ -26,8 +26,16 @@ def inline(
     *,
     name: str,
     after: tuple[str, ...],
+    on_init: Hook | None,
 ) -> Any:
     """Runs a called pipeline's body in the caller's trace; what is left out takes the called pipeline's defaults."""
+    if on_init is not None and on_init != trace.on_init:
+        raise trace.error(
+            "inlined-on-init",
+            f"the pipeline {name!r} has an on_init of its own",
+            "its steps run in the outer pipeline, whose on_init alone makes the pipeline_state",
+            "Give the outer pipeline the same on_init, or call .with_options(on_init=None)",
+        )
     with trace.body(name, function, after):
         given = {p.name: _entering(trace, p, values.get(p.name, p.default), name) for p in signature.parameters}
         return function(**given)
@@ -58,8 +66,6 @@ def _entering(trace: Trace, parameter: ParameterField, value: object, pipeline: 
 def _validated(trace: Trace, parameter: ParameterField, given: Constant, where: str) -> Any:
     try:
         return adapter_for(parameter.annotation).validate_python(given.value)
-    except PydanticUserError:
-        return given.value
     except ValidationError as error:
         raise trace.error(
             "bad-constant",

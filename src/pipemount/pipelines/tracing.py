@@ -17,7 +17,7 @@ from .annotations import Signature
 from .constants import UnfitConstantError, constant, type_of
 from .places import Place, caller_place, function_place
 from .references import Condition, Reference, Symbol, symbol_of
-from .snapshot import Collected, Constant, Output, Parameter, ParameterField, Source, StepSpec
+from .snapshot import Collected, Constant, Hook, Output, Parameter, ParameterField, Source, StepSpec
 
 __all__ = ["Argument", "StepCall", "Trace", "bind", "current", "is_tracing", "refuse", "tracing"]
 
@@ -61,6 +61,7 @@ class Trace:
     fault: CompileError | None = None
     bodies: list[_Body] = field(default_factory=list)
     pinned: Mapping[Parameter | Output, Any] = field(default_factory=dict)
+    on_init: Hook | None = None
     _taken: set[str] = field(default_factory=set)
 
     # ------------------------------------------------------------------------------- for references
@@ -148,7 +149,7 @@ class Trace:
 
     def order(self, after: object) -> tuple[str, ...]:
         """The nodes that ``after=`` names: references, calls' results, and lists or dicts of them."""
-        if after is None:
+        if after is None or (self.pinned and not isinstance(after, Reference | list | tuple | dict)):
             return ()
         if isinstance(after, dict):
             after = list(after.values())
