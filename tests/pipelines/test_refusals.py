@@ -9,6 +9,7 @@ import operator
 import pickle
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypedDict
 
@@ -339,7 +340,7 @@ def test_calls_that_do_not_fit_the_signature() -> None:
     for body in (missing, unknown, twice):
         error = refusal(body)
         assert error.detail_code == "wrong-arguments"
-        assert error.way_out == "Call it as number(value: 'int')"
+        assert error.way_out == "Call it as number(value: int)"
         assert error.line == inspect.getsourcelines(body)[1] + 1
 
 
@@ -430,3 +431,100 @@ def test_outputs_without_a_schema() -> None:
     assert PipelineDefinition(inside).compile().nodes[1].bindings[0].coerce is None
     assert [refusal(f).detail_code for f in (out, into)] == ["type-without-schema"] * 2
     assert "convert inside a step" in refusal(out).way_out
+
+
+def test_untyped_values_tested_for_none() -> None:
+    def untyped(text=None):  # type: ignore[no-untyped-def]
+        return use("nothing") if text is None else use(text)
+
+    def guarded(text=None):  # type: ignore[no-untyped-def]
+        return use("nothing") if text is None else use(text.name)
+
+    assert refusal(guarded).detail_code == "branch-on-reference"
+
+    def fields(text=None):  # type: ignore[no-untyped-def]
+        return use(text.name), use(text["name"])
+
+    assert refusal(untyped).detail_code == "branch-on-reference"
+    assert len(PipelineDefinition(fields).compile().nodes) == 2
+
+
+def test_enum_members_pass_through_probes() -> None:
+    def body(color: Color):  # type: ignore[no-untyped-def]
+        return use(color.value)
+
+    assert len(PipelineDefinition(body).compile().nodes) == 1
+
+
+def test_two_identities_at_once() -> None:
+    def body(a: bool, b: bool):  # type: ignore[no-untyped-def]
+        if a is True and b is not True:
+            return use("wrong")
+        return use([a, b])
+
+    assert "a is True" in refusal(body).operation
+
+
+def test_decisions_inside_a_called_pipeline() -> None:
+    def decides(model: Model):  # type: ignore[no-untyped-def]
+        never: Any = model
+        return use("nothing") if never is None else use(model.name)
+
+    def inner(model: Model, flag: bool):  # type: ignore[no-untyped-def]
+        return use("yes") if flag is True else use(model.name)
+
+    fine, wrong = PipelineDefinition(decides), PipelineDefinition(inner)
+
+    def passes(model: Model | None, flag: str):  # type: ignore[no-untyped-def]
+        return fine(model)
+
+    def asks(model: Model | None, flag: str):  # type: ignore[no-untyped-def]
+        return wrong(model, flag)
+
+    assert [node.id for node in PipelineDefinition(passes).compile().nodes] == ["decides/model", "decides/use"]
+    assert "`inner/flag is True`" in refusal(asks).operation
+
+
+def test_objects_that_hold_references() -> None:
+    @dataclass
+    class Point:
+        x: Any
+
+    def plain(text: str):  # type: ignore[no-untyped-def]
+        return use(Point(text))
+
+    def validated(text: str):  # type: ignore[no-untyped-def]
+        return use(Model(name=text, size=1))
+
+    assert refusal(plain).detail_code == "reference-in-object"
+    assert refusal(validated).detail_code == "body-raised"
+
+
+def test_a_list_that_holds_itself() -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+
+    def passed():  # type: ignore[no-untyped-def]
+        return use(endless)
+
+    def returned():  # type: ignore[no-untyped-def]
+        use(1)
+        return endless
+
+    assert [refusal(f).detail_code for f in (passed, returned)] == ["body-raised"] * 2
+
+
+@pytest.mark.parametrize("id", ["a/b", "a\n", 3])
+def test_ids_that_cannot_be(id: Any) -> None:
+    def body(text: str):  # type: ignore[no-untyped-def]
+        return use(text, id=id)
+
+    def inner(text: str):  # type: ignore[no-untyped-def]
+        return use(text)
+
+    sub = PipelineDefinition(inner)
+
+    def outer(text: str):  # type: ignore[no-untyped-def]
+        return sub(text, id=id)
+
+    assert [refusal(f).detail_code for f in (body, outer)] == ["bad-id"] * 2

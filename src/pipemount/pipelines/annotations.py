@@ -53,7 +53,10 @@ class Signature:
     call: inspect.Signature
 
     def __str__(self) -> str:
-        return str(self.call.replace(return_annotation=inspect.Signature.empty))
+        texts = (
+            f"{p.name}: {describe(p.annotation)}" + ("" if p.required else f" = {p.default!r}") for p in self.parameters
+        )
+        return f"({', '.join(texts)})"
 
 
 # ---------------------------------------------------------------------------------------- signatures
@@ -240,6 +243,8 @@ def members(annotation: Any) -> tuple[Any, ...]:
 
 def describe(annotation: Any) -> str:
     """``annotation`` as an author would write it."""
+    if get_origin(annotation) is Annotated:
+        return describe(get_args(annotation)[0])
     if annotation is NONE:
         return "None"
     if isinstance(annotation, type) and not get_args(annotation):

@@ -329,7 +329,8 @@ class PipelineDefinition:
             self.function,
             self.signature,
             values,
-            name=id or self.name,
+            name=self.name,
+            id=id,
             after=trace.order(after),
             on_init=self.hooks.on_init,
         )

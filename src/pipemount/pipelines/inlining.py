@@ -13,7 +13,7 @@ from .edges import fit
 from .references import Reference, Symbol, symbol_of
 from .schema import describe_errors
 from .snapshot import Constant, Hook, OutputField, ParameterField, StepSpec
-from .tracing import Trace
+from .tracing import VALIDATION, Trace
 
 __all__ = ["inline"]
 
@@ -25,6 +25,7 @@ def inline(
     values: Mapping[str, Any],
     *,
     name: str,
+    id: str | None,
     after: tuple[str, ...],
     on_init: Hook | None,
 ) -> Any:
@@ -36,7 +37,7 @@ def inline(
             "its steps run in the outer pipeline, whose on_init alone makes the pipeline_state",
             "Give the outer pipeline the same on_init, or call .with_options(on_init=None)",
         )
-    with trace.body(name, function, after):
+    with trace.body(name, function, id=id, after=after):
         given = {p.name: _entering(trace, p, values.get(p.name, p.default), name) for p in signature.parameters}
         return function(**given)
 
@@ -45,6 +46,8 @@ def _entering(trace: Trace, parameter: ParameterField, value: object, pipeline: 
     """The value as the called pipeline declares it, validated where the types alone do not prove it."""
     where = f"{pipeline}({parameter.name}=…)"
     argument = trace.argument(value, where)
+    if trace.bodies[-1].prefix + parameter.name in trace.entries:
+        return trace.call(_validation(parameter), {"object": value}, id=None, after=())
     if isinstance(argument.source, Constant):
         return _validated(trace, parameter, argument.source, where)
     verdict = fit(argument.annotation, parameter.annotation)
@@ -84,5 +87,5 @@ def _validation(parameter: ParameterField) -> StepSpec:
         generator=False,
         parameters=(ParameterField("object", "object", Any, True),),
         outputs=(OutputField(parameter.name, parameter.annotation),),
-        version=describe(parameter.annotation),
+        version=f"{VALIDATION} {describe(parameter.annotation)}",
     )
