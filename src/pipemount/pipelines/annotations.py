@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeAlias, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from ..errors import CompileError
-from .places import caller_frame, function_place
+from .places import enclosing_frames, function_place
 from .snapshot import OutputField, ParameterField
 
 __all__ = [
@@ -53,7 +53,10 @@ class Signature:
     call: inspect.Signature
 
     def __str__(self) -> str:
-        return str(self.call.replace(return_annotation=inspect.Signature.empty))
+        texts = (
+            f"{p.name}: {describe(p.annotation)}" + ("" if p.required else f" = {p.default!r}") for p in self.parameters
+        )
+        return f"({', '.join(texts)})"
 
 
 # ---------------------------------------------------------------------------------------- signatures
@@ -76,11 +79,11 @@ def local_names(function: Callable[..., Any]) -> Names:
     target = underlying(function)
     annotations = getattr(target, "__annotations__", {})
     texts = [text for text in annotations.values() if isinstance(text, str)]
-    frame = caller_frame() if texts and "<locals>" in getattr(target, "__qualname__", "") else None
-    if frame is None:
+    if not texts or "<locals>" not in getattr(target, "__qualname__", ""):
         return {}
     used = {name for text in texts for name in _names_in(text)}
-    return {name: value for name, value in frame.f_locals.items() if name in used}
+    frames = enclosing_frames(target)
+    return {name: value for frame in frames for name, value in frame.f_locals.items() if name in used}
 
 
 def _names_in(text: str) -> tuple[str, ...]:
@@ -240,6 +243,8 @@ def members(annotation: Any) -> tuple[Any, ...]:
 
 def describe(annotation: Any) -> str:
     """``annotation`` as an author would write it."""
+    if get_origin(annotation) is Annotated:
+        return describe(get_args(annotation)[0])
     if annotation is NONE:
         return "None"
     if isinstance(annotation, type) and not get_args(annotation):

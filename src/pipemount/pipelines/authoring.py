@@ -46,6 +46,8 @@ class Step:
         function: The author's function, unchanged.
     """
 
+    __name__: str
+
     def __init__(
         self,
         function: Callable[..., Any],
@@ -322,7 +324,16 @@ class PipelineDefinition:
         check_body(self.function, self.name)
         id, after = _options(self.signature, kwargs, self._id, self._after)
         values = bind(trace, self.signature, self.name, args, kwargs)
-        return inline(trace, self.function, self.signature, values, name=id or self.name, after=trace.order(after))
+        return inline(
+            trace,
+            self.function,
+            self.signature,
+            values,
+            name=self.name,
+            id=id,
+            after=trace.order(after),
+            on_init=self.hooks.on_init,
+        )
 
     def bind(self, /, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The arguments of a call by parameter name, not validated. Raises ``InvalidInputsError``."""
@@ -343,7 +354,7 @@ class PipelineDefinition:
         return {**given, **kwargs}
 
     def with_options(self, *, id: str | None = _KEEP, after: Any = _KEEP, name: str = _KEEP, **hooks: Any) -> Self:
-        """A copy with other options: ``name``, any hook and its ``*_kwargs``, ``id`` and ``after`` for calls in a body."""
+        """A copy with other options: ``name``, hooks and their ``*_kwargs``; ``id``, ``after`` for calls in a body."""
         made = copy.copy(self)
         made._snapshot = None
         made._id = self._id if id is _KEEP else id

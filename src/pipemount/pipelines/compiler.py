@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from pydantic import PydanticUserError, ValidationError
+from pydantic import ValidationError
 
 from .annotations import Signature, describe
 from .constants import adapter_for
@@ -86,7 +86,14 @@ class Checked:
 def compile_definition(definition: Definition) -> Snapshot:
     """A definition as a snapshot. Raises ``CompileError``."""
     modelled = model(definition)
-    body = Body(definition.name, definition.function, modelled.parameters, definition.call, definition.place)
+    body = Body(
+        definition.name,
+        definition.function,
+        modelled.parameters,
+        definition.call,
+        definition.place,
+        definition.hooks.on_init,
+    )
     traced = branch(body, trace(body))
     checked = order(check(definition, traced))
     return freeze(definition, modelled, traced, checked)
@@ -154,8 +161,6 @@ def _fitted(call: StepCall, parameter: ParameterField, given: Constant) -> Const
             "Correct the value or the type",
             call.place,
         )
-    except PydanticUserError:
-        return given
     return replace(given, value=value)
 
 

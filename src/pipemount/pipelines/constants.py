@@ -7,14 +7,17 @@ import hashlib
 import json
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter
-from pydantic_core import to_json
+from pydantic import BaseModel, ConfigDict, InstanceOf, PydanticUserError, TypeAdapter
+from pydantic_core import SchemaError, to_json
 
 from .annotations import NONE
 from .references import MARK
 from .snapshot import Constant
 
-__all__ = ["UnfitConstantError", "adapter_for", "canonical", "constant", "type_of"]
+__all__ = ["NO_SCHEMA", "UnfitConstantError", "adapter_for", "canonical", "constant", "type_of"]
+
+NO_SCHEMA = (PydanticUserError, SchemaError, NameError, TypeError)
+"""What pydantic raises for a type that it has no schema for."""
 
 _IMMUTABLE = (str, bytes, int, float, complex, bool, NONE)
 
@@ -68,7 +71,20 @@ def adapter_for(annotation: Any) -> TypeAdapter[Any]:
     """Validates values of ``annotation``; types that pydantic does not know are checked with ``isinstance``."""
     try:
         return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
-    except PydanticUserError as error:
-        if error.code != "type-adapter-config-unused":
-            raise
-        return TypeAdapter(annotation)
+    except NO_SCHEMA:
+        return _lenient_adapter(annotation)
+
+
+def _lenient_adapter(annotation: Any) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(annotation)  # models, dataclasses and TypedDicts take no configuration from outside
+    except NO_SCHEMA:
+        return TypeAdapter(InstanceOf[annotation] if _is_checkable(annotation) else Any)
+
+
+def _is_checkable(annotation: Any) -> bool:
+    try:
+        isinstance(None, annotation)
+    except TypeError:
+        return False
+    return True

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 from annotated_types import BaseMetadata, GroupedMetadata
-from pydantic import BaseModel, PydanticUserError, RootModel, ValidationError
+from pydantic import BaseModel, RootModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from .annotations import NONE, plain
@@ -129,15 +129,13 @@ def _literal(value: Any, target: Any) -> Fit:
     if get_origin(target) is Literal:
         known = any(type(other) is type(value) and other == value for other in get_args(target))
     else:
-        known = isinstance(target, type) and not get_args(target) and isinstance(value, target)
+        known = isinstance(target, type) and not get_args(target) and _is_subclass(type(value), target)
     if known:
         return "ok"
     try:
         adapter_for(target).validate_python(value)
     except ValidationError:
         return "never"
-    except PydanticUserError:
-        pass
     return "coerce"
 
 
@@ -161,7 +159,7 @@ def _at_least(verdicts: Iterable[Fit]) -> Fit:
 def _classes(source: Any, target: Any, s_kind: type, t_kind: type) -> Fit:
     if _is_subclass(s_kind, t_kind):
         return _generics(source, target)
-    if t_kind is float and _family(s_kind) == "int":
+    if t_kind is float and _family(s_kind) in ("int", "bool"):
         return "ok"
     ours, theirs = _family(s_kind), _family(t_kind)
     if ours is None or theirs is None or ours not in _NEVER[theirs]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pydantic import PydanticUserError, ValidationError
+from pydantic import ValidationError
 
 from .annotations import Signature, describe, plain
 from .constants import adapter_for
 from .edges import fit
 from .references import Reference, Symbol, symbol_of
 from .schema import describe_errors
-from .snapshot import Constant, OutputField, ParameterField, StepSpec
-from .tracing import Trace
+from .snapshot import Constant, Hook, OutputField, ParameterField, StepSpec
+from .tracing import VALIDATION, Trace
 
 __all__ = ["inline"]
 
@@ -25,10 +25,19 @@ def inline(
     values: Mapping[str, Any],
     *,
     name: str,
+    id: str | None,
     after: tuple[str, ...],
+    on_init: Hook | None,
 ) -> Any:
     """Runs a called pipeline's body in the caller's trace; what is left out takes the called pipeline's defaults."""
-    with trace.body(name, function, after):
+    if on_init is not None and on_init != trace.on_init:
+        raise trace.error(
+            "inlined-on-init",
+            f"the pipeline {name!r} has an on_init of its own",
+            "its steps run in the outer pipeline, whose on_init alone makes the pipeline_state",
+            "Give the outer pipeline the same on_init, or call .with_options(on_init=None)",
+        )
+    with trace.body(name, function, id=id, after=after):
         given = {p.name: _entering(trace, p, values.get(p.name, p.default), name) for p in signature.parameters}
         return function(**given)
 
@@ -37,6 +46,8 @@ def _entering(trace: Trace, parameter: ParameterField, value: object, pipeline: 
     """The value as the called pipeline declares it, validated where the types alone do not prove it."""
     where = f"{pipeline}({parameter.name}=…)"
     argument = trace.argument(value, where)
+    if trace.bodies[-1].prefix + parameter.name in trace.entries:
+        return trace.call(_validation(parameter), {"object": value}, id=None, after=())
     if isinstance(argument.source, Constant):
         return _validated(trace, parameter, argument.source, where)
     verdict = fit(argument.annotation, parameter.annotation)
@@ -58,8 +69,6 @@ def _entering(trace: Trace, parameter: ParameterField, value: object, pipeline: 
 def _validated(trace: Trace, parameter: ParameterField, given: Constant, where: str) -> Any:
     try:
         return adapter_for(parameter.annotation).validate_python(given.value)
-    except PydanticUserError:
-        return given.value
     except ValidationError as error:
         raise trace.error(
             "bad-constant",
@@ -78,5 +87,5 @@ def _validation(parameter: ParameterField) -> StepSpec:
         generator=False,
         parameters=(ParameterField("object", "object", Any, True),),
         outputs=(OutputField(parameter.name, parameter.annotation),),
-        version=describe(parameter.annotation),
+        version=f"{VALIDATION} {describe(parameter.annotation)}",
     )

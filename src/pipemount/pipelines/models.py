@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import inspect
 import re
-import warnings
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticSerializationError
 from typing_extensions import TypedDict
 
 from .annotations import describe
-from .constants import adapter_for
+from .constants import NO_SCHEMA, adapter_for
 from .places import Place
 from .schema import Schema, describe_errors
 from .snapshot import Node, ParameterField, ResultField
@@ -171,14 +170,14 @@ def _typed_dict(name: str, members: dict[str, Any], module: str) -> Any:
 # --------------------------------------------------------------------------------------------- types
 
 
-def _public_adapter(annotation: Any, what: str, place: Place, mode: str = "validation") -> TypeAdapter[Any]:
+def _public_adapter(
+    annotation: Any, what: str, place: Place, mode: Literal["validation", "serialization"] = "validation"
+) -> TypeAdapter[Any]:
     """The adapter of a type that callers see. Raises ``CompileError`` where it has no JSON Schema."""
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(annotation)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            adapter.json_schema(mode="serialization" if mode == "serialization" else "validation")
-    except (PydanticUserError, TypeError, NameError) as error:
+        adapter.json_schema(mode=mode)
+    except NO_SCHEMA as error:
         return refuse(
             "type-without-schema",
             f"{what} has the type {describe(annotation)}",
@@ -192,6 +191,6 @@ def _public_adapter(annotation: Any, what: str, place: Place, mode: str = "valid
 def _has_schema(annotation: Any) -> bool:
     try:
         TypeAdapter(annotation).json_schema()
-    except (PydanticUserError, TypeError, NameError):
+    except NO_SCHEMA:
         return False
     return True

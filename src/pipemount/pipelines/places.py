@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-__all__ = ["Place", "caller_frame", "caller_place", "function_place", "raised_place"]
+__all__ = ["Place", "caller_place", "enclosing_frames", "function_place", "raised_place"]
 
 _PACKAGE = str(Path(__file__).parent.parent) + os.sep
 
@@ -32,9 +32,11 @@ def _frames() -> Iterator[FrameType]:
         frame = frame.f_back
 
 
-def caller_frame() -> FrameType | None:
-    """The innermost frame outside this package."""
-    return next(_frames(), None)
+def enclosing_frames(function: Callable[..., Any]) -> Iterator[FrameType]:
+    """Frames of the functions that ``function`` is defined in, as far as they still run, the outermost first."""
+    name = getattr(function, "__qualname__", "")
+    found = [frame for frame in _frames() if name.startswith(f"{frame.f_code.co_qualname}.<locals>.")]
+    return reversed(found)
 
 
 def caller_place(file: str | None = None) -> Place:

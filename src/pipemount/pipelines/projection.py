@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from .annotations import NONE, describe, members, plain
 from .snapshot import Access
 
-__all__ = ["NoFieldError", "elements", "project"]
+__all__ = ["NoFieldError", "elements", "is_typed_dict", "project"]
 
 _SCALARS = (str, bytes, int, float, complex, bool, NONE)
 _CONTAINERS = (list, tuple, dict, set, frozenset, abc.Sequence, abc.Mapping, abc.Set)

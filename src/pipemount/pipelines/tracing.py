@@ -17,11 +17,14 @@ from .annotations import Signature
 from .constants import UnfitConstantError, constant, type_of
 from .places import Place, caller_place, function_place
 from .references import Condition, Reference, Symbol, symbol_of
-from .snapshot import Collected, Constant, Output, Parameter, ParameterField, Source, StepSpec
+from .snapshot import Collected, Constant, Hook, Output, Parameter, ParameterField, Source, StepSpec
 
-__all__ = ["Argument", "StepCall", "Trace", "bind", "current", "is_tracing", "refuse", "tracing"]
+__all__ = ["VALIDATION", "Argument", "StepCall", "Trace", "bind", "current", "is_tracing", "refuse", "tracing"]
 
 _current: ContextVar[Trace | None] = ContextVar("pipemount_trace", default=None)
+
+VALIDATION = "validation of"
+"""Opens the version of steps of our own, which validate what enters a pipeline called in a body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ class Trace:
     fault: CompileError | None = None
     bodies: list[_Body] = field(default_factory=list)
     pinned: Mapping[Parameter | Output, Any] = field(default_factory=dict)
+    on_init: Hook | None = None
+    entries: frozenset[str] = frozenset()
     _taken: set[str] = field(default_factory=set)
 
     # ------------------------------------------------------------------------------- for references
@@ -83,7 +88,9 @@ class Trace:
     # ----------------------------------------------------------------------------------- for bodies
 
     @contextmanager
-    def body(self, name: str, function: Callable[..., Any], after: tuple[str, ...] = ()) -> Iterator[None]:
+    def body(
+        self, name: str, function: Callable[..., Any], *, id: str | None = None, after: tuple[str, ...] = ()
+    ) -> Iterator[None]:
         """Steps called inside are recorded under ``name/``, unless this is the outermost body."""
         if any(body.function is function for body in self.bodies):
             chain = " → ".join([*(body.name for body in self.bodies), name])
@@ -94,7 +101,7 @@ class Trace:
                 "Write the repetition inside a step",
             )
         outer = self.bodies[-1] if self.bodies else None
-        prefix = f"{self._unique(outer.prefix + name)}/" if outer else ""
+        prefix = f"{self._claim(outer.prefix, id) if id else self._unique(outer.prefix + name)}/" if outer else ""
         self.bodies.append(_Body(name, function, prefix, (*(outer.after if outer else ()), *after)))
         try:
             yield
@@ -121,7 +128,7 @@ class Trace:
             if parameter.name in values
         )
         order = tuple(dict.fromkeys((*body.after, *self.order(after))))
-        node = self._claim(body.prefix + id) if id else self._unique(body.prefix + step.name)
+        node = self._claim(body.prefix, id) if id else self._unique(body.prefix + step.name)
         self.calls.append(StepCall(node, step, arguments, order, caller_place(self.file)))
         if len(step.outputs) == 1:
             return self.reference(Output(node), step.outputs[0].annotation, node)  # type: ignore[no-any-return]  # see reference()
@@ -138,7 +145,12 @@ class Trace:
         self._taken.add(name)
         return name
 
-    def _claim(self, wanted: str) -> str:
+    def _claim(self, prefix: str, id: str) -> str:
+        if "/" in (text := str(id)) or text != id or not id.isprintable():
+            raise self.error(
+                "bad-id", f"id={id!r} cannot be used", "ids are names in events and URLs", "Write text without a slash"
+            )
+        wanted = prefix + id
         if wanted in self._taken:
             raise self.error(
                 "duplicate-id", f"id={wanted!r} is given to two steps", "ids are unique", "Choose another id"
@@ -148,7 +160,7 @@ class Trace:
 
     def order(self, after: object) -> tuple[str, ...]:
         """The nodes that ``after=`` names: references, calls' results, and lists or dicts of them."""
-        if after is None:
+        if after is None or (self.pinned and not isinstance(after, Reference | list | tuple | dict)):
             return ()
         if isinstance(after, dict):
             after = list(after.values())
@@ -206,15 +218,22 @@ class Trace:
         return Argument(Collected("tuple", sources), tuple[tuple(item.annotation for item in items)])  # type: ignore[misc]  # made at run time
 
     def _constant(self, value: object, where: str) -> Argument:
+        fault = self.fault
         try:
             found = constant(value)
         except UnfitConstantError as unfit:
+            self.fault = fault
             raise self._unfit(value, where, unfit) from unfit
         return Argument(found, type_of(found.value))
 
     def _unfit(self, value: object, where: str, unfit: UnfitConstantError) -> CompileError:
-        if self.fault is not None:
-            return self.fault
+        if isinstance(unfit.__cause__, CompileError):
+            return self.error(
+                "reference-in-object",
+                f"the {type(value).__name__} given to {where} holds a reference",
+                "only lists, tuples and dicts can hold one",
+                "Pass a dict, which is validated as the type that the step takes, or build the object inside a step",
+            )
         if unfit.from_reference:
             return self.error(
                 "text-of-reference",
