@@ -1,0 +1,93 @@
+"""``run``: a pipeline in this process, its parameters as options."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import PipemountError
+from .definition import AsJson, Target, compile_target
+from .exits import from_exception
+from .inputs import from_json, from_options
+from .printing import note, print_json, print_outputs
+from .progress import listening
+from .schemas import members
+
+if TYPE_CHECKING:
+    from ..adapters.protocol import CompiledPipeline
+    from ..inprocess import RunResult
+    from ..types import JsonObject
+
+__all__ = ["register"]
+
+Params = Annotated[
+    str | None, typer.Option("--params", metavar="JSON|@FILE|-", help="Parameters as a JSON object; - reads stdin.")
+]
+Param = Annotated[
+    list[str] | None,
+    typer.Option("--param", "-p", metavar="NAME=VALUE", help="One parameter; NAME:=JSON for a JSON value."),
+]
+Timeout = Annotated[float | None, typer.Option("--timeout", min=0, help="Seconds after which the run is cancelled.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress lines.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command(
+        epilog="Example: pipemount run shop:weather --city Oslo --json",
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+        options_metavar="[--PARAMETER VALUE]... [OPTIONS]",
+    )(run)
+
+
+def run(
+    context: typer.Context,
+    target: Target,
+    params: Params = None,
+    param: Param = None,
+    timeout: Timeout = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run a pipeline here, with one option per parameter: --city Oslo, --verbose, --no-verbose, --tag a --tag b.
+
+    Objects are given as JSON. A parameter named like one of the options below is given with --param.
+    """
+    context.obj["json"] = as_json
+    compiled = compile_target(target)
+    parameters = members(compiled.input.json_schema())
+    inputs = from_json(params) | from_options(context.args, parameters, param or ())
+    with listening(quiet=quiet) as listener:
+        result = _run(compiled, inputs, listener=listener, timeout=timeout)
+    report = as_response(compiled, result)
+    if as_json:
+        print_json(report)
+        return
+    print_outputs(report["outputs"])
+    if not quiet:
+        note(f"run {result.run_id} completed in {result.execution_time:.3f} s", "green")
+
+
+def _run(compiled: CompiledPipeline, inputs: JsonObject, **options: Any) -> RunResult:
+    from ..inprocess import run_compiled
+
+    try:
+        return asyncio.run(run_compiled(compiled, inputs, **options))
+    except PipemountError:
+        raise
+    except Exception as error:  # of on_init or on_cleanup: what steps raise comes as a RunError
+        raise from_exception(f"starting or stopping {compiled.info.name!r}", error) from error
+
+
+def as_response(compiled: CompiledPipeline, result: RunResult) -> JsonObject:
+    """A finished run in the members that a server answers ``/invoke`` with."""
+    return {
+        "success": True,
+        "outputs": json.loads(compiled.output.dump_json(result.outputs)),
+        "execution_time": result.execution_time,
+        "metadata": {"pipeline_name": compiled.info.name, "run_id": result.run_id, "run_name": result.run_name},
+        "error": None,
+    }

@@ -1,0 +1,80 @@
+"""What ``module:name`` on the command line stands for."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ..errors import PipemountError
+from .exits import CommandError, from_exception
+
+__all__ = ["is_url", "load"]
+
+
+def is_url(target: str) -> bool:
+    """Whether ``target`` is an address rather than ``module:name``."""
+    return target.startswith(("http://", "https://"))
+
+
+def load(target: str) -> Any:
+    """The object that ``module:name`` names; the current directory is searched first.
+
+    Raises:
+        CommandError: With ``ExitCode.USAGE`` where there is no such module or name, with
+            ``ExitCode.FAILED`` where the module raises while it is imported.
+    """
+    module_name, colon, path = target.partition(":")
+    _refuse_lookalikes(target, module_name)
+    module = _import(module_name)
+    if not (colon and path):
+        raise CommandError(f"{target!r} names no pipeline; write {_suggestion(module)}")
+    found: Any = module
+    for name in path.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            raise CommandError(f"module {module_name!r} has no {path!r}; it has {_suggestion(module)}") from None
+    return found
+
+
+def _refuse_lookalikes(target: str, module_name: str) -> None:
+    if target.startswith("-"):
+        raise CommandError("name the pipeline first, then its parameters: module:pipeline --name value")
+    if is_url(target):
+        raise CommandError(f"{target!r} is an address; this command takes module:pipeline")
+    if module_name.endswith(".py"):
+        dotted = module_name.removesuffix(".py").strip("./").replace("/", ".")
+        rest = target[len(module_name) :] or ":pipeline"
+        raise CommandError(f"{module_name!r} is a file; write {dotted + rest!r}")
+    if not all(part.isidentifier() for part in module_name.split(".")):
+        raise CommandError(f"{target!r} is not of the form module:pipeline")
+
+
+def _import(name: str) -> ModuleType:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return import_module(name)
+    except PipemountError:
+        raise
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(error.name + ".")):
+            raise CommandError(f"no module named {error.name!r} in {here} or among the installed packages") from None
+        raise from_exception(f"importing {name!r}", error) from error
+    except Exception as error:
+        raise from_exception(f"importing {name!r}", error) from error
+
+
+def _suggestion(module: ModuleType) -> str:
+    """``module:name`` for all that looks like a pipeline there."""
+    kinds = {"Pipeline", "PipelineDefinition", "PipelineApp"}
+    names = [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and kinds & {kind.__name__ for kind in type(value).__mro__}
+    ]
+    return " or ".join(f"{module.__name__}:{name}" for name in sorted(names)) or f"{module.__name__}:pipeline"

@@ -1,0 +1,62 @@
+"""From what ``serve`` was told to an application."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipemount import PipelineApp
+from pipemount.cli.hosting import VARIABLE, as_app, create, describe_places, is_asgi
+from pipemount.cli.serve import _warnings
+from pipemount.cli.targets import load
+
+NO_KEYS: dict[str, Any] = {"keys": [], "key_env": None, "key_file": None}
+
+
+def test_a_worker_makes_the_app_from_the_environment(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, json.dumps({"target": "shop:weather", **NO_KEYS}))
+    app = create()
+    assert isinstance(app, PipelineApp)
+    assert list(app.pipelines) == ["weather"]
+    assert app.auth is None
+
+
+def test_keys_come_from_an_environment_variable(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEYS", "ci:correct horse battery staple")
+    app: Any = as_app({"target": "shop:weather", **NO_KEYS, "key_env": "KEYS"})
+    assert app.auth.names == ("ci",)
+
+
+def test_apps_are_served_as_they_are(shop: Path) -> None:
+    for name in ("host", "locked"):
+        assert as_app({"target": f"apps:{name}", **NO_KEYS}) is load(f"apps:{name}")
+
+
+def test_an_application_is_told_by_its_parameters() -> None:
+    async def app(scope: object, receive: object, send: object) -> None: ...
+
+    assert is_asgi(app)
+    assert not is_asgi(lambda city: city)
+    assert not is_asgi(3)
+
+
+def test_the_docs_page_of_a_host_is_named(shop: Path) -> None:
+    fastapi = pytest.importorskip("fastapi")
+    host = fastapi.FastAPI()
+    host.mount("/ai", load("apps:one"))
+    told = list(describe_places(host, "http://a"))
+    assert told == ["  url   http://a", "  docs  http://a/docs", "  pipelines  http://a/ai", "  docs  http://a/ai/docs"]
+    bare = fastapi.FastAPI(docs_url=None)
+    assert list(describe_places(bare, "http://a")) == ["  url   http://a"]
+
+
+def test_an_open_app_beyond_this_machine_is_warned_of(shop: Path) -> None:
+    assert _warnings(load("apps:one"), "0.0.0.0") == [
+        "no keys are set: whoever reaches this address can invoke (--key-env sets them)"
+    ]
+    assert _warnings(load("apps:one"), "127.0.0.1") == []
+    assert _warnings(load("apps:locked"), "0.0.0.0") == []
+    assert _warnings(load("apps:host"), "0.0.0.0") == []
