@@ -106,6 +106,12 @@ def test_a_server_that_is_not_there(pipemount: Pipemount, url: str) -> None:
     assert "cannot be reached" in done.stderr
 
 
+def test_what_json_has_no_word_for(pipemount: Pipemount, other: str) -> None:
+    done = pipemount("invoke", f"{other}/bare", "--param", "x:=NaN")
+    assert done.exit_code == 3
+    assert "cannot be sent as JSON" in done.stderr
+
+
 @pytest.mark.parametrize("url", ["shop:weather", "http://[::"])
 def test_what_is_no_address(pipemount: Pipemount, url: str) -> None:
     done = pipemount("invoke", url)

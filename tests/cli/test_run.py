@@ -121,6 +121,24 @@ def test_a_deadline_has_its_own_code(pipemount: Pipemount) -> None:
     assert "took longer than its timeout of 0.05 s" in done.stderr
 
 
+@pytest.mark.parametrize("timeout", ["0", "-1", "nan", "inf"])
+def test_a_timeout_that_is_none(pipemount: Pipemount, timeout: str) -> None:
+    done = pipemount("run", "shop:weather", f"--timeout={timeout}")
+    assert done.exit_code == 2
+    assert "must be above 0" in done.stderr
+
+
+def test_help_shows_the_parameters_of_the_pipeline(pipemount: Pipemount) -> None:
+    done = pipemount("run", "shop:weather", "--help")
+    assert done.exit_code == 0
+    assert ["city", "string", '"Oslo"', "Where"] in [line.split() for line in done.stdout.splitlines()]
+
+
+def test_a_run_of_nothing(pipemount: Pipemount) -> None:
+    done = pipemount("run")
+    assert (done.exit_code, done.stderr) == (2, "error: name the pipeline: pipemount run module:pipeline\n")
+
+
 def test_a_raising_on_init_is_told_on_one_line(pipemount: Pipemount) -> None:
     done = pipemount("run", "shop:unready")
     assert done.exit_code == 1

@@ -88,6 +88,8 @@ def ask(
             return read(response, client)
     except httpx.ReadTimeout:
         raise CommandError(f"{address} did not answer in time", exit=ExitCode.TIMEOUT) from None
+    except ValueError as error:
+        raise CommandError(f"the parameters cannot be sent as JSON: {error}", exit=ExitCode.INPUTS) from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise CommandError(NO_SERVER.format(url=address, error=error), exit=ExitCode.UNAVAILABLE) from None
 

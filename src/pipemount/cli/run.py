@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import PipemountError
-from .definition import AsJson, Target, compile_target
-from .exits import from_exception
+from .definition import AsJson, compile_target
+from .exits import CommandError, from_exception
 from .inputs import from_json, from_options
-from .printing import note, print_json, print_outputs
+from .printing import note, print_json, print_members, print_outputs
 from .progress import listening
 from .schemas import members
 
@@ -30,8 +31,23 @@ Param = Annotated[
     list[str] | None,
     typer.Option("--param", "-p", metavar="NAME=VALUE", help="One parameter; NAME:=JSON for a JSON value."),
 ]
-Timeout = Annotated[float | None, typer.Option("--timeout", min=0, help="Seconds after which the run is cancelled.")]
+Timeout = Annotated[
+    float | None,
+    typer.Option("--timeout", callback=lambda given: _seconds(given), help="Seconds after which the run is cancelled."),
+]
+OptionalTarget = Annotated[
+    str | None, typer.Argument(metavar="MODULE:PIPELINE", help="The module and the pipeline's name in it.")
+]
+Help = Annotated[
+    bool, typer.Option("--help", "-h", help="Show this message, and the parameters of the pipeline that is named.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress lines.")]
+
+
+def _seconds(given: float | None) -> float | None:
+    if given is not None and not 0 < given < math.inf:
+        raise CommandError(f"--timeout {given:g}: must be above 0")
+    return given
 
 
 def register(app: typer.Typer) -> None:
@@ -40,23 +56,30 @@ def register(app: typer.Typer) -> None:
         epilog="Example: pipemount run shop:weather --city Oslo --json",
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
         options_metavar="[--PARAMETER VALUE]... [OPTIONS]",
+        add_help_option=False,
     )(run)
 
 
 def run(
     context: typer.Context,
-    target: Target,
+    target: OptionalTarget = None,
     params: Params = None,
     param: Param = None,
     timeout: Timeout = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
+    show_help: Help = False,
 ) -> None:
     """Run a pipeline here, with one option per parameter: --city Oslo, --verbose, --no-verbose, --tag a --tag b.
 
     Objects are given as JSON. A parameter named like one of the options below is given with --param.
     """
     context.obj["json"] = as_json
+    if show_help:
+        _print_help(context, target)
+        return
+    if target is None:
+        raise CommandError("name the pipeline: pipemount run module:pipeline")
     compiled = compile_target(target)
     parameters = members(compiled.input.json_schema())
     inputs = from_json(params) | from_options(context.args, parameters, param or ())
@@ -69,6 +92,12 @@ def run(
     print_outputs(report["outputs"])
     if not quiet:
         note(f"run {result.run_id} completed in {result.execution_time:.3f} s", "green")
+
+
+def _print_help(context: typer.Context, target: str | None) -> None:
+    typer.echo(context.get_help())
+    if target is not None:
+        print_members("parameter", members(compile_target(target).input.json_schema()))
 
 
 def _run(compiled: CompiledPipeline, inputs: JsonObject, **options: Any) -> RunResult:
