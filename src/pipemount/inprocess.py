@@ -13,9 +13,10 @@ from .errors import HomeLoopError
 from .pipelines.authoring import PipelineDefinition
 from .pipelines.tracing import is_tracing
 from .runtime.admission import Admission
+from .runtime.call import Call
 from .runtime.events import Listener
 from .runtime.threads import ThreadPool
-from .service import Completed, Request, Service, new_run_id
+from .service import Completed, Service, new_run_id
 from .settings import Settings
 
 __all__ = ["Pipeline", "RunResult", "pipeline", "run_compiled"]
@@ -118,21 +119,21 @@ async def run_compiled(
     try:
         await service.start({"threads": threads, "settings": settings})
         try:
-            request = Request(validated, new_run_id(), None, timeout, overrides, listener=listener)
-            return as_result(compiled, await service.invoke(request))
+            call = Call(validated, new_run_id(), None, timeout, overrides)
+            return as_result(compiled, call, await service.invoke(call, listener=listener))
         finally:
             await service.stop()
     finally:
         threads.close()
 
 
-def as_result(compiled: CompiledPipeline, completed: Completed) -> RunResult:
+def as_result(compiled: CompiledPipeline, call: Call, completed: Completed) -> RunResult:
     """``completed`` in the shape of the pipeline's return statement."""
     return RunResult(
         value=_shaped(compiled, completed.outputs),
         outputs=completed.outputs,
-        run_id=completed.run_id,
-        run_name=completed.run_name,
+        run_id=call.run_id,
+        run_name=call.run_name or "",
         execution_time=completed.execution_time,
     )
 

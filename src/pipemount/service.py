@@ -3,68 +3,65 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
-import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from random import getrandbits
+from time import monotonic, time_ns
+from typing import Any, NamedTuple, TypeAlias
 
 from .adapters.protocol import CompiledPipeline, Result
-from .errors import RunError, StepFailedError
+from .errors import RunCancelledError, RunError, StepFailedError
 from .runtime.admission import Admission
 from .runtime.call import Call
 from .runtime.events import Listener
-from .runtime.guard import Guard
+from .runtime.guard import guard
 from .runtime.recorder import Recorder
 from .settings import Settings
-from .types import Principal, Trace
 
-__all__ = ["Completed", "Request", "Service", "new_run_id"]
+__all__ = ["Completed", "Service", "new_run_id"]
 
-
-def new_run_id() -> str:
-    """A UUID of version 7 (RFC 9562): in the order of time, 74 bits of it random."""
-    milliseconds = time.time_ns() // 1_000_000
-    digits = os.urandom(10).hex()
-    clock = f"{milliseconds:012x}"
-    return f"{clock[:8]}-{clock[8:]}-7{digits[:3]}-{'89ab'[int(digits[3], 16) & 3]}{digits[4:7]}-{digits[7:19]}"
+Sealed: TypeAlias = tuple[Mapping[str, Any], bytes]
+"""Outputs as values, and as the JSON that they were validated into."""
 
 
-class Request(NamedTuple):
-    """What a caller asks for; its inputs and overrides are validated already.
+class RunIds:
+    """UUIDs of version 7 (RFC 9562), in the order of time. No secrets, no capabilities.
 
-    Attributes:
-        inputs: What the pipeline's input schema validated to.
-        run_id: From ``new_run_id``.
-        run_name: For people, or ``None`` for the default; may hold ``{date}``, ``{time}``, ``{run_id}``.
-        timeout: Seconds, or ``None`` for the app's limit.
-        overrides: Step parameters by node id, or ``None``.
-        principal: Who asks, where known.
-        trace: The caller's trace.
-        left: Returns when the caller has left; the run is cancelled then.
-        listener: Told the run's events.
+    Within a millisecond or so the first 80 bits stay and the last 48 count on (the RFC's method 2), which is three
+    times as fast as drawing anew. A forked child draws its own. Safe from any thread.
     """
 
-    inputs: Any
-    run_id: str
-    run_name: str | None = None
-    timeout: float | None = None
-    overrides: Mapping[str, Any] | None = None
-    principal: Principal | None = None
-    trace: Trace | None = None
-    left: Callable[[], Awaitable[None]] | None = None
-    listener: Listener | None = None
+    def __init__(self) -> None:
+        self._tick = -1
+        self._prefix = ""
+        self._count = itertools.count(getrandbits(47))
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.__init__)  # type: ignore[misc]  # made anew on purpose
+
+    def __call__(self) -> str:
+        tick = time_ns() >> 20
+        if tick != self._tick:
+            self._prefix, self._tick = _uuid_prefix(), tick
+        return f"{self._prefix}{next(self._count) & 0xFFFFFFFFFFFF:012x}"
 
 
-@dataclass(slots=True)
-class Completed:
-    """A run that completed: outputs as values and as the JSON they were validated into; seconds it took."""
+def _uuid_prefix() -> str:
+    milliseconds, chance = time_ns() // 1_000_000, getrandbits(26)
+    return (
+        f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7{chance & 0xFFF:03x}-{0x8000 | chance >> 12:04x}-"
+    )
+
+
+new_run_id = RunIds()
+
+
+class Completed(NamedTuple):
+    """A run that completed: its outputs, the how-manieth of its pipeline in this process it was, seconds it took."""
 
     outputs: Mapping[str, Any]
     outputs_json: bytes
-    run_id: str
-    run_name: str
     run_index: int
     execution_time: float
 
@@ -79,85 +76,75 @@ class Service:
         self.name, self.compiled, self.settings, self.admission = name, compiled, settings, admission
         self.state: Any = None
         self.runs = 0
-        self._run: Callable[..., Awaitable[tuple[Mapping[str, Any], bytes]]] = (
-            getattr(compiled, "run", None) or self._run_stream
-        )
+        self._dump = compiled.output.dumper()
+        self._run: Callable[..., Coroutine[Any, Any, Sealed]] = self._run_stream
 
     async def start(self, resources: Mapping[str, Any]) -> None:
         """Make the pipeline's state; what its ``on_init`` raises passes through."""
         self.state = await self.compiled.start(resources)
+        self._run = getattr(self.compiled, "run", self._run_stream)
 
     async def stop(self) -> None:
         """Give the state back to the pipeline's ``on_cleanup``."""
         state, self.state = self.state, None
         await self.compiled.stop(state)
 
-    async def invoke(self, request: Request) -> Completed:
+    async def invoke(
+        self, call: Call, left: Callable[[], Awaitable[None]] | None = None, listener: Listener | None = None
+    ) -> Completed:
         """Run and wait. The place (``admission``) is the caller's to take and to leave.
+
+        Args:
+            call: What to run; its name, timeout and state are filled in here.
+            left: Returns when the caller has left; the run is cancelled then.
+            listener: Told the run's events.
 
         Raises:
             RunError: The run failed, passed its deadline, or was cancelled because its caller left.
         """
-        began = time.perf_counter()
         self.runs = index = self.runs + 1
-        timeout = request.timeout or self.settings.request_timeout
-        name = self._run_name(request)
-        call = Call(
-            request.inputs,
-            request.run_id,
-            name,
-            self.state,
-            timeout,
-            time.monotonic() + timeout,
-            request.principal,
-            request.trace,
-            request.overrides,
-        )
+        call.state = self.state
+        timeout = call.timeout = call.timeout or self.settings.request_timeout
+        call.run_name = f"{self.name}-{call.run_id}" if call.run_name is None else _filled_in(call)
         try:
-            if request.listener is None:
-                outputs, sealed = await Guard(self._run(call, self._seal), timeout, request.left)  # type: ignore[arg-type]  # a coroutine function, in all adapters
+            if listener is None:
+                outputs, sealed = await guard(self._run(call, self._seal), timeout, left)
             else:
-                outputs, sealed = await self._recorded(call, timeout, request)
+                outputs, sealed = await self._recorded(call, timeout, left, listener)
         except RunError as error:
-            error.run_id = request.run_id
+            error.run_id = call.run_id
             raise
-        return Completed(outputs, sealed, request.run_id, name, index, time.perf_counter() - began)
+        return Completed(outputs, sealed, index, monotonic() - call.began)
 
-    def _seal(self, outputs: Mapping[str, Any]) -> tuple[Mapping[str, Any], bytes]:
-        return outputs, self.compiled.output.dump_json(outputs)
-
-    def _run_name(self, request: Request) -> str:
-        if request.run_name is None:
-            return f"{self.name}-{request.run_id}"
-        now = datetime.now(UTC)
-        return request.run_name.format(date=f"{now:%Y_%m_%d}", time=f"{now:%H_%M_%S_%f}", run_id=request.run_id)
+    def _seal(self, outputs: Mapping[str, Any]) -> Sealed:
+        return outputs, self._dump(outputs)
 
     # ----------------------------------------------------------------------------------------- events
 
-    async def _recorded(self, call: Call, timeout: float, request: Request) -> tuple[Mapping[str, Any], bytes]:
+    async def _recorded(
+        self, call: Call, timeout: float, left: Callable[[], Awaitable[None]] | None, listener: Listener
+    ) -> Sealed:
         """``invoke`` for somebody who listens: the run's own events before and after those of its steps."""
-        assert request.listener is not None  # noqa: S101 - narrows for the type checker; invoke looked
-        recorder = Recorder(request.listener, call.run_id)
+        recorder = Recorder(listener, call.run_id)
         recorder.emit("run_started", pipeline=self.name)
-        began = time.perf_counter()
         try:
-            result = await Guard(self._run(call, self._seal, recorder), timeout, request.left)  # type: ignore[arg-type]  # as above
+            result = await guard(self._run(call, self._seal, recorder), timeout, left)
         except asyncio.CancelledError:
             recorder.emit("run_cancelled")
             raise
         except RunError as error:
-            kind = "run_cancelled" if error.code == "run-cancelled" else "run_failed"
-            recorder.emit(kind, error=str(error))  # type: ignore[arg-type]  # both are kinds
+            left_us = isinstance(error, RunCancelledError)
+            recorder.emit("run_cancelled" if left_us else "run_failed", error=str(error))
             raise
-        recorder.emit("run_completed", duration=time.perf_counter() - began)
+        recorder.emit("run_completed", duration=monotonic() - call.began)
         return result
 
     async def _run_stream(
         self,
         call: Call,
-        seal: Callable[[Mapping[str, Any]], tuple[Mapping[str, Any], bytes]],
+        seal: Callable[[Mapping[str, Any]], Sealed],
         recorder: Recorder | None = None,
-    ) -> tuple[Mapping[str, Any], bytes]:
+    ) -> Sealed:
         """``run`` for adapters that only stream: their events are numbered anew among the run's own."""
         sealed = None
         try:
@@ -173,3 +160,9 @@ class Service:
         if sealed is None:
             raise RunError(f"the adapter of {self.name!r} ended without a result")
         return sealed
+
+
+def _filled_in(call: Call) -> str:
+    now = datetime.now(UTC)
+    name = call.run_name or ""
+    return name.format(date=f"{now:%Y_%m_%d}", time=f"{now:%H_%M_%S_%f}", run_id=call.run_id)

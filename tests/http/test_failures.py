@@ -280,7 +280,7 @@ async def test_413_stops_reading_at_the_limit(locked: PipelineApp) -> None:
     ("body", "loc", "kind"),
     [
         ({}, ["parameters"], "missing"),
-        (b"[]", [], "model_type"),
+        (b"[]", [], "dict_type"),
         ({"parameters": {"text": 5}}, ["parameters", "text"], "string_type"),
         ({"parameters": {"text": None}}, ["parameters", "text"], "string_type"),
         ({"parameters": {"city": "Oslo"}}, ["parameters", "city"], "extra_forbidden"),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from pipemount.errors import DeadlineExceededError, RunCancelledError
-from pipemount.runtime.guard import Guard
+from pipemount.runtime.guard import guard
 
 
 async def test_a_coroutine_that_never_suspends_pays_for_no_watch() -> None:
@@ -21,7 +21,7 @@ async def test_a_coroutine_that_never_suspends_pays_for_no_watch() -> None:
     async def work() -> int:
         return 7
 
-    assert await Guard(work(), 1, left) == 7
+    assert await guard(work(), 1, left) == 7
     assert not watched
 
 
@@ -33,9 +33,9 @@ async def test_values_and_errors_of_a_suspended_coroutine_pass_through() -> None
             raise ValueError("no")
         return 7
 
-    assert await Guard(work(False), 1) == 7
+    assert await guard(work(False), 1) == 7
     with pytest.raises(ValueError, match="no"):
-        await Guard(work(True), 1)
+        await guard(work(True), 1)
 
 
 async def test_errors_before_the_first_suspension_pass_through() -> None:
@@ -43,7 +43,7 @@ async def test_errors_before_the_first_suspension_pass_through() -> None:
         raise ValueError("at once")
 
     with pytest.raises(ValueError, match="at once"):
-        await Guard(work(), 1)
+        await guard(work(), 1)
 
 
 async def test_it_runs_in_the_callers_own_task() -> None:
@@ -53,7 +53,7 @@ async def test_it_runs_in_the_callers_own_task() -> None:
         assert asyncio.current_task() is before
         return before
 
-    assert await Guard(work(), 1) is asyncio.current_task()
+    assert await guard(work(), 1) is asyncio.current_task()
 
 
 @pytest.mark.parametrize("watched", [False, True])
@@ -68,7 +68,7 @@ async def test_the_deadline_cancels_and_says_why(watched: bool) -> None:
             raise
 
     with pytest.raises(DeadlineExceededError, match=r"timeout of 0\.0[17] s"):
-        await Guard(work(), 0.07 if watched else 0.01, _never if watched else None)
+        await guard(work(), 0.07 if watched else 0.01, _never if watched else None)
 
     assert seen == ["cancelled"]
     assert _task().cancelling() == 0, "the caller's task goes on as if nothing had been"
@@ -79,13 +79,13 @@ async def test_a_caller_who_leaves_cancels() -> None:
         return None
 
     with pytest.raises(RunCancelledError, match="left"):
-        await Guard(asyncio.sleep(30), None, left)
+        await guard(asyncio.sleep(30), None, left)
     assert _task().cancelling() == 0
 
 
 async def test_a_cancel_from_outside_stays_a_cancel() -> None:
     async def work() -> None:
-        await Guard(asyncio.sleep(30), 30, _never)
+        await guard(asyncio.sleep(30), 30, _never)
 
     task = asyncio.create_task(work())
     await asyncio.sleep(0)
@@ -103,14 +103,14 @@ async def test_a_coroutine_that_ends_in_spite_of_the_deadline_keeps_its_value() 
             return "saved"
         return "slept"
 
-    assert await Guard(work(), 0.01) == "saved"
+    assert await guard(work(), 0.01) == "saved"
     assert _task().cancelling() == 0
 
 
 async def test_timers_and_watches_end_with_it() -> None:
     before = asyncio.all_tasks()
 
-    await Guard(asyncio.sleep(0.06), 30, _never)
+    await guard(asyncio.sleep(0.06), 30, _never)
     await asyncio.sleep(0)
 
     assert asyncio.all_tasks() == before

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
 
 from ..pipelines.schema import Schema
 from ..pipelines.snapshot import Snapshot
@@ -17,8 +17,6 @@ from ..runtime.threads import ThreadPool
 from .protocol import GraphEdge, GraphNode, GraphView, PipelineInfo, Result
 
 __all__ = ["NativePipeline"]
-
-T = TypeVar("T")
 
 
 class NativePipeline:
@@ -50,9 +48,10 @@ class NativePipeline:
         if hook is not None and threads is not None:
             await call_hook(hook, threads, state)
 
-    async def run(self, call: Call, seal: Callable[[Mapping[str, Any]], T], recorder: Recorder | None = None) -> T:
-        """Run once; see ``Executor.run``."""
-        return await self._ready().run(call, seal, recorder)
+    @property
+    def run(self) -> Callable[..., Awaitable[Any]]:
+        """``run(call, seal, recorder=None)``, see ``Executor.run``; there between ``start`` and ``stop``."""
+        return self._ready().run
 
     async def stream(self, call: Call) -> AsyncIterator[Event | Result]:
         """Run once, telling each event; ends with one ``Result``. Closing the iterator cancels the run."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from time import monotonic
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -21,9 +22,10 @@ from ..errors import (
 )
 from ..inprocess import RunResult, as_result
 from ..runtime.admission import Admission
+from ..runtime.call import Call
 from ..runtime.lifecycle import Lifecycle
 from ..runtime.threads import ThreadPool
-from ..service import Request, Service, new_run_id
+from ..service import Service, new_run_id
 from ..settings import Settings
 from ..types import ASGIApp, Principal, Receive, Scope, Send
 from .endpoints import Endpoints
@@ -100,50 +102,46 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI scope: ``http``, ``lifespan`` or ``websocket``."""
-        kind = scope["type"]
-        if kind == "http":
+        if scope["type"] == "http":
             base, rest = locate(scope)
             exchange = Exchange(scope, receive, send, base, read_headers(scope["headers"]))
             try:
-                await self._answer(exchange, rest)
+                endpoint = self._endpoint(exchange, rest)
+                exchange.principal = self._principal(exchange, endpoint.permission)
+                await endpoint.answer(exchange)
             except PipemountError as error:
                 await _explain(exchange, error)
             except Exception as error:
                 await _confess(exchange, error)
-        elif kind == "lifespan":
+        elif scope["type"] == "lifespan":
             await serve_lifespan(self.lifecycle, receive, send)
-        elif kind == "websocket":
+        elif scope["type"] == "websocket":
             await _refuse_websocket(receive, send)
 
-    async def _answer(self, exchange: Exchange, rest: str) -> None:
+    def _endpoint(self, exchange: Exchange, rest: str) -> Endpoint:
         methods = self._table.get(rest)
         if methods is None:
             raise NotFoundError(f"nothing is served at {rest}; GET {exchange.base or '/'} lists what is")
-        method = exchange.scope["method"]
-        endpoint = methods.get(method)
+        endpoint = methods.get(exchange.scope["method"])
         if endpoint is None:
-            raise MethodNotAllowedError(method=method, allowed=tuple(methods))
-        exchange.principal = self._principal(exchange, endpoint.permission)
-        await endpoint.answer(exchange)
+            raise MethodNotAllowedError(method=exchange.scope["method"], allowed=tuple(methods))
+        return endpoint
 
     def _principal(self, exchange: Exchange, permission: str | None) -> Principal | None:
-        """Who is calling, and that they may. Decided from the headers alone."""
-        vouched: Principal | None = exchange.scope.get("pipemount.principal")
-        headers = exchange.headers
-        if vouched is None and self.auth is None:
-            return None
-        if vouched is not None and headers.authorization is None and headers.api_key is None:
-            principal = vouched
-        elif self.auth is None:
-            principal = vouched
-        elif permission is None:
-            return None
-        else:
-            principal = self.auth.authenticate(
-                headers.authorization, headers.api_key, duplicated=headers.duplicated
-            )
-        assert principal is not None  # noqa: S101 - narrows for the type checker; each branch set it
-        if permission is not None and not principal.may(permission):
+        """Who is calling, and that they may. Decided from the headers alone.
+
+        A user for whom the host vouches needs no key; a key that is sent all the same is checked.
+        """
+        principal: Principal | None = exchange.scope.get("pipemount.principal")
+        if permission is None:
+            return principal
+        if self.auth is not None:
+            headers = exchange.headers
+            if principal is None or headers.authorization is not None or headers.api_key is not None:
+                principal = self.auth.authenticate(
+                    headers.authorization, headers.api_key, duplicated=headers.duplicated
+                )
+        if principal is not None and not principal.may(permission):
             raise ForbiddenError(permission=permission, principal=principal.name)
         return principal
 
@@ -205,12 +203,12 @@ class Application:
         validated = service.compiled.input.validate(inputs)
         await self.lifecycle.ensure_ready()
         await self.admission.enter()
-        completed = None
+        call = Call(validated, new_run_id())
         try:
-            completed = await self.lifecycle.call(lambda: service.invoke(Request(validated, new_run_id())))
+            completed = await self.lifecycle.call(lambda: service.invoke(call))
         finally:
-            self.admission.leave(completed.execution_time if completed else 0.0)
-        return as_result(service.compiled, completed)
+            self.admission.leave(monotonic() - call.began)
+        return as_result(service.compiled, call, completed)
 
     def _service(self, name: str | None) -> Service:
         if name is None and len(self.services) == 1:

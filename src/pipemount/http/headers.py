@@ -184,14 +184,6 @@ def wants_event_stream(accept: bytes | None) -> bool:
     return stream > json or (stream == json and json_rank < EXACT)
 
 
-def accepts_html(accept: bytes | None) -> bool:
-    """Whether the caller takes HTML at all."""
-    if accept is None or accept == b"*/*":
-        return True
-    ranges = _media_ranges(accept)
-    return not ranges or _weight(ranges, b"text", b"html")[0] > 0
-
-
 def prefers_html(accept: bytes | None) -> bool:
     """Whether the caller is a browser: it takes HTML, and rather than JSON."""
     if accept is None or accept == b"*/*" or accept == b"application/json":

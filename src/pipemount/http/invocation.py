@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
 import json
 import math
 import re
-import time
+from asyncio import get_running_loop
+from functools import partial
 from os import getpid
+from time import monotonic
 from typing import Any
 from urllib.parse import parse_qs
 from uuid import NAMESPACE_URL, uuid5
@@ -24,10 +24,11 @@ from ..errors import (
     UnsupportedError,
     UnsupportedMediaTypeError,
 )
-from ..pipelines.schema import describe_errors
-from ..runtime.guard import Guard
+from ..pipelines.schema import Schema, describe_errors
+from ..runtime.call import Call
+from ..runtime.guard import guard
 from ..runtime.lifecycle import Lifecycle
-from ..service import Completed, Request, Service, new_run_id
+from ..service import Completed, Service, new_run_id
 from .exchange import Exchange
 from .headers import accepts_json, is_json, parse_content_length, parse_traceparent, wants_event_stream
 from .models import request_model
@@ -43,63 +44,58 @@ class Invocation:
 
     def __init__(self, service: Service, lifecycle: Lifecycle) -> None:
         self._service, self._lifecycle = service, lifecycle
-        self._limit = service.settings.max_body_bytes
-        self.request_schema = request_model(
-            service.name, service.compiled, max_timeout=service.settings.request_timeout
-        )
-        self._validate_json = self.request_schema.adapter.validator.validate_json
+        self._admission, self._limit = service.admission, service.settings.max_body_bytes
+        request = request_model(service.name, service.compiled, max_timeout=service.settings.request_timeout)
+        self._validate_json = request.adapter.validator.validate_json
+        self._lets_infinity_in = _lets_infinity_in(service.compiled.input)
         self._dump_inputs = service.compiled.input.adapter.serializer.to_json
         self._before, self._after = _frame(service)
 
     async def __call__(self, exchange: Exchange) -> None:
         """Answer ``exchange``; every failure is raised as a ``PipemountError``."""
         declared = _check_head(exchange, self._limit)
-        lifecycle = self._lifecycle
+        lifecycle, admission = self._lifecycle, self._admission
         if not lifecycle.ready or lifecycle.pid != getpid():
             await lifecycle.ensure_ready()
-        admission = self._service.admission
         if not admission.try_enter():
-            await Guard(admission.enter(), self._service.settings.request_timeout)
-        began = time.perf_counter()
+            await guard(admission.enter(), self._service.settings.request_timeout)
+        began = monotonic()
         try:
-            request = self._request(await exchange.read(self._limit, declared), exchange)
-            completed = await self._invoke(request, exchange)
+            call = self._call(await exchange.read(self._limit, declared), exchange)
+            if lifecycle.home is get_running_loop():
+                completed = await self._service.invoke(call, exchange.left)
+            else:
+                completed = await guard(lifecycle.call(partial(self._service.invoke, call)), None, exchange.left)
         finally:
-            admission.leave(time.perf_counter() - began)
-        body = self._body(completed, request)
-        headers = [
-            JSON,
-            (b"content-length", b"%d" % len(body)),
-            (b"x-run-id", completed.run_id.encode("ascii")),
-        ]
-        await exchange.respond(200, headers, body)
+            admission.leave(monotonic() - began)
+        body = self._body(completed, call)
+        await exchange.respond(
+            200, [JSON, (b"content-length", b"%d" % len(body)), (b"x-run-id", call.run_id.encode("ascii"))], body
+        )
 
-    async def _invoke(self, request: Request, exchange: Exchange) -> Completed:
-        lifecycle = self._lifecycle
-        if lifecycle.home is asyncio.get_running_loop():
-            return await self._service.invoke(request._replace(left=exchange.left))
-        return await Guard(lifecycle.call(functools.partial(self._service.invoke, request)), None, exchange.left)
-
-    def _request(self, body: bytes, exchange: Exchange) -> Request:
+    def _call(self, body: bytes, exchange: Exchange) -> Call:
+        """The body as what is to be run; validated once, in one pass. Raises 400 and 422."""
         try:
             sent = self._validate_json(body)
         except ValidationError as error:
             raise _explain(error) from None
-        if SUSPICIOUS.search(body):
+        if self._lets_infinity_in and SUSPICIOUS.search(body):
             _refuse_non_finite(body)
         headers = exchange.headers
-        steps = sent.steps
-        return Request(
-            sent.parameters,
+        trace = None
+        if headers.traceparent is not None:
+            trace = parse_traceparent(headers.traceparent, headers.tracestate)
+        return Call(
+            sent["parameters"],
             new_run_id(),
-            sent.run_name,
-            sent.timeout,
-            steps or None,
+            sent.get("run_name"),
+            sent.get("timeout"),
+            sent.get("steps") or None,
             exchange.principal,
-            None if headers.traceparent is None else parse_traceparent(headers.traceparent, headers.tracestate),
+            trace,
         )
 
-    def _body(self, completed: Completed, request: Request) -> bytes:
+    def _body(self, completed: Completed, call: Call) -> bytes:
         """The response in the fields of HTTP.md; only what differs from run to run is written anew."""
         return b"".join(
             (
@@ -107,14 +103,28 @@ class Invocation:
                 completed.outputs_json,
                 b',"execution_time":%.6f' % completed.execution_time,
                 self._before,
-                completed.run_id.encode("ascii"),
-                b'","run_index":%d,"run_name":' % completed.run_index,
-                to_json(completed.run_name),
-                b',"parameters_used":',
-                self._dump_inputs(request.inputs),
+                call.run_id.encode("ascii"),
+                b'","run_index":%d,"run_name":%b,"parameters_used":' % (completed.run_index, to_json(call.run_name)),
+                self._dump_inputs(call.inputs, by_alias=True),
                 self._after,
             )
         )
+
+
+FINITE = frozenset(
+    {"model", "model-fields", "model-field", "default", "nullable", "str", "int", "float", "bool", "none", "literal"}
+    | {"enum", "list", "dict", "date", "datetime", "time", "timedelta", "uuid", "bytes"}
+)
+"""Kinds of schema that take no infinity where the model that holds them says ``allow_inf_nan=False``."""
+
+
+def _lets_infinity_in(inputs: Schema) -> bool:
+    """Whether a number in the inputs may be one that JSON does not have, without validation finding it.
+
+    The generated model finds those in its own fields; models inside it, and values of any type, do not.
+    """
+    kinds = inputs.kinds
+    return not (kinds.keys() <= FINITE and kinds["model"] <= 1)
 
 
 def _frame(service: Service) -> tuple[bytes, bytes]:
@@ -133,12 +143,14 @@ def _frame(service: Service) -> tuple[bytes, bytes]:
 def _check_head(exchange: Exchange, limit: int) -> int | None:
     """What the headers and the query alone tell; the declared length of the body."""
     headers = exchange.headers
-    if exchange.scope["query_string"] or wants_event_stream(headers.accept):
+    if exchange.scope["query_string"] or (headers.accept is not None and wants_event_stream(headers.accept)):
         _check_mode(exchange)
-    if not accepts_json(headers.accept):
+    if headers.accept is not None and not accepts_json(headers.accept):
         raise NotAcceptableError("this route answers application/json; name it in Accept, or send no Accept")
-    if not is_json(headers.content_type):
+    if headers.content_type != b"application/json" and not is_json(headers.content_type):
         raise UnsupportedMediaTypeError("send a JSON object and say so: Content-Type: application/json")
+    if headers.content_length is None:
+        return None
     declared = parse_content_length(headers.content_length)
     if declared is not None and declared > limit:
         raise BodyTooLargeError(limit=limit)

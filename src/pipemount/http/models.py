@@ -7,9 +7,10 @@ what is answered, for the OpenAPI document and ``/schema``.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, NotRequired, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, create_model
+from typing_extensions import TypedDict
 
 from ..adapters.protocol import CompiledPipeline
 from ..pipelines.schema import Schema
@@ -51,34 +52,30 @@ def request_model(name: str, compiled: CompiledPipeline, *, max_timeout: float |
         max_timeout: The most seconds that a request may ask for; more is 422.
 
     Returns:
-        A schema that validates to a model with the plain attributes ``parameters`` (what the input schema validates
-        to), ``steps``, ``run_name``, ``timeout``, ``capture_override`` (each ``None`` unless sent) and
-        ``skip_artifact_materialization``.
+        A schema that validates to a dict with ``parameters`` (what the input schema validates to) and those of
+        ``steps``, ``run_name``, ``timeout``, ``capture_override`` and ``skip_artifact_materialization`` that were sent.
     """
     steps = compiled.overrides.annotation if compiled.overrides else NoSteps
     timeout = Annotated[float, Field(ge=MIN_TIMEOUT, le=max_timeout, allow_inf_nan=False, strict=True)]
-    fields: dict[str, Any] = {
-        "parameters": (compiled.input.annotation, Field(description="The pipeline's inputs.")),
-        "steps": (steps | None, Field(None, description="Overrides of steps' own default parameters, by step id.")),
-        "run_name": (
-            RunName | None,
-            Field(None, description=f"A name for people; may hold {', '.join(RUN_NAME_PLACEHOLDERS)}."),
-        ),
-        "timeout": (timeout | None, Field(None, description="Seconds after which the run is cancelled.")),
-        "capture_override": (CaptureOverride | None, None),
-        "skip_artifact_materialization": (
-            bool,
-            Field(False, strict=True, description="Accepted for compatibility; outputs are kept in memory anyway."),
-        ),
+    members: dict[str, Any] = {
+        "parameters": Annotated[compiled.input.annotation, Field(description="The pipeline's inputs.")],
+        "steps": _optional(steps, "Overrides of steps' own default parameters, by step id."),
+        "run_name": _optional(RunName, f"A name for people; may hold {', '.join(RUN_NAME_PLACEHOLDERS)}."),
+        "timeout": _optional(timeout, "Seconds after which the run is cancelled."),
+        "capture_override": _optional(CaptureOverride, "How much of this run is recorded."),
+        "skip_artifact_materialization": NotRequired[
+            Annotated[bool, Field(strict=True, description="Accepted for compatibility; outputs are in memory anyway.")]
+        ],
     }
-    model = create_model(
-        f"{name}_Request",
-        __config__=ConfigDict(extra="forbid"),
-        __doc__=f"What to run the pipeline {name} with.",
-        __module__=__name__,
-        **fields,
-    )
-    return Schema(model, TypeAdapter(model))
+    envelope = TypedDict(f"{name}_Request", members)  # type: ignore[operator]  # made at run time
+    envelope.__pydantic_config__ = ConfigDict(extra="forbid")
+    envelope.__doc__ = f"What to run the pipeline {name} with."
+    envelope.__module__ = __name__
+    return Schema(envelope, TypeAdapter(envelope))
+
+
+def _optional(annotation: Any, description: str) -> Any:
+    return NotRequired[Annotated[annotation | None, Field(description=description)]]
 
 
 class RunMetadata(BaseModel):

@@ -48,7 +48,7 @@ class StepContext:
     @property
     def run_name(self) -> str:
         """The run's name, for people."""
-        return self._run.call.run_name
+        return self._run.call.run_name or ""
 
     @property
     def deadline(self) -> float | None:

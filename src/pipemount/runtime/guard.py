@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from ..errors import DeadlineExceededError, RunCancelledError
 
-__all__ = ["Guard"]
+__all__ = ["guard"]
 
 T = TypeVar("T")
 
@@ -16,11 +16,13 @@ GRACE = 0.05
 """Seconds that a coroutine may be suspended before somebody starts to watch whether its caller left."""
 
 
-class Guard(Generic[T]):
-    """``await Guard(coroutine, timeout, left)``: the coroutine's value, or the reason why it was cancelled.
+async def guard(
+    coroutine: Coroutine[Any, Any, T], timeout: float | None, left: Callable[[], Awaitable[None]] | None = None
+) -> T:
+    """The coroutine's value, or the reason why it was cancelled.
 
-    The coroutine runs in the awaiting task, so that its context variables and cancel scopes are the caller's.
-    Timer and watch start only once it suspends: a pipeline that answers at once pays for neither.
+    It runs in the awaiting task, so that context variables and cancel scopes are the caller's. Timer and watch start
+    only once it suspends: a pipeline that answers at once pays for neither.
 
     Args:
         coroutine: What is awaited.
@@ -32,36 +34,40 @@ class Guard(Generic[T]):
         DeadlineExceededError: ``timeout`` passed.
         RunCancelledError: ``left`` returned.
     """
+    try:
+        suspended = coroutine.send(None)
+    except StopIteration as stop:
+        value: T = stop.value
+        return value
+    return await _Guard(coroutine, suspended, timeout, left)
 
-    __slots__ = ("_coroutine", "_left", "_reason", "_task", "_timeout", "_timer", "_watch")
+
+class _Guard(Generic[T]):
+    """A coroutine that has suspended, under its timer and its watch."""
+
+    __slots__ = ("_coroutine", "_left", "_reason", "_suspended", "_task", "_timeout", "_timer", "_watch")
 
     def __init__(
         self,
         coroutine: Coroutine[Any, Any, T],
+        suspended: Any,
         timeout: float | None,
-        left: Callable[[], Awaitable[None]] | None = None,
+        left: Callable[[], Awaitable[None]] | None,
     ) -> None:
-        self._coroutine, self._timeout, self._left = coroutine, timeout, left
+        self._coroutine, self._suspended, self._timeout, self._left = coroutine, suspended, timeout, left
         self._reason: DeadlineExceededError | RunCancelledError | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._watch: asyncio.Task[None] | None = None
         self._task: asyncio.Task[Any] | None = None
 
     def __await__(self) -> Generator[Any, Any, T]:
-        try:
-            suspended = self._coroutine.send(None)
-        except StopIteration as stop:
-            value: T = stop.value
-            return value
-        return (yield from self._guarded(suspended))
-
-    def _guarded(self, suspended: Any) -> Generator[Any, Any, T]:
+        suspended = self._suspended
         self._arm()
         try:
             while True:
                 try:
                     sent = yield suspended
-                except BaseException as error:  # noqa: BLE001 - thrown on into the coroutine, whatever it is
+                except BaseException as error:  # thrown on into the coroutine, whatever it is
                     suspended = self._coroutine.throw(error)
                 else:
                     suspended = self._coroutine.send(sent)

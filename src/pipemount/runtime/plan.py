@@ -29,6 +29,7 @@ class PlannedNode:
         arguments: Parameter, where its value comes from, and what validates it (or ``None``).
         threaded: Whether it runs in the app's threads.
         alone: Whether it must have a thread hop of its own: the loop times it, or calls its hooks.
+        swift: Whether a bare call on the loop is all that it takes.
     """
 
     index: int
@@ -36,6 +37,7 @@ class PlannedNode:
     arguments: tuple[tuple[str, Getter, Any], ...]
     threaded: bool
     alone: bool
+    swift: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,21 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the executor walks. ``linear`` when each segment needs just the one before it."""
+    """What the executor walks.
+
+    Attributes:
+        snapshot: What it was made of.
+        size: How many nodes there are.
+        segments: In topological order.
+        linear: Whether each segment needs just the one before it.
+        swift: The nodes of a linear plan in which all are; ``None`` for any other plan.
+    """
 
     snapshot: Snapshot
     size: int
     segments: tuple[Segment, ...]
     linear: bool
+    swift: tuple[PlannedNode, ...] | None
     results: tuple[tuple[str, Getter], ...]
 
 
@@ -66,11 +77,13 @@ def build_plan(snapshot: Snapshot) -> Plan:
     attributes = {parameter.name: parameter.attribute for parameter in snapshot.parameters}
     planned = tuple(_plan_node(i, node, positions, attributes) for i, node in enumerate(snapshot.nodes))
     segments = _segments(planned, positions)
+    linear = all(segment.needs == ({segment.index - 1} if segment.index else set()) for segment in segments)
     return Plan(
         snapshot=snapshot,
         size=len(planned),
         segments=segments,
-        linear=all(segment.needs == ({segment.index - 1} if segment.index else set()) for segment in segments),
+        linear=linear,
+        swift=planned if linear and all(node.swift for node in planned) else None,
         results=tuple((r.name, _getter(r.source, positions, attributes)) for r in snapshot.results),
     )
 
@@ -79,7 +92,10 @@ def _plan_node(index: int, node: Node, positions: Mapping[str, int], attributes:
     step = node.step
     threaded = step.kind == "thread"
     arguments = tuple(_argument(binding, positions, attributes) for binding in node.bindings)
-    return PlannedNode(index, node, arguments, threaded, threaded and bool(step.timeout or step.hooks != Hooks()))
+    watched = bool(step.timeout or step.hooks != Hooks())
+    bare = not (watched or step.generator or step.retry) and len(step.outputs) <= 1
+    swift = bare and not threaded and all(coerce is None for _, _, coerce in arguments)
+    return PlannedNode(index, node, arguments, threaded, alone=threaded and watched, swift=swift)
 
 
 def _argument(
