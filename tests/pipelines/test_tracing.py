@@ -351,7 +351,9 @@ def test_values_entering_a_pipeline_are_validated_as_it_declares() -> None:
 
     snapshot = compiled(outer)
     nodes = {node.id: node for node in snapshot.nodes}
-    assert nodes["inner/number"].step.function("12") == 12
+    (binding,) = nodes["inner/number"].bindings
+    assert binding.coerce is not None
+    assert nodes["inner/number"].step.function(value=binding.coerce.validate_python("12")) == 12
     assert source(snapshot, "inner/anything_3", "value") == Output("inner/number")
     assert source(snapshot, "inner/anything", "value") == Output(
         "inner/weather", None, (Access("attribute", "temperature"),)

@@ -183,7 +183,7 @@ def _returned(function: Callable[..., Any], annotation: Any) -> tuple[Any, bool]
         return annotation, False
     name, inner = output_name(annotation)
     arguments = get_args(plain(inner))
-    if len(arguments) == 3 and arguments[2] not in (None, NONE, Any):
+    if len(arguments) == 3 and arguments[2] not in (None, NONE):
         output, collects = arguments[2], False
     else:
         output, collects = list[arguments[0] if arguments else Any], True  # type: ignore[misc]  # made at run time
