@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 from pydantic.warnings import UnsupportedFieldAttributeWarning
 
 from pipemount.errors import CompileError, InvalidInputsError, InvalidOutputsError
 from pipemount.pipelines.authoring import PipelineDefinition, compile_function, step
+from pipemount.pipelines.constants import adapter_for
 from pipemount.pipelines.snapshot import Snapshot
 
 
@@ -359,3 +361,46 @@ def test_parameters_without_a_schema_cannot_be_overridden() -> None:
     assert compiled(body).overrides.validate({"ask": {"parameters": {"tries": 2}}})
     with pytest.raises(InvalidInputsError):
         compiled(body).overrides.validate({"ask": {"parameters": {"client": None}}})
+
+
+# ------------------------------------------------------------------------------------------- values
+
+
+def test_values_that_cannot_be_serialised() -> None:
+    def default(value: Any = object()):  # type: ignore[no-untyped-def]  # noqa: B008 - the very thing
+        return use(value)
+
+    @step
+    def hidden(value: Any = object()) -> str:  # noqa: B008 - the very thing
+        return ""
+
+    def body():  # type: ignore[no-untyped-def]
+        return hidden(), use(1)
+
+    with pytest.raises(CompileError) as caught:
+        compiled(default)
+    assert caught.value.detail_code == "bad-default"
+    snapshot = compiled(body)
+    assert "default" not in str(snapshot.overrides.json_schema())
+    for dump in (snapshot.output.dump, snapshot.output.dump_json):
+        with pytest.raises(InvalidOutputsError, match="cannot be serialised"):
+            dump({"hidden.output": "", "use.output": object()})
+
+
+def test_types_without_a_schema_are_checked_with_isinstance() -> None:
+    class Client: ...
+
+    @dataclass
+    class Holder:
+        client: Client
+
+    class Unaskable(Protocol):
+        size: int
+
+    holder = Holder(Client())
+    assert adapter_for(Holder).validate_python(holder) is holder
+    assert adapter_for(list[Client]).validate_python([holder.client]) == [holder.client]
+    assert adapter_for(Unaskable).validate_python(3) == 3
+    for annotation in (Holder, Client):
+        with pytest.raises(ValidationError):
+            adapter_for(annotation).validate_python(3)

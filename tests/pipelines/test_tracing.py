@@ -6,15 +6,23 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Generator, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple, TypedDict
+from enum import Enum
+from functools import cached_property
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired, Required, TypeVar
 
 import pytest
-from pydantic import BaseModel
+from annotated_types import Ge
+from pydantic import BaseModel, ConfigDict, Field, computed_field
+from typing_extensions import TypeAliasType, TypedDict
 
 from pipemount.errors import CompileError, DefinitionError, InvalidInputsError
+from pipemount.pipelines.annotations import describe
 from pipemount.pipelines.authoring import PipelineDefinition, Step, compile_function, step
+from pipemount.pipelines.places import Place, caller_place, function_place
 from pipemount.pipelines.snapshot import Access, Collected, Constant, Output, Parameter, Snapshot, Source
 from pipemount.pipelines.tracing import is_tracing
+
+T = TypeVar("T")
 
 
 class Weather(BaseModel):
@@ -351,7 +359,9 @@ def test_values_entering_a_pipeline_are_validated_as_it_declares() -> None:
 
     snapshot = compiled(outer)
     nodes = {node.id: node for node in snapshot.nodes}
-    assert nodes["inner/number"].step.function("12") == 12
+    (binding,) = nodes["inner/number"].bindings
+    assert binding.coerce is not None
+    assert nodes["inner/number"].step.function(value=binding.coerce.validate_python("12")) == 12
     assert source(snapshot, "inner/anything_3", "value") == Output("inner/number")
     assert source(snapshot, "inner/anything", "value") == Output(
         "inner/weather", None, (Access("attribute", "temperature"),)
@@ -550,3 +560,204 @@ def test_callable_objects_and_partials_are_steps() -> None:
     partial = Step(functools.partial(add, b=2))
     assert partial(3) == 5
     assert [(p.name, p.required) for p in partial.spec.parameters] == [("a", True), ("b", False)]
+
+
+class Opaque:
+    """A class that says nothing of its instances."""
+
+    limit = 3
+
+    def __getitem__(self, key: str) -> int:
+        raise NotImplementedError
+
+    @property
+    def untyped(self):  # type: ignore[no-untyped-def]
+        raise NotImplementedError
+
+    @property
+    def broken(self) -> "Nowhere":  # type: ignore[name-defined]  # noqa: F821, UP037 - cannot be resolved
+        raise NotImplementedError
+
+
+class Extra(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    limited: Annotated[int, Field(ge=0)] = 0
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def twice(self) -> int:
+        return 2
+
+    @cached_property
+    def cached(self) -> str:
+        return ""
+
+
+@dataclass
+class Unresolved:
+    field: "Nowhere"  # type: ignore[name-defined]  # noqa: F821, UP037 - cannot be resolved
+
+
+class Loose(TypedDict):
+    must: Required[int]
+    may: NotRequired[str]
+
+
+class Shade(Enum):
+    DARK = "dark"
+
+
+def test_projections_into_open_types() -> None:
+    @step
+    def make() -> tuple[Opaque, Extra, Unresolved, Loose, Shade, T, Row | dict[str, int]]:
+        raise NotImplementedError
+
+    def body():  # type: ignore[no-untyped-def]
+        opaque, extra, unresolved, loose, shade, anything, either = make()
+        return {
+            "limit": opaque.limit,
+            "unknown": opaque.unknown,
+            "untyped": opaque.untyped,
+            "broken": opaque.broken,
+            "item": opaque["x"],
+            "more": extra.more,
+            "limited": extra.limited,
+            "twice": extra.twice,
+            "cached": extra.cached,
+            "field": unresolved.field,
+            "must": loose["must"],
+            "may": loose["may"],
+            "value": shade.value,
+            "any": anything.field["x"],
+            "either": either["key"],
+        }
+
+    assert {r.name: r.annotation for r in compiled(body).results} == {
+        "limit": Any,
+        "unknown": Any,
+        "untyped": Any,
+        "broken": Any,
+        "item": Any,
+        "more": Any,
+        "limited": Annotated[int, Ge(0)],
+        "twice": int,
+        "cached": str,
+        "field": Any,
+        "must": int,
+        "may": str,
+        "value": Any,
+        "any": Any,
+        "either": str | int,
+    }
+
+
+def test_plain_containers_project_to_anything() -> None:
+    @step
+    def make() -> tuple[list, dict, Any]:  # type: ignore[type-arg]
+        raise NotImplementedError
+
+    def body():  # type: ignore[no-untyped-def]
+        many, table, unknown = make()
+        anything([many[0], table["x"], unknown["x"], unknown.y])
+
+    assert len(compiled(body).nodes) == 2
+
+
+@pytest.mark.parametrize(
+    ("read", "code"),
+    [
+        (lambda point, pair, number, shade, opaque: point.z, "unknown-field"),
+        (lambda point, pair, number, shade, opaque: point._z, "body-raised"),
+        (lambda point, pair, number, shade, opaque: pair[2], "unknown-item"),
+        (lambda point, pair, number, shade, opaque: pair["left"], "unknown-item"),
+        (lambda point, pair, number, shade, opaque: number[0], "unknown-item"),
+        (lambda point, pair, number, shade, opaque: shade.missing, "unknown-field"),
+        (lambda point, pair, number, shade, opaque: len(pair), None),
+        (lambda point, pair, number, shade, opaque: opaque.field, "unknown-field"),
+    ],
+)
+def test_fields_that_cannot_be(read: Any, code: str | None) -> None:
+    @step
+    def make() -> tuple[Point, Pair, int, Shade, object]:
+        raise NotImplementedError
+
+    def body():  # type: ignore[no-untyped-def]
+        return anything(read(*make()))
+
+    if code is None:
+        assert source(compiled(body), "anything", "value") == Constant(2)
+        return
+    with pytest.raises(CompileError) as caught:
+        compiled(body)
+    assert caught.value.detail_code == code
+
+
+def test_a_collected_value_of_mixed_types_is_checked_as_a_union() -> None:
+    @step
+    def numbers(values: list[float]) -> float:
+        return sum(values)
+
+    def body(a: int, b: float, c: str):  # type: ignore[no-untyped-def]
+        numbers([a, b, 1])
+        numbers([a, c], id="mixed")
+
+    verdicts = {(e.source, e.target): e.verdict for e in compiled(body).edges}
+    assert verdicts == {("", "numbers"): "ok", ("", "mixed"): "coerce"}
+
+
+def test_types_of_python_3_12() -> None:
+    alias = TypeAliasType("alias", list[int])
+
+    def body(numbers: alias):  # type: ignore[no-untyped-def]
+        return anything(numbers[0])
+
+    body.__annotations__["numbers"] = alias
+    assert compiled(body).edges[0].verdict == "ok"
+    assert describe(Annotated[int, Field(ge=0)]) == "int"
+    assert describe(None) == "None"
+    assert describe(type(None)) == "None"
+
+
+def test_an_annotation_with_a_syntax_error() -> None:
+    def body(text):  # type: ignore[no-untyped-def]
+        return show(text)
+
+    body.__annotations__["text"] = "not a type"
+    with pytest.raises(CompileError) as caught:
+        compiled(body)
+    assert caught.value.detail_code == "unresolved-annotation"
+
+
+def test_an_enclosing_name_that_is_not_bound_yet() -> None:
+    def body(text: str):  # type: ignore[no-untyped-def]
+        return later(text)
+
+    definition = PipelineDefinition(body)
+    assert definition.signature.parameters[0].annotation is str
+    later = show
+    assert definition.compile().nodes[0].id == "show"
+
+
+def test_a_step_without_a_place() -> None:
+    with pytest.raises(CompileError, match="names two outputs") as caught:
+        compile_function(Nameless())
+    assert caught.value.file == __file__
+
+
+class Nameless:
+    def __call__(self) -> tuple[Annotated[int, "a"], Annotated[int, "a"]]:
+        raise NotImplementedError
+
+
+def test_fields_of_literals_are_those_of_their_values() -> None:
+    def body(units: Literal["C", "F"]):  # type: ignore[no-untyped-def]
+        return anything(units.upper())
+
+    with pytest.raises(CompileError, match="method of str"):
+        compiled(body)
+
+
+def test_functions_without_a_place() -> None:
+    assert function_place(len) == Place()
+    assert caller_place().file == __file__
+    assert caller_place("no such file").file == __file__

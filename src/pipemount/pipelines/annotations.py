@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import types
 import typing
@@ -13,7 +12,7 @@ from typing import Annotated, Any, TypeAlias, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from ..errors import CompileError
-from .places import enclosing_frames, function_place
+from .places import enclosing_frames, function_place, underlying
 from .snapshot import OutputField, ParameterField
 
 __all__ = [
@@ -25,7 +24,6 @@ __all__ = [
     "output_fields",
     "plain",
     "read_signature",
-    "underlying",
 ]
 
 NONE = type(None)
@@ -60,15 +58,6 @@ class Signature:
 
 
 # ---------------------------------------------------------------------------------------- signatures
-
-
-def underlying(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function behind ``functools.partial``, ``functools.wraps`` and callable objects."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    function = inspect.unwrap(function)
-    called: Callable[..., Any] = function if inspect.isroutine(function) else type(function).__call__
-    return called
 
 
 def local_names(function: Callable[..., Any]) -> Names:
@@ -183,7 +172,7 @@ def _returned(function: Callable[..., Any], annotation: Any) -> tuple[Any, bool]
         return annotation, False
     name, inner = output_name(annotation)
     arguments = get_args(plain(inner))
-    if len(arguments) == 3 and arguments[2] not in (None, NONE, Any):
+    if len(arguments) == 3 and arguments[2] not in (None, NONE):
         output, collects = arguments[2], False
     else:
         output, collects = list[arguments[0] if arguments else Any], True  # type: ignore[misc]  # made at run time

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self, cast, overload
 
 from ..errors import CompileError, ConfigurationError, DefinitionError, InvalidInputsError
-from .annotations import Signature, local_names, output_fields, read_signature, underlying
+from .annotations import Signature, local_names, output_fields, read_signature
 from .compiler import Definition, compile_definition
 from .fingerprint import source_version
 from .inlining import inline
@@ -24,7 +24,7 @@ from .options import (
     name_of,
     replaced_hooks,
 )
-from .places import function_place
+from .places import function_place, underlying
 from .snapshot import Hooks, OutputField, Retry, Snapshot, StepKind, StepSpec
 from .tracing import Trace, bind, check_body, current
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, InstanceOf, PydanticUserError, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, PydanticUserError, TypeAdapter
 from pydantic_core import SchemaError, to_json
 
-from .annotations import NONE
+from .annotations import NONE, describe
 from .references import MARK
 from .snapshot import Constant
 
@@ -70,21 +71,34 @@ def _opaque(value: object) -> str:
 def adapter_for(annotation: Any) -> TypeAdapter[Any]:
     """Validates values of ``annotation``; types that pydantic does not know are checked with ``isinstance``."""
     try:
-        return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
+        return _complete(TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True)))
     except NO_SCHEMA:
         return _lenient_adapter(annotation)
 
 
 def _lenient_adapter(annotation: Any) -> TypeAdapter[Any]:
     try:
-        return TypeAdapter(annotation)  # models, dataclasses and TypedDicts take no configuration from outside
+        return _complete(
+            TypeAdapter(annotation)
+        )  # models, dataclasses and TypedDicts take no configuration from outside
     except NO_SCHEMA:
-        return TypeAdapter(InstanceOf[annotation] if _is_checkable(annotation) else Any)
+        return TypeAdapter(Annotated[Any, AfterValidator(_instance_check(annotation))])
 
 
-def _is_checkable(annotation: Any) -> bool:
-    try:
-        isinstance(None, annotation)
-    except TypeError:
-        return False
-    return True
+def _complete(adapter: TypeAdapter[Any]) -> TypeAdapter[Any]:
+    if not adapter.pydantic_complete:  # it would fail at its first use, in a run
+        raise NameError("a name in the type cannot be resolved")
+    return adapter
+
+
+def _instance_check(annotation: Any) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        try:
+            fits = isinstance(value, annotation)
+        except TypeError:  # not a type that can be asked, e.g. a protocol: nothing can be said
+            return value
+        if fits:
+            return value
+        raise ValueError(f"Input should be an instance of {describe(annotation)}")
+
+    return check

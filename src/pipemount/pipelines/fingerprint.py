@@ -10,8 +10,8 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .annotations import underlying
 from .constants import canonical
+from .places import underlying
 from .schema import Schema
 from .snapshot import Collected, Constant, Hook, Hooks, Node, ResultField, Source
 

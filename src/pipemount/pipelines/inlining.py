@@ -47,7 +47,7 @@ def _entering(trace: Trace, parameter: ParameterField, value: object, pipeline: 
     where = f"{pipeline}({parameter.name}=…)"
     argument = trace.argument(value, where)
     if trace.bodies[-1].prefix + parameter.name in trace.entries:
-        return trace.call(_validation(parameter), {"object": value}, id=None, after=())
+        return trace.call(_validation(parameter), {"value": value}, id=None, after=())
     if isinstance(argument.source, Constant):
         return _validated(trace, parameter, argument.source, where)
     verdict = fit(argument.annotation, parameter.annotation)
@@ -59,7 +59,7 @@ def _entering(trace: Trace, parameter: ParameterField, value: object, pipeline: 
             "Pass another value, or convert it in a step between them",
         )
     if verdict == "coerce":
-        return trace.call(_validation(parameter), {"object": value}, id=None, after=())
+        return trace.call(_validation(parameter), {"value": value}, id=None, after=())
     symbol = symbol_of(value)
     if symbol is None or plain(parameter.annotation) is Any:
         return value
@@ -79,13 +79,17 @@ def _validated(trace: Trace, parameter: ParameterField, given: Constant, where: 
 
 
 def _validation(parameter: ParameterField) -> StepSpec:
-    """A step of our own that validates a value on its way into a called pipeline."""
+    """A step of our own for a value on its way into a called pipeline; the edge to it validates."""
     return StepSpec(
-        function=adapter_for(parameter.annotation).validate_python,
+        function=_pass_on,
         name=parameter.name,
         kind="loop",
         generator=False,
-        parameters=(ParameterField("object", "object", Any, True),),
+        parameters=(ParameterField("value", "value", parameter.annotation, True),),
         outputs=(OutputField(parameter.name, parameter.annotation),),
         version=f"{VALIDATION} {describe(parameter.annotation)}",
     )
+
+
+def _pass_on(value: Any) -> Any:
+    return value

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from ..errors import ConfigurationError
-from .annotations import underlying
+from .places import underlying
 from .snapshot import Hook, Hooks, Retry
 
 __all__ = [

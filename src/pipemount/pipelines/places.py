@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-__all__ = ["Place", "caller_place", "enclosing_frames", "function_place", "raised_place"]
+__all__ = ["Place", "caller_place", "enclosing_frames", "function_place", "raised_place", "underlying"]
 
 _PACKAGE = str(Path(__file__).parent.parent) + os.sep
 
@@ -30,6 +31,15 @@ def _frames() -> Iterator[FrameType]:
         if not frame.f_code.co_filename.startswith(_PACKAGE):
             yield frame
         frame = frame.f_back
+
+
+def underlying(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function behind ``functools.partial``, ``functools.wraps`` and callable objects."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    function = inspect.unwrap(function)
+    called: Callable[..., Any] = function if inspect.isroutine(function) else type(function).__call__
+    return called
 
 
 def enclosing_frames(function: Callable[..., Any]) -> Iterator[FrameType]:
@@ -52,7 +62,7 @@ def caller_place(file: str | None = None) -> Place:
 
 def function_place(function: Callable[..., Any]) -> Place:
     """The line where ``function`` is defined, its first decorator included."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
+    code = getattr(underlying(function), "__code__", None)
     return Place(code.co_filename, code.co_firstlineno) if code else Place()
 
 

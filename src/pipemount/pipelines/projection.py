@@ -31,7 +31,7 @@ class NoFieldError(Exception):
 
 def project(annotation: Any, access: Access) -> Any:
     """The type of one hop into a value of type ``annotation``. Raises ``NoFieldError``."""
-    found = [_member(member, access) for member in members(annotation)]
+    found = [_member(kind, access) for member in members(annotation) for kind in _values(member)]
     return found[0] if len(found) == 1 else typing.Union[tuple(found)]  # noqa: UP007 (made at run time)
 
 
@@ -44,8 +44,14 @@ def elements(annotation: Any) -> tuple[Any, ...] | None:
     return parts if get_origin(bare) is tuple and parts and parts[-1] is not Ellipsis else None
 
 
+def _values(annotation: Any) -> tuple[Any, ...]:
+    """The types of a ``Literal``'s values; any other type alone."""
+    is_literal = get_origin(annotation) is typing.Literal
+    return tuple({type(value): None for value in get_args(annotation)}) if is_literal else (annotation,)
+
+
 def _member(annotation: Any, access: Access) -> Any:
-    if annotation is Any:
+    if annotation is Any or not isinstance(get_origin(annotation) or annotation, type):
         return Any
     if annotation is NONE:
         raise NoFieldError(
@@ -89,9 +95,7 @@ def _no_attribute(annotation: Any, name: str, fields: dict[str, Any]) -> tuple[s
 
 
 def _fields(annotation: Any) -> dict[str, Any]:
-    kind = get_origin(annotation) or annotation
-    if not isinstance(kind, type):
-        return {}
+    kind: Any = get_origin(annotation) or annotation
     if issubclass(kind, BaseModel):
         return _model_fields(annotation)
     if dataclasses.is_dataclass(kind):
@@ -116,7 +120,7 @@ def _named_tuple(kind: Any) -> dict[str, Any] | None:
     return {name: hints.get(name, Any) for name in kind._fields}
 
 
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: Any) -> dict[str, Any]:
     try:
         return typing.get_type_hints(kind, include_extras=True)
     except (NameError, TypeError):
@@ -131,10 +135,8 @@ def _returned(found: property | functools.cached_property[Any]) -> Any:
         return Any
 
 
-def _is_open(kind: Any) -> bool:
+def _is_open(kind: type) -> bool:
     """Whether instances may have attributes that the class does not show."""
-    if not isinstance(kind, type):
-        return False
     if issubclass(kind, BaseModel):
         return kind.model_config.get("extra") == "allow"
     known = issubclass(kind, (*_SCALARS, *_CONTAINERS, enum.Enum)) or kind is object
@@ -159,8 +161,6 @@ def _item(annotation: Any, key: str | int) -> Any:
         return _typed_dict_item(kind, key)
     if (parts := elements(annotation)) is not None:
         return _tuple_item(annotation, parts, key)
-    if not isinstance(kind, type):
-        return Any
     if issubclass(kind, abc.Mapping):
         return (get_args(annotation) or (Any, Any))[-1]
     if issubclass(kind, abc.Sequence) and not issubclass(kind, str | bytes):

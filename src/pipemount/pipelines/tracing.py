@@ -67,6 +67,7 @@ class Trace:
     on_init: Hook | None = None
     entries: frozenset[str] = frozenset()
     _taken: set[str] = field(default_factory=set)
+    _counts: dict[str, int] = field(default_factory=dict)
 
     # ------------------------------------------------------------------------------- for references
 
@@ -138,10 +139,11 @@ class Trace:
         )
 
     def _unique(self, wanted: str) -> str:
-        name, count = wanted, 1
+        name, count = wanted, self._counts.get(wanted, 1)
         while name in self._taken:
             count += 1
             name = f"{wanted}_{count}"
+        self._counts[wanted] = count
         self._taken.add(name)
         return name
 
