@@ -329,7 +329,7 @@ def without_nulls(value: Any) -> Any:
 
 
 def without_ours(document: JsonObject) -> JsonObject:
-    kept = json.loads(json.dumps(document))
+    kept: JsonObject = json.loads(json.dumps(document))
     kept["paths"] = {path: item for path, item in kept["paths"].items() if not path.startswith("/ai/")}
     schemas = kept["components"]["schemas"]
     kept["components"]["schemas"] = {name: schemas[name] for name in schemas if "_" not in name}

@@ -28,7 +28,7 @@ def conforms(value: Any, name: str) -> bool:
         {"weather": weather()}, build_routes(("weather",)), settings=Settings(), schemes=(), base=""
     )
     schema = {"$ref": f"{PREFIX}pipemount_{name}", "components": document["components"]}
-    return jsonschema.Draft202012Validator(schema).is_valid(value)
+    return bool(jsonschema.Draft202012Validator(schema).is_valid(value))
 
 
 def test_link_is_encoded_and_starts_at_the_mount() -> None:

@@ -100,7 +100,7 @@ def test_installed_package_renders_openapi_3_1() -> None:
 
 
 def test_no_package_no_assets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(docs_page.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert docs_page._load() == {}
 
 
