@@ -191,7 +191,7 @@ async def test_a_body_that_a_dependency_has_read_is_read_again() -> None:
 async def test_every_route_obeys_the_host_dependency() -> None:
     pipelines = two()
     app = host(pipelines, dependencies=[Depends(login)])
-    for route in pipelines.routes:
+    for route in pipelines.route_table:
         for method in (*route.methods, "PATCH"):
             for path in ("/ai" + route.path, "/ai" + route.path.rstrip("/") + "/x"):
                 assert (await request(app, method, path)).status == 401, (method, path)

@@ -48,8 +48,8 @@ def router(pipelines: Application, *, principal: Callable[..., Any] | None = Non
     Unknown paths below the prefix are answered by the app, as are methods that a route does not have. Included
     without a prefix, the router takes only paths that the app knows and leaves the others to the host.
 
-    In the host's document our models are named ``<pipeline>_<Model>``. Two apps in one host may serve the same pipeline;
-    different pipelines of one name would share names there, so give them different ones.
+    In the host's document our models are named ``<pipeline>_<Model>``. Two apps in one host may serve the same
+    pipeline; different pipelines of one name would share names there, so give them different ones.
     """
     own = options.pop("lifespan", None)
     lifespan = pipelines.lifespan.around(own) if own else pipelines.lifespan
