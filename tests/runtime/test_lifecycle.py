@@ -408,9 +408,30 @@ async def test_a_failing_stop_is_logged_elsewhere(runtime: Runtime, caplog: pyte
     assert [str(r.exc_info[1]) for r in caplog.records if r.exc_info] == ["left open"]
 
 
-async def test_several_stops_are_one(runtime: Runtime) -> None:
+async def test_a_failing_drain_does_not_keep_from_the_stop(runtime: Runtime, caplog: pytest.LogCaptureFixture) -> None:
+    async def drain() -> None:
+        raise ValueError("confused")
+
+    runtime.lifecycle._drain = drain
     await runtime.lifecycle.ensure_ready()
-    await asyncio.gather(*(runtime.lifecycle.aclose() for _ in range(5)))
+    await runtime.lifecycle.aclose()
+    assert runtime.notes == ["start", "stop"]
+    assert [str(r.exc_info[1]) for r in caplog.records if r.exc_info] == ["confused"]
+
+
+async def test_several_stops_are_one(runtime: Runtime) -> None:
+    release = threading.Event()
+
+    async def drain() -> None:
+        runtime.notes.append("drain")
+        await opened(release)
+
+    runtime.lifecycle._drain = drain
+    await runtime.lifecycle.ensure_ready()
+    stops = [asyncio.create_task(runtime.lifecycle.aclose()) for _ in range(5)]
+    await asyncio.sleep(0)
+    release.set()
+    await asyncio.gather(*stops)
     assert runtime.notes == ["start", "drain", "stop"]
     assert len(set(runtime.loops)) == 1
 

@@ -365,10 +365,9 @@ class Lifecycle:
     # ------------------------------------------------------------------------------------- where
 
     def _check_process(self) -> None:
-        if self.pid != os.getpid():
-            with self._lock:
-                if self.pid != os.getpid():
-                    self.forget()
+        with self._lock:
+            if self.pid != os.getpid():
+                self.forget()
 
     def _reachable_home(self) -> Loop | None:
         """The home loop if it takes calls; runs that were let in before a stop began still do theirs."""
