@@ -93,7 +93,7 @@ class Report:
             yield "## Idle memory\n"
             yield _table(_memory(self.entries))
         if self.engine:
-            yield "## The engine alone\n\nNo HTTP: validates inputs, runs, validates and serialises outputs, on uvloop.\n"
+            yield "## The engine alone\n\nOn uvloop: validates inputs, runs, validates and serialises outputs.\n"
             yield _table([("what", "µs"), *((name, f"{took:.1f}") for name, took in self.engine.items())])
         if self.imports:
             yield "## Import time\n\nA fresh interpreter each time, byte code compiled before.\n"

@@ -47,7 +47,7 @@ class Server:
         self.port = _free_port()
         self.output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - close() closes it
         command = [str(python), "-m", "uvicorn", target, "--port", str(self.port), *OPTIONS]
-        paths = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")]), str(HERE.parent / "src")]
+        paths = [str(HERE), str(HERE.parent / "src")]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         self.process = subprocess.Popen(command, env=environment, stdout=self.output, stderr=self.output, cwd=HERE)
         if core is not None:
