@@ -6,8 +6,9 @@ import time
 from typing import Annotated
 
 from fastapi import FastAPI
-from pipemount import AuthKeys, PipelineApp, pipeline, step
 from work import KEY
+
+from pipemount import AuthKeys, PipelineApp, pipeline, step
 
 BLOCKED = 0.5
 SIDE_BY_SIDE = 0.4
@@ -55,5 +56,3 @@ def by_hand() -> dict[str, bool]:
     """The same blocking work without us, in FastAPI's own threads."""
     time.sleep(BLOCKED)
     return {"ok": True}
-
-

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import statistics
 import time
 from collections.abc import Awaitable, Callable
 
 import uvloop
+
 from pipemount import pipeline, step
 from pipemount.adapters.native import NativePipeline
 from pipemount.adapters.registry import compile as compile_pipeline

@@ -25,7 +25,8 @@ wrk.body = {body}
 done = function(summary, latency, requests)
   local errors = summary.errors
   local failed = errors.connect + errors.read + errors.write + errors.status + errors.timeout
-  io.write(string.format("RESULT {{\\"requests\\": %d, \\"seconds\\": %f, \\"p50\\": %f, \\"p99\\": %f, \\"failed\\": %d}}\\n",
+  io.write(string.format(
+    "RESULT {{\\"requests\\": %d, \\"seconds\\": %f, \\"p50\\": %f, \\"p99\\": %f, \\"failed\\": %d}}\\n",
     summary.requests, summary.duration / 1e6, latency:percentile(50), latency:percentile(99), failed))
 end
 """
@@ -44,7 +45,8 @@ class Load:
 
 def apply(server: Server, path: str, body: bytes, *, connections: int, seconds: float) -> Load:
     """Keep ``connections`` requests under way for ``seconds``, and read the server's processor time around it."""
-    command = _wrk(server.url + path, body, connections, seconds) if WRK else _own(server.port, path, body, connections, seconds)
+    generator = _wrk if WRK else _own
+    command = generator(server, path, body, connections, seconds)
     before = server.cpu_seconds()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     pin(CLIENT_CORE, process.pid)
@@ -55,13 +57,18 @@ def apply(server: Server, path: str, body: bytes, *, connections: int, seconds: 
     return Load(found["requests"] / found["seconds"], found["p50"], found["p99"], cpu / count * 1e6, found["failed"])
 
 
-def _wrk(url: str, body: bytes, connections: int, seconds: float) -> list[str]:
+def _wrk(server: Server, path: str, body: bytes, connections: int, seconds: float) -> list[str]:
     lines = "\n".join(f"wrk.headers[{json.dumps(k)}] = {json.dumps(v)}" for k, v in headers().items())
     script = Path(tempfile.gettempdir()) / "pipemount-bench.lua"
     script.write_text(SCRIPT.format(body=json.dumps(body.decode()), headers=lines))
-    return [str(WRK), "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "10s", "-s", str(script), url]
+    options = f"-t1 -c{connections} -d{max(1, round(seconds))}s --timeout 10s".split()
+    return [str(WRK), *options, "-s", str(script), server.url + path]
 
 
-def _own(port: int, path: str, body: bytes, connections: int, seconds: float) -> list[str]:
-    options = {"port": port, "path": path, "body": body.decode(), "connections": connections, "seconds": seconds}
-    return [sys.executable, str(HERE / "client.py"), json.dumps({**options, "headers": headers()})]
+def _own(server: Server, path: str, body: bytes, connections: int, seconds: float) -> list[str]:
+    options = {"port": server.port, "path": path, "connections": connections, "seconds": seconds}
+    return [
+        sys.executable,
+        str(HERE / "client.py"),
+        json.dumps({**options, "body": body.decode(), "headers": headers()}),
+    ]

@@ -34,7 +34,7 @@ def interpreter(peer: str) -> Path:
     if not (folder / "complete").exists():
         print(f"installing {peer} into {folder}", flush=True)
         _run([sys.executable, "-m", "venv", "--clear", str(folder)], peer)
-        _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(requirements)], peer)
+        _run([str(python), "-m", "pip", "install", "--quiet", "-r", str(requirements)], peer)
         (folder / "complete").touch()
     return python
 

@@ -25,6 +25,8 @@ What a request costs when it goes through us, beside what it costs without us an
 one machine in one run. The figures are for comparing rows with each other; absolute values say as much about the
 machine. Measure on yours:
 
+<!-- skip: next "takes a quarter of an hour, and wants the machine for itself" -->
+
 ```console
 $ scripts/benchmark
 ```
@@ -35,21 +37,22 @@ READING = """\
 
 - **The work** is one step that formats a sentence. It is that small on purpose: what is left is what the frame around
   it costs. A step that takes 10 ms hides every difference in these tables.
-- **Ours does more than the rows it is compared with.** Each of our rows checks a key, decides admission, limits the body,
-  gives every run an id, keeps a deadline, validates inputs and outputs against generated schemas and answers with the
-  full response. `raw` validates the same bytes and dumps a response of the same shape with constants in it; it looks at no
-  path and no key. What is written by hand validates and answers, without a key. All are sent the same headers.
+- **Ours does more than the rows it is compared with.** Each of our rows checks a key, decides admission, limits the
+  body, gives every run an id, keeps a deadline, validates inputs and outputs against generated schemas and answers
+  with the full response. *raw* validates the same bytes and dumps a response of the same shape with constants in it;
+  it looks at no path and no key. What is written by hand validates and answers, without a key. All are sent the same
+  headers.
 - **Peers** run as their documentation shows, each in an environment of its own. LangServe prescribes its own envelope
   (`{"input": …}`) and answers with less; the others get the same body.
-- **× raw** is the median of the ratios of the rates within each round. **CPU** is the server's processor time per request, which
-  does not depend on how fast the load generator is; **CPU × raw** is raw's divided by the row's, so that higher is better
-  in both.
+- **rate / raw** is the median of the ratios of the rates within each round. **CPU** is the server's processor time per
+  request, which does not depend on how fast the load generator is; **raw / CPU** is raw's divided by the row's. Higher
+  is better in both.
 - With one connection the rate is one over the latency, and much of it is the kernel's and the load generator's; with 64
-  the server's core is always busy.
-- **Mounted, no further line**: the host runs no lifespan for a mounted app, so runs live on a thread with a loop of its own,
-  and every request is handed over there and back. Give the host `lifespan=pipelines.lifespan` where that matters.
-- **Idle** is resident memory of the server's process after its first request: Python, uvicorn, pydantic and, where the row has
-  it, FastAPI are in it.
+  the server's core is always busy, and nothing hides.
+- **Mounted, no further line**: the host runs no lifespan for a mounted app, so runs live on a thread with a loop of its
+  own, and every request is handed over there and back. Give the host `lifespan=pipelines.lifespan` where that matters.
+- **Idle** is resident memory of the server's process after its first request: Python, uvicorn, pydantic and, where the
+  row has it, FastAPI are in it.
 """
 
 
@@ -90,13 +93,13 @@ class Report:
             yield "## Idle memory\n"
             yield _table(_memory(self.entries))
         if self.engine:
-            yield "## The engine alone\n\nNo HTTP: validated inputs in, validated and serialised outputs out, on uvloop.\n"
+            yield "## The engine alone\n\nOn uvloop: validates inputs, runs, validates and serialises outputs.\n"
             yield _table([("what", "µs"), *((name, f"{took:.1f}") for name, took in self.engine.items())])
         if self.imports:
             yield "## Import time\n\nA fresh interpreter each time, byte code compiled before.\n"
             yield _table([("what", "ms"), *((name, f"{took * 1000:.0f}") for name, took in self.imports.items())])
         if self.demonstrations:
-            yield "## Steps side by side\n\nOn uvicorn, with the default settings; the client shares the machine's cores.\n"
+            yield "## Steps side by side\n\nOn uvicorn, with the default settings; the client shares its cores.\n"
             yield _table([("what", "seconds"), *((name, f"{took:.3f}") for name, took in self.demonstrations.items())])
         yield READING
 
@@ -105,15 +108,15 @@ class Report:
         versions = ", ".join(f"{name} {_version(name)}" for name in names)
         peers = ", ".join(f"{e.contender.title} {e.version}" for e in self.entries if e.contender.peer and e.version)
         return (
-            f"Python {platform.python_version()} on {platform.system()}, {os.cpu_count()} cores: one for the server, one for "
-            f"the load generator ({GENERATOR}).\n{versions}{'; ' + peers if peers else ''}.\n"
-            "Every server is one uvicorn process with uvloop and httptools and without an access log, started once and kept "
-            "for all rounds.\n"
+            f"Python {platform.python_version()} on {platform.system()}, {os.cpu_count()} cores: one for the server, "
+            f"one for the load generator ({GENERATOR}).\n{versions}{'; ' + peers if peers else ''}.\n"
+            "Every server is one uvicorn process with uvloop and httptools and without an access log, started once "
+            "and kept for all rounds.\n"
         )
 
 
 def _requests(entries: list[Entry], connections: int) -> Iterable[tuple[str, ...]]:
-    yield "", "requests/s", "p50 ms", "p99 ms", "CPU µs", "× raw", "CPU × raw"
+    yield "", "requests/s", "p50 ms", "p99 ms", "CPU µs", "rate / raw", "raw / CPU"
     raw = next(entry for entry in entries if entry.contender.name == "raw")
     for entry in entries:
         if entry.reason:

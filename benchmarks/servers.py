@@ -8,7 +8,6 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -20,6 +19,7 @@ __all__ = ["CLIENT_CORE", "SERVER_CORE", "Server", "pin"]
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, CLIENT_CORE = CORES[0], CORES[-1]
 START_SECONDS = 60.0
+OPTIONS = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
 
 
 def pin(core: int, pid: int = 0) -> None:
@@ -43,14 +43,11 @@ class Server:
         core: The core that it is pinned to; ``None`` leaves it free.
     """
 
-    def __init__(
-        self, target: str, python: Path, probe: tuple[str, bytes], core: int | None = SERVER_CORE, options: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, target: str, python: Path, probe: tuple[str, bytes], core: int | None = SERVER_CORE) -> None:
         self.port = _free_port()
-        self.output: IO[bytes] = tempfile.TemporaryFile()
-        command = [str(python), "-m", "uvicorn", target, "--port", str(self.port), "--loop", "uvloop", "--http", "httptools"]
-        command += ["--no-access-log", "--log-level", "warning", *options]
-        paths = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")]), str(HERE.parent / "src")]
+        self.output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - close() closes it
+        command = [str(python), "-m", "uvicorn", target, "--port", str(self.port), *OPTIONS]
+        paths = [str(HERE), str(HERE.parent / "src")]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         self.process = subprocess.Popen(command, env=environment, stdout=self.output, stderr=self.output, cwd=HERE)
         if core is not None:

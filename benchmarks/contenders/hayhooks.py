@@ -10,6 +10,6 @@ os.environ["HAYHOOKS_PIPELINES_DIR"] = str(Path(__file__).parents[1] / "peers" /
 os.environ["HAYHOOKS_ADDITIONAL_PYTHON_PATH"] = str(Path(__file__).parents[1])
 os.environ.setdefault("LOG", "WARNING")
 
-from hayhooks import create_app  # noqa: E402 - after its settings
+from hayhooks import create_app
 
 app = create_app()

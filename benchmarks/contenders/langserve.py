@@ -14,4 +14,6 @@ async def weather(parameters: dict[str, object]) -> str:
 
 
 app = FastAPI()
-add_routes(app, RunnableLambda(weather).with_types(input_type=Parameters, output_type=str), enabled_endpoints=["invoke"])
+add_routes(
+    app, RunnableLambda(weather).with_types(input_type=Parameters, output_type=str), enabled_endpoints=["invoke"]
+)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pipemount import AuthKeys, PipelineApp, pipeline, step
 from work import KEY
+
+from pipemount import AuthKeys, PipelineApp, pipeline, step
 
 
 @step

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from contenders.ours import pipelines
 from fastapi import FastAPI
 
+from contenders.ours import pipelines
 from pipemount import PipelineMiddleware
 
 app = FastAPI()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from contenders.ours import pipelines
 from fastapi import FastAPI
+
+from contenders.ours import pipelines
 
 ours = pipelines()
 app = FastAPI(lifespan=ours.lifespan)

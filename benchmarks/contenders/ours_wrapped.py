@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contenders.ours import pipelines
 from fastapi import FastAPI
+
+from contenders.ours import pipelines
 
 app = pipelines().wrap(FastAPI(), "/ai")

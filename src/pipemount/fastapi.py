@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, ClassVar, ForwardRef
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.openapi.models import APIKey, APIKeyIn, HTTPBase
+from fastapi.openapi.models import APIKey, HTTPBase
 from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
 from pydantic import BaseModel, GetJsonSchemaHandler, create_model
@@ -47,6 +47,9 @@ def router(pipelines: Application, *, principal: Callable[..., Any] | None = Non
 
     Unknown paths below the prefix are answered by the app, as are methods that a route does not have. Included
     without a prefix, the router takes only paths that the app knows and leaves the others to the host.
+
+    In the host's document our models are named ``<pipeline>_<Model>``. Two apps in one host may serve the same
+    pipeline; different pipelines of one name would share names there, so give them different ones.
     """
     own = options.pop("lifespan", None)
     lifespan = pipelines.lifespan.around(own) if own else pipelines.lifespan
@@ -176,11 +179,7 @@ class _Key(SecurityBase):
     def __init__(self, scheme: str) -> None:
         described = SECURITY_SCHEMES[scheme]
         self.scheme_name = f"pipemount_{scheme.replace('-', '_')}"
-        self.model = (
-            HTTPBase(scheme=described["scheme"], description=described["description"])
-            if described["type"] == "http"
-            else APIKey(**{"in": APIKeyIn.header}, name=described["name"], description=described["description"])
-        )
+        self.model = (HTTPBase if described["type"] == "http" else APIKey).model_validate(described)
 
     async def __call__(self) -> None:
         return None

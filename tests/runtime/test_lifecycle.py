@@ -408,9 +408,30 @@ async def test_a_failing_stop_is_logged_elsewhere(runtime: Runtime, caplog: pyte
     assert [str(r.exc_info[1]) for r in caplog.records if r.exc_info] == ["left open"]
 
 
-async def test_several_stops_are_one(runtime: Runtime) -> None:
+async def test_a_failing_drain_does_not_keep_from_the_stop(runtime: Runtime, caplog: pytest.LogCaptureFixture) -> None:
+    async def drain() -> None:
+        raise ValueError("confused")
+
+    runtime.lifecycle._drain = drain
     await runtime.lifecycle.ensure_ready()
-    await asyncio.gather(*(runtime.lifecycle.aclose() for _ in range(5)))
+    await runtime.lifecycle.aclose()
+    assert runtime.notes == ["start", "stop"]
+    assert [str(r.exc_info[1]) for r in caplog.records if r.exc_info] == ["confused"]
+
+
+async def test_several_stops_are_one(runtime: Runtime) -> None:
+    release = threading.Event()
+
+    async def drain() -> None:
+        runtime.notes.append("drain")
+        await opened(release)
+
+    runtime.lifecycle._drain = drain
+    await runtime.lifecycle.ensure_ready()
+    stops = [asyncio.create_task(runtime.lifecycle.aclose()) for _ in range(5)]
+    await asyncio.sleep(0)
+    release.set()
+    await asyncio.gather(*stops)
     assert runtime.notes == ["start", "drain", "stop"]
     assert len(set(runtime.loops)) == 1
 
@@ -444,6 +465,41 @@ async def test_closing_what_never_started_changes_nothing(runtime: Runtime) -> N
     await runtime.lifecycle.aclose()
     assert runtime.lifecycle.state == "new"
     assert runtime.notes == []
+
+
+def test_close_gives_up_on_a_home_loop_that_does_not_answer(caplog: pytest.LogCaptureFixture) -> None:
+    runtime, blocked, release = Runtime(cleanup_timeout=0.0), threading.Event(), threading.Event()
+
+    async def block() -> None:
+        blocked.set()
+        release.wait()
+
+    caller = threading.Thread(target=runtime.lifecycle.call_sync, args=[block])
+    caller.start()
+    blocked.wait()
+    runtime.lifecycle.close()
+    assert [str(r.exc_info[1]) for r in caplog.records if r.exc_info] == ["the home loop does not answer"]
+    release.set()
+    caller.join()
+    runtime.lifecycle.close()
+    assert runtime.lifecycle.state == "stopped"
+
+
+async def test_a_stop_that_is_cancelled_still_stops(runtime: Runtime) -> None:
+    await runtime.lifecycle.startup()
+    draining = asyncio.Event()
+
+    async def drain() -> None:
+        draining.set()
+        await asyncio.Event().wait()
+
+    runtime.lifecycle._drain = drain
+    stopping = asyncio.create_task(runtime.lifecycle.shutdown())
+    await draining.wait()
+    for task in asyncio.all_tasks() - {asyncio.current_task(), stopping}:
+        task.cancel()  # as the end of the host's loop does
+    await stopping
+    assert runtime.notes == ["start", "stop"]
 
 
 async def test_close_refuses_to_block_the_home_loop(runtime: Runtime) -> None:
@@ -605,6 +661,27 @@ def test_a_thread_calls_and_gets_results_and_exceptions(runtime: Runtime) -> Non
         runtime.lifecycle.call_sync(fail)
     with pytest.raises(concurrent.futures.CancelledError):
         runtime.lifecycle.call_sync(cancel)
+
+
+def test_an_exit_in_a_call_ends_the_loop_and_a_new_one_is_started(runtime: Runtime) -> None:
+    async def leave() -> None:
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        runtime.lifecycle.call_sync(leave)
+    runtime.lifecycle._own.ended.result()  # type: ignore[union-attr]  # it is what ends
+    assert runtime.lifecycle.call_sync(current_loop) is runtime.lifecycle.home
+    assert runtime.notes == ["start", "drain", "stop", "start"]
+
+
+def test_a_thread_that_cannot_start_is_a_shutdown(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(UnavailableError) as raised:
+        runtime.lifecycle.call_sync(current_loop)
+    assert raised.value.detail_code == "draining"
 
 
 def test_a_thread_is_told_of_a_failed_or_slow_start() -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
 
-from pipemount.adapters.protocol import Event, GraphEdge, GraphNode, GraphView, PipelineInfo, Result
+from pipemount.adapters.protocol import GraphEdge, GraphNode, GraphView, PipelineInfo, Result
 from pipemount.pipelines.schema import Schema
 from pipemount.runtime.call import Call
+from pipemount.runtime.events import Event
 
 
 def schema_of(annotation: Any, *, output: bool = False) -> Schema:

@@ -63,7 +63,7 @@ def _app_routes() -> Iterator[Route]:
     ):
         yield Route(path, ("GET", "HEAD"), endpoint, "read")
     for name in DOCS_ASSETS:
-        yield Route(f"/docs/{name}", ("GET", "HEAD"), "docs-asset", "read", documented=False)
+        yield Route(f"/docs/{name}", ("GET", "HEAD"), "asset", "read", documented=False)
 
 
 def _pipeline_routes(name: str, *, alone: bool) -> Iterator[Route]:

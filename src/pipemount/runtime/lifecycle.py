@@ -21,7 +21,7 @@ import os
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextvars import Context, copy_context
 from functools import partial
 from typing import Literal, TypeAlias, TypeVar
@@ -39,6 +39,8 @@ T = TypeVar("T")
 State: TypeAlias = Literal["new", "starting", "ready", "failed", "draining", "stopped"]
 Outcome: TypeAlias = "Future[BaseException | None]"
 """What a start or a stop raised, or None; done when it has ended."""
+
+SHUTTING_DOWN = "shutting down; use another instance"
 
 logger = logging.getLogger("pipemount")
 
@@ -99,9 +101,7 @@ class Lifecycle:
     # ---------------------------------------------------------------------------------- requests
 
     async def ensure_ready(self) -> None:
-        """Returns when the runtime is ready, starting it if nobody did; waits at most ``lazy_wait`` seconds.
-
-        May be called from any loop.
+        """Returns when the runtime is ready, starting it if nobody did; waits ``lazy_wait`` seconds. On any loop.
 
         Raises:
             UnavailableError: Its ``detail_code`` is ``starting``, ``start-failed`` or ``draining``.
@@ -200,10 +200,8 @@ class Lifecycle:
         """
         self._refuse_on_home("use `await lifecycle.aclose()` there")
         stopping = self._begin_stop()
-        try:
-            self._log_stop(stopping.result(timeout=3 * self._settings.cleanup_timeout + 1))
-        except TimeoutError as error:
-            self._log_stop(error)
+        wait([stopping], 3 * self._settings.cleanup_timeout + 1)
+        self._log_stop(stopping.result() if stopping.done() else TimeoutError("the home loop does not answer"))
 
     # ------------------------------------------------------------------------------------- start
 
@@ -211,12 +209,12 @@ class Lifecycle:
         self._check_process()
         with self._lock:
             if self.state == "draining" or shutdown.exiting():
-                raise UnavailableError("shutting down; use another instance", code="draining")
+                raise UnavailableError(SHUTTING_DOWN, code="draining")
             if (current := self._current_start()) is not None:
                 return current
             if self.state == "failed" and self._backoff.wait > 0:
                 raise self._start_failed()
-            return self._launch(self._lifespans.running(), Context())
+            return self._launch(self._lifespans.running(), Context())  # not the request's: it would be kept alive
 
     async def _enter(self, loop: Loop) -> Outcome:
         """Counts a lifespan in when no stop is under way; the start that it waits for."""
@@ -234,10 +232,7 @@ class Lifecycle:
         return self._starting if self.state in ("starting", "ready") else None
 
     def _launch(self, loop: Loop | None, context: Context) -> Outcome:
-        """Begins a start, with the lock held, on ``loop`` or on a loop thread of our own.
-
-        That of a request gets an empty context: what ``on_init`` leaves behind must not keep a request alive.
-        """
+        """Begins a start, with the lock held, on ``loop`` or on a loop thread of our own."""
         home = self._own_loop() if loop is None else loop
         if home is loop:
             self._end_own_loop()
@@ -249,7 +244,10 @@ class Lifecycle:
 
     def _own_loop(self) -> Loop:
         if self._own is None:
-            self._own = LoopThread(f"pipemount-{self._name}")
+            try:
+                self._own = LoopThread(f"pipemount-{self._name}")
+            except RuntimeError as error:
+                raise UnavailableError(SHUTTING_DOWN, code="draining") from error
             shutdown.hook_server(self.aclose)
         return self._own.loop
 
@@ -290,9 +288,9 @@ class Lifecycle:
             raise self._start_failed() from error
 
     def _start_failed(self) -> UnavailableError:
-        wait = max(1, math.ceil(self._backoff.wait))
-        detail = f"on_init failed, the log tells why; the next attempt is made in {wait} s"
-        return UnavailableError(detail, retry_after=wait, code="start-failed")
+        pause = max(1, math.ceil(self._backoff.wait))
+        detail = f"on_init failed, the log tells why; the next attempt is made in {pause} s"
+        return UnavailableError(detail, retry_after=pause, code="start-failed")
 
     # -------------------------------------------------------------------------------------- stop
 
@@ -302,10 +300,8 @@ class Lifecycle:
             return self._lifespans.leave(loop, self.home)
 
     async def _stopped(self) -> BaseException | None:
-        if (home := self.home) is not None and not self._runs(home):
-            stopping = await asyncio.to_thread(self._begin_stop)
-        else:
-            stopping = self._begin_stop()
+        in_place = self.home is None or self._runs(self.home)
+        stopping = self._begin_stop() if in_place else await asyncio.to_thread(self._begin_stop)
         return await asyncio.wrap_future(stopping)
 
     def _begin_stop(self) -> Outcome:
@@ -327,13 +323,9 @@ class Lifecycle:
 
     async def _run_stop(self, stopping: Outcome) -> None:
         self.home = asyncio.get_running_loop()
-        error: BaseException | None = None
-        try:
-            await self._finish_start()
-            if self._to_stop:
-                error = await self._drain_and_stop()
-        except asyncio.CancelledError as cancelled:  # the loop ends while a start is under way
-            error = cancelled
+        error = await loops.failure_within(self._finish_start, None)
+        if self._to_stop:
+            error = await self._drain_and_stop()
         self._stop_ended(stopping, error)
 
     async def _drain_and_stop(self) -> BaseException | None:
@@ -373,10 +365,9 @@ class Lifecycle:
     # ------------------------------------------------------------------------------------- where
 
     def _check_process(self) -> None:
-        if self.pid != os.getpid():
-            with self._lock:
-                if self.pid != os.getpid():
-                    self.forget()
+        with self._lock:
+            if self.pid != os.getpid():
+                self.forget()
 
     def _reachable_home(self) -> Loop | None:
         """The home loop if it takes calls; runs that were let in before a stop began still do theirs."""

@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from contextvars import Context, copy_context
 from typing import Any, TypeAlias, TypeVar
 
@@ -43,7 +44,11 @@ class LoopThread:
         self.loop: Loop = asyncio.new_event_loop()
         self.ended: Future[Any] = new_outcome()
         self._stopped = asyncio.Event()
-        threading.Thread(target=self._run, name=name, daemon=True).start()
+        try:
+            threading.Thread(target=self._run, name=name, daemon=True).start()
+        except RuntimeError:  # Python 3.12 starts no threads once the main thread has ended
+            self.loop.close()
+            raise
 
     def stop(self) -> Future[Any]:
         """Asks the loop to end, from any thread; returns ``ended``. Asking again changes nothing."""
@@ -53,13 +58,21 @@ class LoopThread:
 
     def _run(self) -> None:
         try:
-            with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
-                runner.run(self._until_stopped())
+            with suppress(SystemExit):  # a task that lets it out ends the loop; whoever waits for the task gets it
+                self.loop.run_until_complete(self._stopped.wait())
         finally:
+            self.loop.run_until_complete(_end_tasks())
+            self.loop.close()
             self.ended.set_result(None)
 
-    async def _until_stopped(self) -> None:
-        await self._stopped.wait()
+
+async def _end_tasks() -> None:
+    """Leaves a loop ready to be closed. The default executor is not waited for, as ``asyncio.Runner`` would."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_asyncgens()
 
 
 def new_outcome() -> Future[Any]:

@@ -101,5 +101,5 @@ def _forget_all() -> None:
     _live.clear()
 
 
-if sys.platform != "win32":
+if sys.platform != "win32":  # pragma: no branch  there is no fork on Windows
     os.register_at_fork(after_in_child=_forget_all)

@@ -1,0 +1,198 @@
+"""The ways by which a process ends or forks; each script runs in a process of its own."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipemount.runtime import shutdown
+
+SETUP = """
+import asyncio, os, sys, threading
+from pipemount.errors import UnavailableError
+from pipemount.runtime.lifecycle import Lifecycle
+from pipemount.settings import Settings
+
+def note(what):
+    os.write(1, (what + "\\n").encode())
+
+async def start(): note("start")
+async def drain(): pass
+async def stop(): note("stop")
+async def where(): return os.getpid(), threading.current_thread().name
+
+lifecycle = Lifecycle(start=start, stop=stop, drain=drain, settings=Settings(lazy_wait=30.0), name="test")
+"""
+
+
+def run(script: str, *options: str) -> list[str]:
+    """The lines that a script prints."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", *options, "-c", SETUP + script],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_lazily_started_runtime_is_stopped_at_exit() -> None:
+    assert run("asyncio.run(lifecycle.ensure_ready())") == ["start", "stop"]
+
+
+def test_so_is_one_whose_lifespan_never_ended() -> None:
+    assert run("asyncio.run(lifecycle.startup())") == ["start", "stop"]
+
+
+def test_and_one_that_was_stopped_is_not_stopped_again() -> None:
+    assert run("asyncio.run(lifecycle.ensure_ready()); lifecycle.close()") == ["start", "stop"]
+
+
+def test_without_the_threading_hook_atexit_does_it() -> None:
+    assert run("del threading._register_atexit; asyncio.run(lifecycle.ensure_ready())") == ["start", "stop"]
+
+
+def test_a_start_after_the_main_thread_is_stopped_by_atexit_or_refused() -> None:
+    script = """
+def late():
+    threading.main_thread().join()
+    try:
+        asyncio.run(lifecycle.ensure_ready())
+    except UnavailableError as error:
+        note(error.detail_code)
+threading.Thread(target=late).start()
+"""
+    starts_threads = sys.version_info[:2] != (3, 12)
+    assert run(script) == (["start", "stop"] if starts_threads else ["draining"])
+
+
+def test_nothing_starts_after_the_exit_hooks() -> None:
+    script = """
+import atexit
+def late():
+    try:
+        asyncio.run(lifecycle.ensure_ready())
+    except UnavailableError as error:
+        note(error.detail_code)
+atexit.register(late)
+asyncio.run(lifecycle.ensure_ready())
+"""
+    assert run(script) == ["start", "stop", "draining"]
+
+
+def test_executors_still_work_while_the_runtime_stops() -> None:
+    script = """
+async def stop():
+    await asyncio.to_thread(note, "stop in a thread")
+lifecycle._stop = stop
+async def main():
+    await lifecycle.call(lambda: asyncio.to_thread(note, "warm"))
+asyncio.run(main())
+"""
+    assert run(script) == ["start", "warm", "stop in a thread"]
+
+
+FORK = """
+asyncio.run(lifecycle.ensure_ready())
+if child := os.fork():
+    os.waitpid(child, 0)
+    assert lifecycle.call_sync(where) == (os.getpid(), "pipemount-test"), "the parent's loop still runs"
+    note("parent")
+else:
+    HOW
+    note("child " + lifecycle.state)
+    assert lifecycle.call_sync(where) == (os.getpid(), "pipemount-test")
+"""
+
+
+def test_a_forked_child_starts_afresh() -> None:
+    assert run(FORK.replace("HOW", "assert not lifecycle.ready"), *NO_FORK_WARNING) == [
+        "start",
+        "child new",
+        "start",
+        "stop",
+        "parent",
+        "stop",
+    ]
+
+
+@pytest.mark.parametrize("entry", ["asyncio.run(lifecycle.startup())", "asyncio.run(lifecycle.ensure_ready())"])
+def test_a_server_that_skips_fork_hooks_is_found_out_by_the_process_id(entry: str) -> None:
+    script = f"""
+from pipemount.runtime import shutdown
+shutdown._forget_all = lambda: None
+asyncio.run(lifecycle.ensure_ready())
+lifecycle.pid -= 1  # as if this were a child whose hooks were skipped
+assert lifecycle._reachable_home() is None
+{entry}
+lifecycle.close()
+"""
+    assert run(script) == ["start", "start", "stop"]
+
+
+NO_FORK_WARNING = ("-W", "ignore::DeprecationWarning") if sys.version_info >= (3, 12) else ()
+
+
+# --------------------------------------------------------------------------------- the server's own
+
+
+class Lifespan:
+    """As uvicorn's: started or off, its shutdown is awaited when the server ends."""
+
+    def __init__(self, notes: list[str], failure: Exception | None = None) -> None:
+        self.notes, self.failure = notes, failure
+
+    async def shutdown(self) -> None:
+        self.notes.append("host")
+        if self.failure:
+            raise self.failure
+
+
+class Server:
+    def __init__(self, lifespan: object) -> None:
+        self.lifespan = lifespan
+
+    def handle_exit(self, *args: object) -> None: ...
+
+
+@pytest.fixture
+def handler() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("handler")
+@pytest.mark.parametrize("failure", [None, ValueError("the host's")])
+async def test_the_server_s_shutdown_closes_after_the_host_s(failure: Exception | None) -> None:
+    notes: list[str] = []
+
+    async def close() -> None:
+        notes.append("ours")
+
+    lifespan = Lifespan(notes, failure)
+    signal.signal(signal.SIGTERM, Server(lifespan).handle_exit)
+    assert shutdown.hook_server(close)
+    results = await asyncio.gather(lifespan.shutdown(), return_exceptions=True)
+    assert results[0] is failure
+    assert notes == ["host", "ours"]
+
+
+@pytest.mark.usefixtures("handler")
+@pytest.mark.parametrize("lifespan", [None, object(), Path])
+async def test_other_handlers_are_left_alone(lifespan: object) -> None:
+    async def close() -> None: ...
+
+    signal.signal(signal.SIGTERM, Server(lifespan).handle_exit)
+    assert not shutdown.hook_server(close)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    assert not shutdown.hook_server(close)
