@@ -67,13 +67,7 @@ class Pipeline(PipelineDefinition):
     async def run(self, *args: Any, **kwargs: Any) -> RunResult:
         """Validate, run on this loop and return. Raises ``InvalidInputsError`` and ``RunError``."""
         compiled = NativePipeline(self.compile())
-        return await run_compiled(compiled, self._named(args) | kwargs)
-
-    def _named(self, args: tuple[Any, ...]) -> dict[str, Any]:
-        names = [parameter.name for parameter in self.signature.parameters]
-        if len(args) > len(names):
-            raise TypeError(f"{self.name}() takes {len(names)} positional arguments but {len(args)} were given")
-        return dict(zip(names, args, strict=False))
+        return await run_compiled(compiled, self.bind(*args, **kwargs))
 
 
 @overload

@@ -16,7 +16,7 @@ from .errors import RunCancelledError, RunError, StepFailedError
 from .runtime.admission import Admission
 from .runtime.call import Call
 from .runtime.events import Listener
-from .runtime.guard import guard
+from .runtime.guard import Guarded, guard
 from .runtime.recorder import Recorder
 from .settings import Settings
 
@@ -49,9 +49,7 @@ class RunIds:
 
 def _uuid_prefix() -> str:
     milliseconds, chance = time_ns() // 1_000_000, getrandbits(26)
-    return (
-        f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7{chance & 0xFFF:03x}-{0x8000 | chance >> 12:04x}-"
-    )
+    return f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7{chance & 0xFFF:03x}-{0x8000 | chance >> 12:04x}-"
 
 
 new_run_id = RunIds()
@@ -108,7 +106,13 @@ class Service:
         call.run_name = f"{self.name}-{call.run_id}" if call.run_name is None else _filled_in(call)
         try:
             if listener is None:
-                outputs, sealed = await guard(self._run(call, self._seal), timeout, left)
+                run = self._run(call, self._seal)
+                try:
+                    suspended = run.send(None)
+                except StopIteration as ended:  # most runs of quick steps end here, and pay for no guard
+                    outputs, sealed = ended.value
+                else:
+                    outputs, sealed = await Guarded(run, suspended, timeout, left)
             else:
                 outputs, sealed = await self._recorded(call, timeout, left, listener)
         except RunError as error:

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from tests.support.asgi import Answer, Connection, get, post, request
 
 from pipemount import AuthKeys, PipelineApp, PipelineError, Settings, pipeline, step
 from pipemount.auth.key import Key
-from tests.support.asgi import Answer, Connection, get, post, request
 
 JSON = [(b"content-type", b"application/json")]
 KEY = {"authorization": "Bearer sesame"}
@@ -172,7 +172,9 @@ async def test_400_for_two_credentials(locked: PipelineApp) -> None:
 # ------------------------------------------------------------------------------------------ 401, 403
 
 
-@pytest.mark.parametrize("path", ["/invoke", "/info", "/schema", "/openapi.json", "/docs", "/", "/health", "/pipelines"])
+@pytest.mark.parametrize(
+    "path", ["/invoke", "/info", "/schema", "/openapi.json", "/docs", "/", "/health", "/pipelines"]
+)
 async def test_401_with_both_challenges_and_no_byte_read(locked: PipelineApp, path: str, calls: Calls) -> None:
     method = "POST" if path == "/invoke" else "GET"
     connection = Connection(locked, method, path, headers=JSON)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncGenerator, Generator, Iterator
 from contextvars import ContextVar
@@ -29,10 +30,8 @@ WHO: ContextVar[str] = ContextVar("who", default="nobody")
 
 async def events_of(thing: Any, **inputs: Any) -> list[Event]:
     events: list[Event] = []
-    try:
+    with contextlib.suppress(RunError):
         await run_compiled(compile_pipeline(thing), inputs, listener=events.append)
-    except RunError:
-        pass
     return events
 
 
@@ -211,7 +210,7 @@ async def test_retries_until_it_succeeds(kind: str) -> None:
     async def async_body() -> int:
         return body()
 
-    flaky = step(async_body if kind == "async" else body, name="flaky", retry=retry, thread=kind != "loop")
+    flaky = step(name="flaky", retry=retry, thread=kind != "loop")(async_body if kind == "async" else body)
 
     @pipeline
     def stubborn() -> Any:
@@ -569,7 +568,7 @@ async def test_generators_without_a_return_value_give_what_they_yielded() -> Non
         for number in range(n):
             yield number
 
-    on_loop = step(count, thread=False)
+    on_loop = step(thread=False)(count)
     for function in (count, count_async, on_loop):
         assert (await run_compiled(compile_pipeline(function), {"n": 3})).value == [0, 1, 2]
 

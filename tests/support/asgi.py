@@ -110,7 +110,9 @@ async def get(app: ASGIApp, path: str, **options: Any) -> Answer:
     return await request(app, "GET", path, **options)
 
 
-async def post(app: ASGIApp, path: str, value: Any, *, headers: Mapping[str, str] | None = None, **options: Any) -> Answer:
+async def post(
+    app: ASGIApp, path: str, value: Any, *, headers: Mapping[str, str] | None = None, **options: Any
+) -> Answer:
     body = value if isinstance(value, bytes | list) else json.dumps(value).encode()
     return await request(
         app, "POST", path, body=body, headers={"content-type": "application/json", **(headers or {})}, **options

@@ -18,7 +18,7 @@ GROUP = "pipemount.adapters"
 """Entry points named after a class (``module.Class``, or its top package) that load ``(thing) -> CompiledPipeline``."""
 
 
-def compile(thing: Any) -> CompiledPipeline:  # noqa: A001 - the verb of the field, always qualified
+def compile(thing: Any) -> CompiledPipeline:
     """What the service can run.
 
     Args:

@@ -84,9 +84,7 @@ class Endpoints:
         name = route.pipeline or ""
         if route.endpoint == "schema":
             return to_json(describe.schema(app.pipelines[name]))
-        return to_json(
-            describe.info(name, app.pipelines[name], settings=app.settings, schemes=schemes, base=base)
-        )
+        return to_json(describe.info(name, app.pipelines[name], settings=app.settings, schemes=schemes, base=base))
 
     # --------------------------------------------------------------------------------------------- docs
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import BodyTooLargeError, MalformedRequestError, RunCancelledError
-from ..types import Principal, Receive, Scope, Send
+from ..types import Message, Principal, Receive, Scope, Send
 from .headers import RequestHeaders, clean_request_id
 from .problems import Headers
 
@@ -49,12 +49,10 @@ class Exchange:
             declared: The ``Content-Length``, if there is one.
 
         Raises:
-            BodyTooLargeError: More than ``limit`` came, or was announced.
+            BodyTooLargeError: More than ``limit`` came.
             MalformedRequestError: It is not as long as announced.
             ClientLeftError: The connection was closed first.
         """
-        if declared is not None and declared > limit:
-            raise BodyTooLargeError(limit=limit)
         message = await self.receive()
         body: bytes = message.get("body", b"")
         if message.get("more_body") or message["type"] != "http.request" or len(body) > limit:
@@ -63,21 +61,19 @@ class Exchange:
             raise MalformedRequestError(f"the body has {len(body)} bytes, its Content-Length says {declared}")
         return body
 
-    async def _read_on(self, message: dict[str, object] | object, limit: int) -> bytes:
+    async def _read_on(self, message: Message, limit: int) -> bytes:
         chunks, size = [], 0
-        current = message
         while True:
-            assert isinstance(current, dict)  # noqa: S101 - an ASGI message is a dict
-            if current["type"] != "http.request":
+            if message["type"] != "http.request":
                 raise ClientLeftError("the caller left before its request was complete")
-            chunk = current.get("body", b"")
+            chunk: bytes = message.get("body", b"")
             size += len(chunk)
             if size > limit:
                 raise BodyTooLargeError(limit=limit)
             chunks.append(chunk)
-            if not current.get("more_body"):
+            if not message.get("more_body"):
                 return b"".join(chunks)
-            current = await self.receive()
+            message = await self.receive()
 
     async def left(self) -> None:
         """Return when the caller closes the connection. To be awaited after the body was read."""

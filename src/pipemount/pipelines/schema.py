@@ -44,7 +44,7 @@ class Schema:
     def dumper(self) -> Callable[[object], bytes]:
         """``dump_json`` made ready for many calls."""
         validate, to_json = self.adapter.validator.validate_python, self.adapter.serializer.to_json
-        # What was just validated into built-in types cannot surprise the serialiser; looking costs it five times as much.
+        # What was just validated into built-in types cannot surprise the serialiser, and looking is dear.
         warnings: Literal[False, "error"] = False if self.kinds.keys() <= BUILT_IN else "error"
 
         def dump(value: object) -> bytes:
@@ -78,7 +78,9 @@ class Schema:
         return self.dumper()(value)
 
 
-BUILT_IN = frozenset({"typed-dict", "typed-dict-field", "dict", "list", "nullable", "str", "int", "float", "bool", "none"})
+BUILT_IN = frozenset(
+    {"typed-dict", "typed-dict-field", "dict", "list", "nullable", "str", "int", "float", "bool", "none"}
+)
 
 
 def _kinds(schema: Any) -> Iterator[str]:

@@ -23,6 +23,7 @@ class Admission:
         self.active = 0
         self.rejected = 0
         self._waiting: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
+        self._drains: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         self._lock = threading.Lock()
         self._mean = 0.1
 
@@ -64,11 +65,24 @@ class Admission:
             self.active -= 1
         if self._waiting:
             self._hand_on()
+        if self._drains:
+            self._tell_drained()
+
+    def _tell_drained(self) -> None:
+        with self._lock:
+            told, self._drains = ([], self._drains) if self.active or self._waiting else (self._drains, [])
+        for loop, future in told:
+            loop.call_soon_threadsafe(_wake_once, future)
 
     async def drained(self) -> None:
         """Return when nothing runs and nothing waits."""
-        while self.active or self._waiting:
-            await asyncio.sleep(0.01)
+        with self._lock:
+            if not self.active and not self._waiting:
+                return
+            loop = asyncio.get_running_loop()
+            future: asyncio.Future[None] = loop.create_future()
+            self._drains.append((loop, future))
+        await future
 
     def _hand_on(self) -> None:
         with self._lock:
@@ -103,3 +117,8 @@ class Admission:
         """Seconds until a place in the queue is likely free, from the mean duration of recent runs."""
         rounds = (len(self._waiting) + 1) / self.limit
         return min(60, max(1, math.ceil(self._mean * rounds)))
+
+
+def _wake_once(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from ..errors import DeadlineExceededError, RunCancelledError
 
-__all__ = ["guard"]
+__all__ = ["Guarded", "guard"]
 
 T = TypeVar("T")
 
@@ -39,11 +39,11 @@ async def guard(
     except StopIteration as stop:
         value: T = stop.value
         return value
-    return await _Guard(coroutine, suspended, timeout, left)
+    return await Guarded(coroutine, suspended, timeout, left)
 
 
-class _Guard(Generic[T]):
-    """A coroutine that has suspended, under its timer and its watch."""
+class Guarded(Generic[T]):
+    """A coroutine that has suspended, with what it yielded, under its timer and its watch; see ``guard``."""
 
     __slots__ = ("_coroutine", "_left", "_reason", "_suspended", "_task", "_timeout", "_timer", "_watch")
 

@@ -29,7 +29,8 @@ def resolve(hook: Hook) -> Callable[..., Any]:
             value = getattr(value, name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigurationError(
-            f"the hook {hook.target!r} cannot be found ({error}); name it 'module:function' and make the module importable"
+            f"the hook {hook.target!r} cannot be found ({error}); "
+            "name it 'module:function' and make the module importable"
         ) from error
     if not callable(value):
         raise ConfigurationError(f"the hook {hook.target!r} is not callable but {type(value).__name__}")

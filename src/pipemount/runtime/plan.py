@@ -98,9 +98,7 @@ def _plan_node(index: int, node: Node, positions: Mapping[str, int], attributes:
     return PlannedNode(index, node, arguments, threaded, alone=threaded and watched, swift=swift)
 
 
-def _argument(
-    binding: Binding, positions: Mapping[str, int], attributes: Mapping[str, str]
-) -> tuple[str, Getter, Any]:
+def _argument(binding: Binding, positions: Mapping[str, int], attributes: Mapping[str, str]) -> tuple[str, Getter, Any]:
     return binding.parameter, _getter(binding.source, positions, attributes), binding.coerce
 
 
@@ -122,7 +120,9 @@ def _getter(source: Source, positions: Mapping[str, int], attributes: Mapping[st
 def _constant(value: Any) -> Getter:
     if copy.deepcopy(value) is value:  # nothing can change it
         return lambda values, inputs: value
-    return lambda values, inputs: copy.deepcopy(value)  # a step may change what it is given; the next run may not see it
+    return lambda values, inputs: copy.deepcopy(
+        value
+    )  # a step may change what it is given; the next run may not see it
 
 
 def _parameter(attribute: str, path: tuple[Access, ...]) -> Getter:

@@ -84,7 +84,7 @@ class ThreadPool:
 def _attempt(context: contextvars.Context, function: Callable[[], T]) -> tuple[T | None, BaseException | None]:
     try:
         return context.run(function), None
-    except BaseException as error:  # noqa: BLE001 - handed to whoever waits, whatever it is
+    except BaseException as error:
         return None, error
 
 
