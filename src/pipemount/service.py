@@ -76,11 +76,13 @@ class Service:
         self.runs = 0
         self._dump = compiled.output.dumper()
         self._run: Callable[..., Coroutine[Any, Any, Sealed]] = self._run_stream
+        self._run_bare = self._run
 
     async def start(self, resources: Mapping[str, Any]) -> None:
         """Make the pipeline's state; what its ``on_init`` raises passes through."""
         self.state = await self.compiled.start(resources)
         self._run = getattr(self.compiled, "run", self._run_stream)
+        self._run_bare = getattr(self.compiled, "run_swiftly", None) or self._run
 
     async def stop(self) -> None:
         """Give the state back to the pipeline's ``on_cleanup``."""
@@ -106,7 +108,7 @@ class Service:
         call.run_name = f"{self.name}-{call.run_id}" if call.run_name is None else _filled_in(call)
         try:
             if listener is None:
-                run = self._run(call, self._seal)
+                run = (self._run_bare if call.overrides is None else self._run)(call, self._seal)
                 try:
                     suspended = run.send(None)
                 except StopIteration as ended:  # most runs of quick steps end here, and pay for no guard

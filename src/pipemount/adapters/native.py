@@ -53,6 +53,12 @@ class NativePipeline:
         """``run(call, seal, recorder=None)``, see ``Executor.run``; there between ``start`` and ``stop``."""
         return self._ready().run
 
+    @property
+    def run_swiftly(self) -> Callable[..., Awaitable[Any]] | None:
+        """``run_swiftly(call, seal)`` where the pipeline can do without events, overrides and the layers for them."""
+        executor = self._ready()
+        return executor.run_swiftly if executor.swift else None
+
     async def stream(self, call: Call) -> AsyncIterator[Event | Result]:
         """Run once, telling each event; ends with one ``Result``. Closing the iterator cancels the run."""
         queue: asyncio.Queue[Event | None] = asyncio.Queue()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
 from ..pipelines.authoring import PipelineDefinition, Step, compile_function
 from .native import NativePipeline
 from .protocol import CompiledPipeline
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 __all__ = ["GROUP", "compile"]
 
@@ -47,7 +49,7 @@ def compile(thing: Any) -> CompiledPipeline:
 
 def _adapter_for(thing: Any) -> Callable[[Any], CompiledPipeline] | None:
     """The installed adapter that names a class of ``thing``, nearest class first."""
-    points = {point.name: point for point in importlib.metadata.entry_points(group=GROUP)}
+    points = {point.name: point for point in _points()}
     for kind in type(thing).__mro__ if points else ():
         for name in (f"{kind.__module__}.{kind.__qualname__}", kind.__module__.partition(".")[0]):
             if name in points:
@@ -57,4 +59,10 @@ def _adapter_for(thing: Any) -> Callable[[Any], CompiledPipeline] | None:
 
 
 def _known() -> list[str]:
-    return sorted(point.name for point in importlib.metadata.entry_points(group=GROUP))
+    return sorted(point.name for point in _points())
+
+
+def _points() -> EntryPoints:
+    from importlib.metadata import entry_points  # takes 30 ms to import, and pipelines of our own need none
+
+    return entry_points(group=GROUP)

@@ -41,10 +41,11 @@ class Exchange:
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
         await self.send({"type": "http.response.body", "body": b"" if self.scope["method"] == "HEAD" else body})
 
-    async def read(self, limit: int, declared: int | None) -> bytes:
-        """The request's body.
+    async def read(self, message: Message, limit: int, declared: int | None) -> bytes:
+        """The request's body, of which ``message`` is the first part.
 
         Args:
+            message: What ``receive`` gave.
             limit: Bytes; reading stops as soon as they are exceeded.
             declared: The ``Content-Length``, if there is one.
 
@@ -53,15 +54,6 @@ class Exchange:
             MalformedRequestError: It is not as long as announced.
             ClientLeftError: The connection was closed first.
         """
-        message = await self.receive()
-        body: bytes = message.get("body", b"")
-        if message.get("more_body") or message["type"] != "http.request" or len(body) > limit:
-            body = await self._read_on(message, limit)
-        if declared is not None and len(body) != declared:
-            raise MalformedRequestError(f"the body has {len(body)} bytes, its Content-Length says {declared}")
-        return body
-
-    async def _read_on(self, message: Message, limit: int) -> bytes:
         chunks, size = [], 0
         while True:
             if message["type"] != "http.request":
@@ -72,8 +64,11 @@ class Exchange:
                 raise BodyTooLargeError(limit=limit)
             chunks.append(chunk)
             if not message.get("more_body"):
-                return b"".join(chunks)
+                break
             message = await self.receive()
+        if declared is not None and size != declared:
+            raise MalformedRequestError(f"the body has {size} bytes, its Content-Length says {declared}")
+        return b"".join(chunks)
 
     async def left(self) -> None:
         """Return when the caller closes the connection. To be awaited after the body was read."""

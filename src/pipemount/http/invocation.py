@@ -61,7 +61,11 @@ class Invocation:
             await guard(admission.enter(), self._service.settings.request_timeout)
         began = monotonic()
         try:
-            call = self._call(await exchange.read(self._limit, declared), exchange)
+            message = await exchange.receive()
+            sent: bytes = message.get("body", b"")
+            if len(sent) != declared or message.get("more_body"):  # not announced, not whole, or not true
+                sent = await exchange.read(message, self._limit, declared)
+            call = self._call(sent, exchange)
             if lifecycle.home is get_running_loop():
                 completed = await self._service.invoke(call, exchange.left)
             else:
@@ -69,9 +73,8 @@ class Invocation:
         finally:
             admission.leave(monotonic() - began)
         body = self._body(completed, call)
-        await exchange.respond(
-            200, [JSON, (b"content-length", b"%d" % len(body)), (b"x-run-id", call.run_id.encode("ascii"))], body
-        )
+        headers = [JSON, (b"content-length", b"%d" % len(body)), (b"x-run-id", call.run_id.encode("ascii"))]
+        await exchange.respond(200, headers, body)
 
     def _call(self, body: bytes, exchange: Exchange) -> Call:
         """The body as what is to be run; validated once, in one pass. Raises 400 and 422."""

@@ -56,10 +56,7 @@ class Executor:
         try:
             if self._hooks is not None:
                 return await self._run_hooked(run, seal, self._hooks)
-            if self._plan.swift is not None and recorder is None and call.overrides is None:
-                await self._run_swiftly(run, self._plan.swift)
-            else:
-                await self._walk(run)
+            await self._walk(run)
             return seal(self._outputs(run))
         except RunError as error:
             error.run_id = call.run_id
@@ -67,10 +64,16 @@ class Executor:
         finally:
             run.cancelled = True  # whatever is still in a thread works for nobody
 
-    async def _run_swiftly(self, run: Run, nodes: tuple[PlannedNode, ...]) -> None:
-        """As ``_walk``, for bare steps in a row that nobody listens to: the same calls without the layers around."""
+    @property
+    def swift(self) -> bool:
+        """Whether ``run_swiftly`` may stand in for ``run``."""
+        return self._plan.swift is not None and self._hooks is None
+
+    async def run_swiftly(self, call: Call, seal: Callable[[Mapping[str, Any]], T]) -> T:
+        """As ``run``, for bare steps in a row that nobody listens to: the same calls without the layers around."""
+        run = Run(call, self._plan.snapshot.name, self._plan.size, None)
         values, inputs = run.values, run.inputs
-        for planned in nodes:
+        for planned in self._plan.swift or ():
             step = planned.node.step
             context = StepContext(run, planned.node.id, 1)
             token = CURRENT.set(context)
@@ -84,6 +87,7 @@ class Executor:
                 self._retry_or_raise(run, planned, 1, error)
             finally:
                 CURRENT.reset(token)
+        return seal(self._outputs(run))
 
     async def _run_hooked(self, run: Run, seal: Callable[[Mapping[str, Any]], T], hooks: Hooks) -> T:
         """``run`` between the pipeline's own hooks; each may ask for the context, the state and the run's name."""
