@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from time import monotonic
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -75,7 +76,7 @@ class Application:
             name: Service(name, compiled, self.settings, self.admission)
             for name, compiled in _compiled(pipelines).items()
         }
-        self._threads: ThreadPool | None = None
+        self._stack = AsyncExitStack()
         self.lifecycle = Lifecycle(
             start=self._start,
             stop=self._stop,
@@ -162,30 +163,19 @@ class Application:
     # ------------------------------------------------------------------------------- start and stop
 
     async def _start(self) -> None:
-        """Start every pipeline, in order; if one fails, stop those that were started."""
-        self._threads = ThreadPool(self.settings.threads)
-        resources = {"threads": self._threads, "settings": self.settings}
-        started: list[Service] = []
-        try:
+        """Start every pipeline, in order; if one fails, those that were started are stopped."""
+        async with AsyncExitStack() as stack:
+            threads = ThreadPool(self.settings.threads)
+            stack.callback(threads.close)
+            await threads.run(int)  # one thread is up before the interpreter exits: then 3.12 starts none
             for service in self.services.values():
-                await service.start(resources)
-                started.append(service)
-        except BaseException:
-            await self._stop_services(started)
-            raise
+                await service.start({"threads": threads, "settings": self.settings})
+                stack.push_async_callback(service.stop)
+            self._stack = stack.pop_all()
 
     async def _stop(self) -> None:
-        await self._stop_services(list(self.services.values()))
-
-    async def _stop_services(self, services: list[Service]) -> None:
-        """Stop in reverse order; a failing ``on_cleanup`` is logged and does not keep the others from theirs."""
-        for service in reversed(services):
-            try:
-                await service.stop()
-            except Exception:
-                logger.exception("on_cleanup of %r raised", service.name)
-        if self._threads is not None:
-            self._threads.close()
+        """Stop in reverse order; a failing ``on_cleanup`` does not keep the others from theirs, and is raised."""
+        await self._stack.aclose()
 
     # ------------------------------------------------------------------------------ the host's own code
 

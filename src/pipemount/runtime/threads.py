@@ -6,8 +6,9 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 __all__ = ["ThreadPool"]
 
@@ -27,7 +28,7 @@ class ThreadPool:
 
     def __init__(self, size: int, name: str = "pipemount") -> None:
         self.size, self.name = size, name
-        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._idle: SimpleQueue[None] = SimpleQueue()
         self._growing = threading.Lock()
         self._threads: list[threading.Thread] = []
@@ -40,13 +41,7 @@ class ThreadPool:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        context = contextvars.copy_context()
-
-        def job() -> None:
-            if not future.cancelled():
-                _deliver(loop, future, *_attempt(context, function))
-
-        self._submit(job)
+        self._submit(_Job(loop, future, contextvars.copy_context(), function))
         return await future
 
     def close(self) -> None:
@@ -56,7 +51,7 @@ class ThreadPool:
             for _ in self._threads:
                 self._jobs.put(None)
 
-    def _submit(self, job: Callable[[], None]) -> None:
+    def _submit(self, job: _Job) -> None:
         if self._closed:
             raise RuntimeError("the thread pool is closed; its app was stopped")
         self._jobs.put(job)
@@ -76,25 +71,29 @@ class ThreadPool:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            job()
-            del job
-            self._idle.put(None)
+            value, error = job.call()
+            self._idle.put(None)  # before the answer is given: who asks again at once finds this thread
+            job.answer(value, error)
+            del job, value, error
 
 
-def _attempt(context: contextvars.Context, function: Callable[[], T]) -> tuple[T | None, BaseException | None]:
-    try:
-        return context.run(function), None
-    except BaseException as error:
-        return None, error
+class _Job(NamedTuple):
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+    context: contextvars.Context
+    function: Callable[[], Any]
 
+    def call(self) -> tuple[Any, BaseException | None]:
+        if self.future.cancelled():
+            return None, None
+        try:
+            return self.context.run(self.function), None
+        except BaseException as error:  # handed to whoever waits, whatever it is
+            return None, error
 
-def _deliver(
-    loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], value: Any, error: BaseException | None
-) -> None:
-    try:
-        loop.call_soon_threadsafe(_settle, future, value, error)
-    except RuntimeError:
-        return  # the loop is closed: nobody waits any more
+    def answer(self, value: Any, error: BaseException | None) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self.loop.call_soon_threadsafe(_settle, self.future, value, error)
 
 
 def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
