@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, TypeVar, overload
 
 from .adapters.native import NativePipeline
@@ -16,7 +17,7 @@ from .runtime.admission import Admission
 from .runtime.call import Call
 from .runtime.events import Listener
 from .runtime.threads import ThreadPool
-from .service import Completed, Service, new_run_id
+from .service import Sealed, Service, new_run_id
 from .settings import Settings
 
 __all__ = ["Pipeline", "RunResult", "pipeline", "run_compiled"]
@@ -121,14 +122,15 @@ async def run_compiled(
         threads.close()
 
 
-def as_result(compiled: CompiledPipeline, call: Call, completed: Completed) -> RunResult:
-    """``completed`` in the shape of the pipeline's return statement."""
+def as_result(compiled: CompiledPipeline, call: Call, sealed: Sealed) -> RunResult:
+    """What ``call`` gave, in the shape of the pipeline's return statement."""
+    outputs, _ = sealed
     return RunResult(
-        value=_shaped(compiled, completed.outputs),
-        outputs=completed.outputs,
+        value=_shaped(compiled, outputs),
+        outputs=outputs,
         run_id=call.run_id,
         run_name=call.run_name or "",
-        execution_time=completed.execution_time,
+        execution_time=monotonic() - call.began,
     )
 
 

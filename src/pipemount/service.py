@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from random import getrandbits
 from time import monotonic, time_ns
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from .adapters.protocol import CompiledPipeline, Result
 from .errors import RunCancelledError, RunError, StepFailedError
@@ -20,7 +20,7 @@ from .runtime.guard import Guarded, guard
 from .runtime.recorder import Recorder
 from .settings import Settings
 
-__all__ = ["Completed", "Service", "new_run_id"]
+__all__ = ["Sealed", "Service", "new_run_id"]
 
 Sealed: TypeAlias = tuple[Mapping[str, Any], bytes]
 """Outputs as values, and as the JSON that they were validated into."""
@@ -55,15 +55,6 @@ def _uuid_prefix() -> str:
 new_run_id = RunIds()
 
 
-class Completed(NamedTuple):
-    """A run that completed: its outputs, the how-manieth of its pipeline in this process it was, seconds it took."""
-
-    outputs: Mapping[str, Any]
-    outputs_json: bytes
-    run_index: int
-    execution_time: float
-
-
 class Service:
     """One pipeline of an app: its state, its places, its verbs.
 
@@ -91,18 +82,18 @@ class Service:
 
     async def invoke(
         self, call: Call, left: Callable[[], Awaitable[None]] | None = None, listener: Listener | None = None
-    ) -> Completed:
-        """Run and wait. The place (``admission``) is the caller's to take and to leave.
+    ) -> Sealed:
+        """Run and wait; the outputs. The place (``admission``) is the caller's to take and to leave.
 
         Args:
-            call: What to run; its name, timeout and state are filled in here.
+            call: What to run; its name, timeout, index and state are filled in here.
             left: Returns when the caller has left; the run is cancelled then.
             listener: Told the run's events.
 
         Raises:
             RunError: The run failed, passed its deadline, or was cancelled because its caller left.
         """
-        self.runs = index = self.runs + 1
+        self.runs = call.run_index = self.runs + 1
         call.state = self.state
         timeout = call.timeout = call.timeout or self.settings.request_timeout
         call.run_name = f"{self.name}-{call.run_id}" if call.run_name is None else _filled_in(call)
@@ -112,15 +103,13 @@ class Service:
                 try:
                     suspended = run.send(None)
                 except StopIteration as ended:  # most runs of quick steps end here, and pay for no guard
-                    outputs, sealed = ended.value
-                else:
-                    outputs, sealed = await Guarded(run, suspended, timeout, left)
-            else:
-                outputs, sealed = await self._recorded(call, timeout, left, listener)
+                    sealed: Sealed = ended.value
+                    return sealed
+                return await Guarded(run, suspended, timeout, left)
+            return await self._recorded(call, timeout, left, listener)
         except RunError as error:
             error.run_id = call.run_id
             raise
-        return Completed(outputs, sealed, index, monotonic() - call.began)
 
     def _seal(self, outputs: Mapping[str, Any]) -> Sealed:
         return outputs, self._dump(outputs)

@@ -195,10 +195,10 @@ class Application:
         await self.admission.enter()
         call = Call(validated, new_run_id())
         try:
-            completed = await self.lifecycle.call(lambda: service.invoke(call))
+            sealed = await self.lifecycle.call(lambda: service.invoke(call))
         finally:
             self.admission.leave(monotonic() - call.began)
-        return as_result(service.compiled, call, completed)
+        return as_result(service.compiled, call, sealed)
 
     def _service(self, name: str | None) -> Service:
         if name is None and len(self.services) == 1:

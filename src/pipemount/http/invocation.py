@@ -28,7 +28,7 @@ from ..pipelines.schema import Schema, describe_errors
 from ..runtime.call import Call
 from ..runtime.guard import guard
 from ..runtime.lifecycle import Lifecycle
-from ..service import Completed, Service, new_run_id
+from ..service import Service, new_run_id
 from .exchange import Exchange
 from .headers import accepts_json, is_json, parse_content_length, parse_traceparent, wants_event_stream
 from .models import request_model
@@ -49,7 +49,7 @@ class Invocation:
         self._validate_json = request.adapter.validator.validate_json
         self._lets_infinity_in = _lets_infinity_in(service.compiled.input)
         self._dump_inputs = service.compiled.input.adapter.serializer.to_json
-        self._before, self._after = _frame(service)
+        self._template = _template(service)
 
     async def __call__(self, exchange: Exchange) -> None:
         """Answer ``exchange``; every failure is raised as a ``PipemountError``."""
@@ -67,12 +67,12 @@ class Invocation:
                 sent = await exchange.read(message, self._limit, declared)
             call = self._call(sent, exchange)
             if lifecycle.home is get_running_loop():
-                completed = await self._service.invoke(call, exchange.left)
+                _, outputs = await self._service.invoke(call, exchange.left)
             else:
-                completed = await guard(lifecycle.call(partial(self._service.invoke, call)), None, exchange.left)
+                _, outputs = await guard(lifecycle.call(partial(self._service.invoke, call)), None, exchange.left)
         finally:
             admission.leave(monotonic() - began)
-        body = self._body(completed, call)
+        body = self._body(call, outputs)
         headers = [JSON, (b"content-length", b"%d" % len(body)), (b"x-run-id", call.run_id.encode("ascii"))]
         await exchange.respond(200, headers, body)
 
@@ -98,19 +98,15 @@ class Invocation:
             trace,
         )
 
-    def _body(self, completed: Completed, call: Call) -> bytes:
+    def _body(self, call: Call, outputs: bytes) -> bytes:
         """The response in the fields of HTTP.md; only what differs from run to run is written anew."""
-        return b"".join(
-            (
-                b'{"success":true,"outputs":',
-                completed.outputs_json,
-                b',"execution_time":%.6f' % completed.execution_time,
-                self._before,
-                call.run_id.encode("ascii"),
-                b'","run_index":%d,"run_name":%b,"parameters_used":' % (completed.run_index, to_json(call.run_name)),
-                self._dump_inputs(call.inputs, by_alias=True),
-                self._after,
-            )
+        return self._template % (
+            outputs,
+            monotonic() - call.began,
+            call.run_id.encode("ascii"),
+            call.run_index,
+            to_json(call.run_name),
+            self._dump_inputs(call.inputs, by_alias=True),
         )
 
 
@@ -130,8 +126,8 @@ def _lets_infinity_in(inputs: Schema) -> bool:
     return not (kinds.keys() <= FINITE and kinds["model"] <= 1)
 
 
-def _frame(service: Service) -> tuple[bytes, bytes]:
-    """The parts of every response's ``metadata`` that are the same for all runs of a pipeline."""
+def _template(service: Service) -> bytes:
+    """The response of every run of a pipeline, with places for what differs."""
     info = service.compiled.info
     same = {
         "deployment_id": str(uuid5(NAMESPACE_URL, f"pipemount:{service.name}:{info.fingerprint}")),
@@ -140,7 +136,11 @@ def _frame(service: Service) -> tuple[bytes, bytes]:
         "snapshot_name": None,
         "pipeline_name": info.name,
     }
-    return b',"metadata":' + to_json(same)[:-1] + b',"run_id":"', b'},"error":null}'
+    return (
+        b'{"success":true,"outputs":%b,"execution_time":%.6f,"metadata":'
+        + to_json(same)[:-1].replace(b"%", b"%%")
+        + b',"run_id":"%b","run_index":%d,"run_name":%b,"parameters_used":%b},"error":null}'
+    )
 
 
 def _check_head(exchange: Exchange, limit: int) -> int | None:

@@ -6,6 +6,7 @@ import asyncio
 import math
 import threading
 from collections import deque
+from contextlib import suppress
 
 from ..errors import OverloadedError
 
@@ -15,17 +16,23 @@ __all__ = ["Admission"]
 class Admission:
     """Places for runs: ``limit`` at the same time, ``queue`` that wait in the order they came.
 
-    ``enter`` takes a place or raises; each ``enter`` is followed by one ``leave``.
+    ``enter`` takes a place or raises; each ``enter`` is followed by one ``leave``. A free place is a token in a deque,
+    whose ``pop`` and ``append`` are atomic: taking one while some are free needs no lock.
     """
 
     def __init__(self, limit: int, queue: int) -> None:
         self.limit, self.queue = limit, queue
-        self.active = 0
         self.rejected = 0
+        self._free: deque[None] = deque([None] * limit)
         self._waiting: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
         self._drains: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         self._lock = threading.Lock()
         self._mean = 0.1
+
+    @property
+    def active(self) -> int:
+        """Runs that have a place."""
+        return self.limit - len(self._free)
 
     @property
     def queued(self) -> int:
@@ -34,14 +41,20 @@ class Admission:
 
     def try_enter(self) -> bool:
         """Take a free place, without waiting; raises ``OverloadedError`` when the queue is full too."""
+        if not self._waiting and self._take():
+            return True
         with self._lock:
-            if self.active < self.limit and not self._waiting:
-                self.active += 1
-                return True
             if len(self._waiting) >= self.queue:
                 self.rejected += 1
                 raise OverloadedError(retry_after=self._retry_after())
+        return False
+
+    def _take(self) -> bool:
+        try:
+            self._free.pop()
+        except IndexError:
             return False
+        return True
 
     async def enter(self) -> None:
         """Take a place, waiting for one if need be. Raises ``OverloadedError``."""
@@ -61,8 +74,10 @@ class Admission:
     def leave(self, duration: float) -> None:
         """Give the place back; ``duration`` is what the run took, in seconds."""
         self._mean += (duration - self._mean) * 0.05
-        with self._lock:
-            self.active -= 1
+        self._give_back()
+
+    def _give_back(self) -> None:
+        self._free.append(None)
         if self._waiting:
             self._hand_on()
         if self._drains:
@@ -86,32 +101,25 @@ class Admission:
 
     def _hand_on(self) -> None:
         with self._lock:
-            while self._waiting and self.active < self.limit:
-                self.active += 1
+            while self._waiting and self._take():
                 loop, future = self._waiting.popleft()
                 try:
                     loop.call_soon_threadsafe(self._wake, future)
                 except RuntimeError:  # that loop is closed, its waiter is gone
-                    self.active -= 1
+                    self._free.append(None)
 
     def _wake(self, future: asyncio.Future[None]) -> None:
         if future.done():  # withdrawn in the meantime
-            with self._lock:
-                self.active -= 1
-            self._hand_on()
+            self._give_back()
         else:
             future.set_result(None)
 
     def _withdraw(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
-        with self._lock:
-            try:
-                self._waiting.remove((loop, future))
-                return
-            except ValueError:
-                granted = future.done() and not future.cancelled()
-                self.active -= granted
-        if granted:
-            self._hand_on()
+        with self._lock, suppress(ValueError):
+            self._waiting.remove((loop, future))
+            return
+        if future.done() and not future.cancelled():  # granted in the same tick
+            self._give_back()
 
     def _retry_after(self) -> int:
         """Seconds until a place in the queue is likely free, from the mean duration of recent runs."""

@@ -29,10 +29,22 @@ class Call:
         principal: Who asked.
         trace: The caller's trace.
         state: The ``pipeline_state`` that ``start`` returned.
+        run_index: The how-manieth run of its pipeline in this process it is, from 1.
         began: When it was made, on ``time.monotonic()``.
     """
 
-    __slots__ = ("began", "inputs", "overrides", "principal", "run_id", "run_name", "state", "timeout", "trace")
+    __slots__ = (
+        "began",
+        "inputs",
+        "overrides",
+        "principal",
+        "run_id",
+        "run_index",
+        "run_name",
+        "state",
+        "timeout",
+        "trace",
+    )
 
     def __init__(
         self,
@@ -47,6 +59,7 @@ class Call:
         self.inputs, self.run_id, self.run_name, self.timeout = inputs, run_id, run_name, timeout
         self.overrides, self.principal, self.trace = overrides, principal, trace
         self.state: Any = None
+        self.run_index = 0
         self.began = monotonic()
 
     @property

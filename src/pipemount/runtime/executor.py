@@ -73,16 +73,15 @@ class Executor:
         """As ``run``, for bare steps in a row that nobody listens to: the same calls without the layers around."""
         run = Run(call, self._plan.snapshot.name, self._plan.size, None)
         values, inputs = run.values, run.inputs
-        for planned in self._plan.swift or ():
-            step = planned.node.step
-            context = StepContext(run, planned.node.id, 1)
+        for planned, index, node, function, awaited, context_parameter, getters in self._plan.swift or ():
+            context = StepContext(run, node, 1)
             token = CURRENT.set(context)
             try:
-                arguments = {name: get(values, inputs) for name, get, _ in planned.arguments}
-                if step.context_parameter is not None:
-                    arguments[step.context_parameter] = context
-                result = step.function(**arguments)
-                values[planned.index] = await result if step.kind == "async" else result
+                arguments = {name: get(values, inputs) for name, get in getters}
+                if context_parameter is not None:
+                    arguments[context_parameter] = context
+                result = function(**arguments)
+                values[index] = await result if awaited else result
             except Failure as error:
                 self._retry_or_raise(run, planned, 1, error)
             finally:

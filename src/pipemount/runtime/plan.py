@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from ..pipelines.snapshot import Access, Binding, Collected, Constant, Hooks, Node, Output, Parameter, Snapshot, Source
 
@@ -40,6 +40,18 @@ class PlannedNode:
     swift: bool
 
 
+class SwiftStep(NamedTuple):
+    """What ``Executor.run_swiftly`` needs of a node, flat, so that nothing has to be looked up."""
+
+    planned: PlannedNode
+    index: int
+    id: str
+    function: Callable[..., Any]
+    awaited: bool
+    context_parameter: str | None
+    arguments: tuple[tuple[str, Getter], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A chain of nodes of one kind: ``async`` (awaited or called on the loop) or ``thread``."""
@@ -60,14 +72,14 @@ class Plan:
         size: How many nodes there are.
         segments: In topological order.
         linear: Whether each segment needs just the one before it.
-        swift: The nodes of a linear plan in which all are; ``None`` for any other plan.
+        swift: The steps of a linear plan in which all are; ``None`` for any other plan.
     """
 
     snapshot: Snapshot
     size: int
     segments: tuple[Segment, ...]
     linear: bool
-    swift: tuple[PlannedNode, ...] | None
+    swift: tuple[SwiftStep, ...] | None
     results: tuple[tuple[str, Getter], ...]
 
 
@@ -83,7 +95,7 @@ def build_plan(snapshot: Snapshot) -> Plan:
         size=len(planned),
         segments=segments,
         linear=linear,
-        swift=planned if linear and all(node.swift for node in planned) else None,
+        swift=tuple(map(_swift_step, planned)) if linear and all(node.swift for node in planned) else None,
         results=tuple((r.name, _getter(r.source, positions, attributes)) for r in snapshot.results),
     )
 
@@ -96,6 +108,19 @@ def _plan_node(index: int, node: Node, positions: Mapping[str, int], attributes:
     bare = not (watched or step.generator or step.retry) and len(step.outputs) <= 1
     swift = bare and not threaded and all(coerce is None for _, _, coerce in arguments)
     return PlannedNode(index, node, arguments, threaded, alone=threaded and watched, swift=swift)
+
+
+def _swift_step(planned: PlannedNode) -> SwiftStep:
+    step = planned.node.step
+    return SwiftStep(
+        planned,
+        planned.index,
+        planned.node.id,
+        step.function,
+        step.kind == "async",
+        step.context_parameter,
+        tuple((name, get) for name, get, _ in planned.arguments),
+    )
 
 
 def _argument(binding: Binding, positions: Mapping[str, int], attributes: Mapping[str, str]) -> tuple[str, Getter, Any]:
