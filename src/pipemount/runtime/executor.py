@@ -73,7 +73,7 @@ class Executor:
         """As ``run``, for bare steps in a row that nobody listens to: the same calls without the layers around."""
         run = Run(call, self._plan.snapshot.name, self._plan.size, None)
         values, inputs = run.values, run.inputs
-        for planned, index, node, function, awaited, context_parameter, getters in self._plan.swift or ():
+        for planned, slot, node, function, awaited, context_parameter, getters in self._plan.swift or ():
             context = StepContext(run, node, 1)
             token = CURRENT.set(context)
             try:
@@ -81,7 +81,7 @@ class Executor:
                 if context_parameter is not None:
                     arguments[context_parameter] = context
                 result = function(**arguments)
-                values[index] = await result if awaited else result
+                values[slot] = await result if awaited else result
             except Failure as error:
                 self._retry_or_raise(run, planned, 1, error)
             finally:

@@ -44,7 +44,7 @@ class SwiftStep(NamedTuple):
     """What ``Executor.run_swiftly`` needs of a node, flat, so that nothing has to be looked up."""
 
     planned: PlannedNode
-    index: int
+    slot: int
     id: str
     function: Callable[..., Any]
     awaited: bool
