@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, IntEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 from uuid import UUID
 
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.applications import Starlette
 from starlette.routing import Mount
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from pipemount import AuthKeys, PipelineApp, PipelineError, pipeline, step
 from pipemount.auth.key import Key

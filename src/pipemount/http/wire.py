@@ -134,9 +134,7 @@ class WireJsonSchema(GenerateJsonSchema):
             plain.pop("uniqueItems", None)
         return plain
 
-    def _lax_choice(
-        self, plain: JsonSchemaValue, values: list[Any], schema: Any, *, numerals: bool
-    ) -> JsonSchemaValue:
+    def _lax_choice(self, plain: JsonSchemaValue, values: list[Any], schema: Any, *, numerals: bool) -> JsonSchemaValue:
         if self.mode != "validation" or self._strict(schema):
             return plain
         numbers = [value for value in values if isinstance(value, bool | int | float)]
