@@ -24,7 +24,7 @@ from ..errors import (
     UnsupportedError,
     UnsupportedMediaTypeError,
 )
-from ..pipelines.schema import Schema, describe_errors
+from ..pipelines.schema import OUT_OF_RANGE, Schema, describe_errors
 from ..runtime.call import Call
 from ..runtime.guard import guard
 from ..runtime.lifecycle import Lifecycle
@@ -82,6 +82,8 @@ class Invocation:
             sent = self._validate_json(body)
         except ValidationError as error:
             raise _explain(error) from None
+        except OverflowError:  # pydantic lets it pass for a timedelta that is out of range
+            raise InvalidInputsError(errors=[OUT_OF_RANGE]) from None
         if self._lets_infinity_in and SUSPICIOUS.search(body):
             _refuse_non_finite(body)
         headers = exchange.headers

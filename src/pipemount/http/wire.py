@@ -3,8 +3,9 @@
 Two differences matter to whoever holds the document against the app:
 
 * Outputs: NaN and infinities are written as ``null``, so a number that may be one of them is nullable here.
-* Inputs: pydantic is lax with numbers and booleans: ``"2"`` and ``true`` are taken for ``2`` and ``1``. The schema says
-  so. For a number with bounds it lists a part of the numerals that are taken, never one that is refused.
+* Inputs: pydantic is lax with numbers and booleans: ``"2"`` and ``true`` are taken for ``2`` and ``1``, a number of
+  seconds for a moment or a span. The schema says so. For a number with bounds it lists a part of the numerals that are
+  taken, never one that is refused.
 
 Unions are spelled ``anyOf``, never ``"type": [...]``, because older FastAPI versions refuse the latter.
 """
@@ -22,6 +23,23 @@ __all__ = ["WireJsonSchema"]
 INFINITY = "[Ii][Nn][Ff]([Ii][Nn][Ii][Tt][Yy])?"
 TRUTH = ("f", "false", "n", "no", "off", "on", "t", "true", "y", "yes")
 TRUTH_VALUES = ["0", "1", *(form for word in TRUTH for form in dict.fromkeys((word, word.title(), word.upper())))]
+BOUNDS = frozenset({"ge", "gt", "le", "lt", "multiple_of"})
+DECIMAL = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?$"
+
+# RFC 4648, sections 4 and 5: one alphabet or the other, unused bits zero; padding may be left out.
+BASE64 = "|".join(
+    f"({a}{{4}})*({a}[AQgw]={{0,2}}|{a}{{2}}[AEIMQUYcgkosw048]=?)?" for a in ("[A-Za-z0-9_-]", "[A-Za-z0-9+/]")
+)
+
+# Seconds up to 20,000,000,000 either way, milliseconds beyond; from the year 1 to the year 9999.
+MOMENTS: JsonSchemaValue = {"type": "number", "minimum": -62135596800000, "maximum": 253402300799999}
+DAYS: tuple[JsonSchemaValue, ...] = (
+    {"type": "integer", "multipleOf": 86400, "minimum": -20000000000, "maximum": 20000000000},
+    {"type": "integer", "multipleOf": 86400000, "minimum": -62135596800000, "maximum": 253402214400000},
+    {"type": "number", "minimum": -4e-07, "maximum": 4e-07},  # rounded to microseconds: midnight too
+)
+TIMES: JsonSchemaValue = {"type": "number", "minimum": 0, "maximum": 86399}
+SPANS: JsonSchemaValue = {"type": "number", "minimum": -86399999913600, "maximum": 86399999999999}
 
 
 class WireJsonSchema(GenerateJsonSchema):
@@ -47,6 +65,62 @@ class WireJsonSchema(GenerateJsonSchema):
             return plain
         return {"anyOf": [plain, {"enum": [0, 1]}, {"type": "string", "enum": TRUTH_VALUES}]}
 
+    def decimal_schema(self, schema: core_schema.DecimalSchema) -> JsonSchemaValue:
+        """A number or a numeral; ``true`` is neither here."""
+        plain = super().decimal_schema(schema)
+        if self.mode != "validation":
+            return plain
+        number = plain["anyOf"][0]
+        number = number["anyOf"][0] if "anyOf" in number else number
+        if not (BOUNDS | {"max_digits", "decimal_places"}) & schema.keys():
+            return {"anyOf": [number, {"type": "string", "pattern": DECIMAL}]}
+        numerals = _numerals({**schema, "type": "float"}, decimals=r"(\.0+)?", finite=True)
+        return {"anyOf": [number, {"type": "string", "pattern": f"^({'|'.join(numerals)})$"}]} if numerals else number
+
+    def enum_schema(self, schema: core_schema.EnumSchema) -> JsonSchemaValue:
+        """The members' values; in inputs also what is taken for a number among them."""
+        plain = super().enum_schema(schema)
+        numeric = schema.get("sub_type") in ("int", "float")
+        return self._lax_choice(plain, plain["enum"], schema, numerals=numeric)
+
+    def literal_schema(self, schema: core_schema.LiteralSchema) -> JsonSchemaValue:
+        """The values; in inputs ``true`` is taken for 1 as well, and 1 for ``true``."""
+        plain = super().literal_schema(schema)
+        return self._lax_choice(plain, plain["enum"] if "enum" in plain else [plain["const"]], schema, numerals=False)
+
+    def bytes_schema(self, schema: core_schema.BytesSchema) -> JsonSchemaValue:
+        """A string; in inputs that are read as base64 nothing else."""
+        plain = super().bytes_schema(schema)
+        if self.mode != "validation" or self._config.val_json_bytes != "base64":
+            return plain
+        return {**plain, "format": "base64", "pattern": f"^({BASE64})$"}
+
+    def datetime_schema(self, schema: core_schema.DatetimeSchema) -> JsonSchemaValue:
+        """A moment; in inputs also as seconds or milliseconds since 1970."""
+        return self._lax_moment(super().datetime_schema(schema), schema, MOMENTS)
+
+    def date_schema(self, schema: core_schema.DateSchema) -> JsonSchemaValue:
+        """A day; in inputs also as the seconds or milliseconds since 1970 at its begin."""
+        return self._lax_moment(super().date_schema(schema), schema, *DAYS)
+
+    def time_schema(self, schema: core_schema.TimeSchema) -> JsonSchemaValue:
+        """A time of day; in inputs also as seconds since midnight."""
+        return self._lax_moment(super().time_schema(schema), schema, TIMES)
+
+    def timedelta_schema(self, schema: core_schema.TimedeltaSchema) -> JsonSchemaValue:
+        """A span; in inputs also as seconds."""
+        return self._lax_moment(super().timedelta_schema(schema), schema, SPANS)
+
+    def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
+        """An object; names are held against the type of keys, as far as a name can be told to fit it."""
+        plain = super().dict_schema(schema)
+        if self.mode != "validation":
+            if isinstance(plain.get("propertyNames"), dict) and not _names_strings(schema.get("keys_schema")):
+                del plain["propertyNames"]
+            return plain
+        keys = self.generate_inner(schema["keys_schema"]) if "keys_schema" in schema else {}
+        return plain | {"propertyNames": keys} if "anyOf" in keys else plain
+
     def set_schema(self, schema: core_schema.SetSchema) -> JsonSchemaValue:
         """An array; in inputs an item may come twice."""
         return self._repeatable(super().set_schema(schema))
@@ -59,6 +133,27 @@ class WireJsonSchema(GenerateJsonSchema):
         if self.mode == "validation":
             plain.pop("uniqueItems", None)
         return plain
+
+    def _lax_choice(self, plain: JsonSchemaValue, values: list[Any], schema: Any, *, numerals: bool) -> JsonSchemaValue:
+        if self.mode != "validation" or self._strict(schema):
+            return plain
+        numbers = [value for value in values if isinstance(value, bool | int | float)]
+        alike = [] if numerals and schema["sub_type"] == "float" else [value for value in numbers if value in (0, 1)]
+        accepted: list[JsonSchemaValue] = [
+            {"const": int(value) if isinstance(value, bool) else bool(value)} for value in alike
+        ]
+        if numerals and numbers:
+            accepted.append({"type": "string", "enum": [str(value) for value in numbers]})
+        if not accepted:
+            return plain
+        about = {key: plain.pop(key) for key in ("title", "description") if key in plain}
+        return about | {"anyOf": [plain, *accepted]}
+
+    def _lax_moment(self, plain: JsonSchemaValue, schema: Any, *numbers: JsonSchemaValue) -> JsonSchemaValue:
+        constrained = (BOUNDS | {"now_op"}) & schema.keys() or schema.get("tz_constraint", "aware") != "aware"
+        if self.mode != "validation" or self._strict(schema) or constrained:
+            return plain
+        return {"anyOf": [plain, *numbers]}
 
     # The generator keeps the configuration of the model that it is in under the name ``_config`` only.
 
@@ -76,6 +171,11 @@ class WireJsonSchema(GenerateJsonSchema):
             accepted.append({"type": "string", "pattern": f"^({'|'.join(numerals)})$"})
         accepted += [{"const": value} for value in (True, False) if _fits(schema, int(value))]
         return {"anyOf": accepted} if len(accepted) > 1 else plain
+
+
+def _names_strings(keys: Any) -> bool:
+    """Whether values of a key's type are strings, so that a schema of theirs can be one of names."""
+    return keys is None or not (keys["type"] == "enum" and keys.get("sub_type") != "str")
 
 
 def _low(schema: Any) -> float:

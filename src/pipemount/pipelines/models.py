@@ -27,6 +27,8 @@ _CONFIG = ConfigDict(
     serialize_by_alias=True,
     allow_inf_nan=False,
     use_attribute_docstrings=False,
+    ser_json_bytes="base64",
+    val_json_bytes="base64",
 )
 _RESERVED = frozenset(dir(BaseModel))
 
@@ -163,7 +165,7 @@ def _typed_dict(name: str, members: dict[str, Any], module: str) -> Any:
     make: Any = TypedDict  # names and members are known at run time only
     kind = make(name, members)
     kind.__module__ = module
-    kind.__pydantic_config__ = ConfigDict(extra="forbid", title=name)
+    kind.__pydantic_config__ = ConfigDict(extra="forbid", title=name, ser_json_bytes="base64", val_json_bytes="base64")
     return kind
 
 

@@ -13,7 +13,9 @@ from pydantic_core import PydanticSerializationError
 from ..errors import InvalidInputsError, InvalidOutputsError
 from ..types import JsonObject
 
-__all__ = ["Schema", "describe_errors"]
+__all__ = ["OUT_OF_RANGE", "Schema", "describe_errors"]
+
+OUT_OF_RANGE = {"loc": [], "msg": "A value is out of the range of its type", "type": "out_of_range"}
 
 
 def describe_errors(error: ValidationError) -> list[JsonObject]:
@@ -65,6 +67,8 @@ class Schema:
             return self.adapter.validate_python(value)
         except ValidationError as error:
             raise InvalidInputsError(errors=describe_errors(error)) from None
+        except OverflowError:  # pydantic lets it pass for a timedelta that is out of range
+            raise InvalidInputsError(errors=[OUT_OF_RANGE]) from None
 
     def dump(self, value: object) -> Any:
         """``value`` as JSON-compatible Python. Raises ``InvalidOutputsError``."""

@@ -1,0 +1,206 @@
+"""The documents are valid OpenAPI 3.1, point at the mount, and say what is accepted: no more and no less."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import jsonschema_rs
+import pytest
+import schemathesis
+from fastapi import FastAPI
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from schemathesis import GenerationMode
+from tests.contract.catalogue import HOSTS, PIPELINES, make
+from tests.support.asgi import get, post
+
+HOSTED = [(host, mount) for host in ("starlette", "fastapi", "included") for mount in ("/p", "/a/b c")]
+
+
+# ----------------------------------------------------------------------------------------- documents
+
+
+@pytest.mark.parametrize("locked", [True, False], ids=["locked", "open"])
+@pytest.mark.parametrize(("host", "mount"), [("alone", ""), *HOSTED])
+async def test_the_document_is_valid_and_points_at_its_mount(host: str, mount: str, locked: bool) -> None:
+    app = HOSTS[host](make(locked=locked), mount)
+    headers = {"x-api-key": "open-sesame-open-sesame"}
+    answer = await get(app, f"{mount}/openapi.json", headers=headers if locked else None)
+    assert answer.status == 200
+    document = answer.json()
+    assert [str(fault) for fault in OpenAPIV31SpecValidator(document).iter_errors()] == []
+    assert document["servers"] == [{"url": quote(mount) or "/"}]
+    for path, item in document["paths"].items():
+        if "get" in item:
+            reply = await get(app, mount + path, headers=headers if locked else None)
+            assert reply.status in (200, 307), path
+    assert ("security" in document) == locked
+
+
+@pytest.mark.parametrize("locked", [True, False], ids=["locked", "open"])
+@pytest.mark.parametrize("mount", ["/p", "/a/b c"])
+async def test_a_host_s_document_with_an_included_router_is_valid(mount: str, locked: bool) -> None:
+    host = HOSTS["included"](make(locked=locked), mount)
+    assert isinstance(host, FastAPI)
+    document = (await get(host, "/openapi.json")).json()
+    assert [str(fault) for fault in OpenAPIV31SpecValidator(document).iter_errors()] == []
+    assert {f"{mount}/pipelines/{name}/invoke" for name in PIPELINES} <= set(document["paths"])
+
+
+# --------------------------------------------------------------------------------- schema and runtime
+
+# No float beyond 2**63: it is refused for an integer, while the same number without a point is taken; no schema tells.
+ODD: SearchStrategy[Any] = st.sampled_from(
+    [
+        *(None, True, False, 0, 1, -1, 2, 10, 99, 100, 255, 256, 1.0, 1.5, -0.5, 0.5, -10.5, 1e12),
+        *(2**63, -(2**70), 86400, 86400000 * 400000, -12, 20, 1000, 1000.5),
+        *("", "1", "2", "1.0", "-3", "0.25", "true", "NO", "FI", "a", "ab", "abcde"),
+        *("é", "\x00", "red", "12345", "1234"),
+        *("2026-01-01", "2026-01-01T00:00:00Z", "12:00:00Z", "P1D", "aGk=", "card", "invoice", "kind", "steps"),
+        *([], [1], [1, "a"], [True, False], {}, {"a": 1}, {"kind": "card"}, {"x": 1}, {"name": "a"}),
+    ]
+).map(copy.deepcopy)
+WHOLE: dict[str, Any] = {
+    "weather": {"city": "Oslo", "temperature": 3.0},
+    "order": {
+        "items": [{"name": "a", "price": 2.5, "quantity": 3, "colour": "red", "tags": ["t"], "parts": []}],
+        "address": {"street": "a", "zip_code": "12345", "country": "SE"},
+        "payment": {"kind": "invoice", "due": "2026-01-01"},
+        "discount": 0.5,
+        "priority": 10,
+    },
+    "mixed": {
+        "at": "2026-01-01T00:00:00Z",
+        "pair": [1, "a"],
+        "day": "2026-01-01",
+        "hour": "12:00:00Z",
+        "span": "P1D",
+        "scores": {"a": 1},
+        "numbers": [1.0, 2.5],
+        "either": "a",
+        "flags": [True],
+        "ratio": "0.5",
+        "ident": "8b1e6c1e-6a3e-4f57-9d2c-0d6f4f6c6a11",
+        "raw": "aGk=",
+        "place": {"name": "a", "point": {"x": 1.0, "y": 2.0}},
+        "anything": {"a": [1]},
+    },
+    "limits": {"byte": 3, "even": 2, "share": 0.5, "below": -11.5, "strict": 1, "name": "abc", "flag": True},
+}
+ENVELOPE = {"run_name": "a-{date}", "timeout": 5.0, "skip_artifact_materialization": False, "steps": None}
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every container in a body with each of its keys."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in list(items):
+        yield value, key
+        yield from places(item)
+
+
+@st.composite
+def mutated(draw: st.DrawFn, name: str) -> Any:
+    """A whole valid body with one to three things changed: replaced, left out or added."""
+    body = copy.deepcopy({"parameters": WHOLE[name], **ENVELOPE})
+    for _ in range(draw(st.integers(1, 3))):
+        container, key = draw(st.sampled_from(list(places(body))))
+        action = draw(st.sampled_from(["replace", "replace", "remove", "add"]))
+        if action == "replace":
+            container[key] = draw(ODD)
+        elif action == "remove":
+            del container[key]
+        elif isinstance(container, dict):
+            container[draw(st.sampled_from(["unknown", "a", "1", "kind", "name", "x"]))] = draw(ODD)
+        else:
+            container.append(draw(ODD))
+        if not body:
+            break
+    return body
+
+
+class Oracle:
+    """An independent validator of the published request schema; formats are annotations, so they bound from both sides.
+
+    What the schema refuses without a look at formats the app must refuse; what it takes with them the app must take.
+    """
+
+    def __init__(self, document: dict[str, Any], name: str) -> None:
+        schema = {"$ref": f"#/components/schemas/{name}_Request", "components": document["components"]}
+        self._loose = jsonschema_rs.Draft202012Validator(schema, validate_formats=False)
+        self._strict = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
+
+    def must_refuse(self, body: Any) -> bool:
+        return not self._loose.is_valid(body)
+
+    def must_take(self, body: Any) -> bool:
+        return self._strict.is_valid(body)
+
+
+class Subject:
+    """The app and its document, for tests that are no coroutines."""
+
+    def __init__(self) -> None:
+        self.app = make(locked=False)
+        self.runner = asyncio.Runner()
+        self.document = self.runner.run(get(self.app, "/openapi.json")).json()
+        self.oracles = {name: Oracle(self.document, name) for name in PIPELINES}
+        self.operations = schemathesis.openapi.from_dict(self.document)
+        self.outcomes = {"taken": 0, "refused": 0}
+
+    def check(self, name: str, body: Any) -> None:
+        answer = self.runner.run(post(self.app, f"/pipelines/{name}/invoke", body))
+        assert answer.status in (200, 400, 409, 422), answer.body
+        taken = answer.status in (200, 409)
+        self.outcomes["taken" if taken else "refused"] += 1
+        oracle = self.oracles[name]
+        assert not (taken and oracle.must_refuse(body)), "taken, though the schema refuses it"
+        assert taken or not oracle.must_take(body), answer.json()["detail"]
+
+
+@pytest.fixture(scope="module")
+def subject() -> Iterator[Subject]:
+    subject = Subject()
+    yield subject
+    subject.app.lifecycle.close()
+    subject.runner.close()
+
+
+QUIET = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
+SCALES = [pytest.param(1, id="some"), pytest.param(10, id="many", marks=[pytest.mark.full, pytest.mark.timeout(600)])]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", PIPELINES)
+def test_mutated_bodies_are_taken_as_the_schema_says(subject: Subject, name: str, scale: int) -> None:
+    @seed(7)
+    @settings(QUIET, max_examples=150 * scale)
+    @given(mutated(name))
+    def check(body: Any) -> None:
+        subject.check(name, body)
+
+    before = dict(subject.outcomes)
+    check()
+    assert all(subject.outcomes[kind] > before[kind] for kind in before), "both must happen"
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", PIPELINES)
+def test_valid_bodies_are_taken(subject: Subject, name: str, scale: int) -> None:
+    operation = subject.operations[f"/pipelines/{name}/invoke"]["POST"]
+
+    @seed(7)
+    @settings(QUIET, max_examples=50 * scale)
+    @given(operation.as_strategy(generation_mode=GenerationMode.POSITIVE))
+    def check(case: schemathesis.Case[Any]) -> None:
+        subject.check(name, json.loads(json.dumps(case.body)))
+
+    before = subject.outcomes["refused"]
+    check()
+    assert subject.outcomes["refused"] == before

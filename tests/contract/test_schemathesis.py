@@ -1,0 +1,107 @@
+"""schemathesis, all checks, against real servers: the app does what its document says, at every mount, for everyone."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+import pytest
+from tests.contract.catalogue import KEY
+from tests.support.servers import Server, serve
+
+pytestmark = pytest.mark.server
+
+EXAMPLES, MANY_EXAMPLES = 12, 100
+WITH_KEY = {"X-API-Key": KEY}
+# schemathesis would make up an Authorization header and an X-API-Key for the same request; two credentials are 400.
+CONFIGURATION = "[generation]\nwith-security-parameters = false\n"
+
+
+class Case(NamedTuple):
+    host: str
+    mount: str
+    identity: str  # "open": no keys; "key": one is sent; "no-key": none is sent; "reader": one that may only read
+    examples: int = EXAMPLES
+    seed: int = 1
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {"HOST": self.host, "MOUNT": self.mount} | ({} if self.identity == "open" else {"LOCKED": "1"})
+
+    @property
+    def document_base(self) -> str:
+        """An included router's routes are in the document of the host."""
+        return "" if self.host == "included" else self.mount
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"open": {}, "no-key": {}, "key": WITH_KEY, "reader": {"Authorization": f"Bearer {KEY}-reader"}}[
+            self.identity
+        ]
+
+
+OFTEN = [
+    Case("alone", "", "open", 40),
+    Case("alone", "", "key"),
+    Case("alone", "", "no-key"),
+    Case("starlette", "/p", "open"),
+    Case("starlette", "/p", "key"),
+    Case("starlette", "/p", "no-key"),
+    Case("fastapi", "/a/b c", "open"),
+    Case("fastapi", "/a/b c", "key"),
+    Case("fastapi", "/a/b c", "no-key"),
+]
+MOUNTS = [("alone", ""), ("starlette", "/p"), ("fastapi", "/a/b c"), ("included", "/p"), ("starlette", "/a/b c")]
+FULL = [
+    Case(host, mount, identity, MANY_EXAMPLES, seed)
+    for host, mount in MOUNTS
+    for seed, identity in enumerate(("open", "key", "no-key", "reader"), start=2)
+]
+CASES = [*OFTEN, *(pytest.param(case, marks=[pytest.mark.full, pytest.mark.timeout(900)]) for case in FULL)]
+
+
+def uvicorn(case: Case, folder: Path) -> AbstractContextManager[Server]:
+    command = ["uvicorn", "--factory", "tests.contract.catalogue:create", "--port", "{port}", "--log-level", "warning"]
+    return serve(command, folder=folder, env=case.env)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case)))
+def test_the_app_does_what_its_document_says(case: Case, tmp_path: Path) -> None:
+    with uvicorn(case, tmp_path) as server:
+        base = quote(case.document_base)
+        document = server.get(f"{base}/openapi.json", headers=WITH_KEY)
+        assert document.status == 200
+        (tmp_path / "openapi.json").write_bytes(document.body)
+        (tmp_path / "schemathesis.toml").write_text(CONFIGURATION)
+        done = run_schemathesis(case, server.url + base, tmp_path)
+        report = done.stdout + done.stderr
+
+        assert done.returncode == 0, report
+        assert "No issues found" in report
+        generated = re.search(r"(\d+) generated, (\d+) passed", report)
+        assert generated and int(generated[1]) == int(generated[2]) > 200, report
+        operations = sum(map(len, document.json()["paths"].values()))
+        assert f"Tested: {operations}" in report
+        assert "an unexpected error" not in server.log
+        ran = server.post(f"{quote(case.mount)}/weather/invoke", {"parameters": {}}, WITH_KEY).json()
+        executed = ran["metadata"]["run_index"] - 1
+        assert executed > 20 if case.identity in ("open", "key") else executed == 0
+
+
+def run_schemathesis(case: Case, url: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    headers = [f"--header={name}:{value}" for name, value in case.headers.items()]
+    options = ["--checks=all", "--continue-on-failure", "--no-color", "--mode=all", "--warnings=off"]
+    limits = [f"--max-examples={case.examples}", f"--seed={case.seed}"]
+    return subprocess.run(
+        [sys.executable, "-m", "schemathesis.cli", "run", "openapi.json", f"--url={url}", *options, *limits, *headers],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=800,
+        check=False,
+    )
