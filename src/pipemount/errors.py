@@ -37,6 +37,7 @@ This module imports nothing of the package.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 __all__ = [
@@ -76,13 +77,16 @@ class PipemountError(Exception):
     """The root of the tree. ``str(error)`` is a sentence that names the way out."""
 
     code: ClassVar[str] = "pipemount-error"
-    title: ClassVar[str] = "pipemount error"
+    title: ClassVar[str] = "Pipemount error"
     status: int = 500
 
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Response headers that this error asks for, beside those of any problem document."""
-        return {}
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "title" not in vars(cls):
+            cls.title = cls.code.replace("-", " ").capitalize()
+
+    headers: Mapping[str, str] = MappingProxyType({})
+    """Response headers that this error asks for, beside those of any problem document."""
 
     @property
     def extensions(self) -> Mapping[str, Any]:
@@ -93,9 +97,6 @@ class PipemountError(Exception):
     def docs_url(self) -> str:
         """The page that explains this error; the ``type`` of its problem document."""
         return DOCS_URL + self.code
-
-
-# ------------------------------------------------------------------------------------------ author
 
 
 class DefinitionError(PipemountError):
@@ -148,24 +149,18 @@ class HomeLoopError(DefinitionError):
     """A blocking call was made on the very event loop that would have to serve it."""
 
     code = "home-loop"
-    title = "Blocking call on the home loop"
 
 
 class NoStepError(DefinitionError):
     """``get_step_context()`` was called outside a step."""
 
     code = "no-step"
-    title = "No step is running"
-
-
-# ------------------------------------------------------------------------------------------ caller
 
 
 class RequestError(PipemountError):
     """The caller's fault; nothing was executed."""
 
     code = "request"
-    title = "Bad request"
     status = 400
 
 
@@ -173,7 +168,6 @@ class MalformedRequestError(RequestError):
     """Not JSON, a wrong encoding, nested too deeply, or two credentials in one request."""
 
     code = "malformed-request"
-    title = "Malformed request"
 
 
 class UnauthenticatedError(RequestError):
@@ -185,23 +179,18 @@ class UnauthenticatedError(RequestError):
     """
 
     code = "unauthenticated"
-    title = "Authentication required"
     status = 401
 
     def __init__(self, detail: str, *, challenges: Sequence[str]) -> None:
         super().__init__(detail)
         self.challenges = tuple(challenges)
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return {"www-authenticate": ", ".join(self.challenges)}
+        self.headers = {"www-authenticate": ", ".join(challenges)}
 
 
 class ForbiddenError(RequestError):
     """The key is good but lacks the permission."""
 
     code = "forbidden"
-    title = "Permission missing"
     status = 403
 
     def __init__(self, *, permission: str, principal: str) -> None:
@@ -217,7 +206,6 @@ class NotFoundError(RequestError):
     """Nothing is served at this path."""
 
     code = "not-found"
-    title = "Not found"
     status = 404
 
 
@@ -225,23 +213,17 @@ class MethodNotAllowedError(RequestError):
     """The path exists, the method does not."""
 
     code = "method-not-allowed"
-    title = "Method not allowed"
     status = 405
 
     def __init__(self, *, method: str, allowed: Sequence[str]) -> None:
         super().__init__(f"{method} is not allowed here; use {' or '.join(allowed)}")
-        self.allowed = tuple(allowed)
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return {"allow": ", ".join(self.allowed)}
+        self.headers = {"allow": ", ".join(allowed)}
 
 
 class NotAcceptableError(RequestError):
     """The caller accepts no media type that this route can produce."""
 
     code = "not-acceptable"
-    title = "Not acceptable"
     status = 406
 
 
@@ -249,7 +231,6 @@ class BodyTooLargeError(RequestError):
     """The body is over the app's limit; reading stopped there."""
 
     code = "body-too-large"
-    title = "Body too large"
     status = 413
 
     def __init__(self, *, limit: int) -> None:
@@ -265,7 +246,6 @@ class UnsupportedMediaTypeError(RequestError):
     """The body is not declared as JSON."""
 
     code = "unsupported-media-type"
-    title = "Unsupported media type"
     status = 415
 
 
@@ -278,7 +258,6 @@ class InvalidInputsError(RequestError):
     """
 
     code = "invalid-inputs"
-    title = "Invalid inputs"
     status = 422
 
     def __init__(self, *, errors: Sequence[Mapping[str, Any]]) -> None:
@@ -295,26 +274,18 @@ class OverloadedError(RequestError):
     """Running and queued runs are both at their limit."""
 
     code = "overloaded"
-    title = "Too many runs"
     status = 429
 
     def __init__(self, *, retry_after: int) -> None:
         super().__init__(f"all places are taken; try again in {retry_after} s")
         self.retry_after = retry_after
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return {"retry-after": str(self.retry_after)}
-
-
-# --------------------------------------------------------------------------------------------- run
+        self.headers = {"retry-after": str(retry_after)}
 
 
 class RunError(PipemountError):
     """A run that did not complete. ``run_id`` and ``step`` are set by the runtime where they exist."""
 
     code = "run"
-    title = "Run failed"
 
     def __init__(self, detail: str, *, step: str | None = None, run_id: str | None = None) -> None:
         super().__init__(detail)
@@ -335,7 +306,6 @@ class PipelineError(RunError):
     """
 
     code = "pipeline-error"
-    title = "Pipeline error"
 
     def __init__(self, detail: str, *, status: int = 500, code: str | None = None) -> None:
         if not 400 <= status <= 599:
@@ -349,7 +319,6 @@ class StepFailedError(RunError):
     """A step raised. Callers see the exception's class; its message only if the author made it public."""
 
     code = "step-failed"
-    title = "Step failed"
 
     def __init__(self, *, step: str, cause: BaseException, public: bool = False, status: int = 500) -> None:
         name = type(cause).__name__
@@ -362,7 +331,6 @@ class StepTimeoutError(RunError):
     """A step's attempt took longer than its ``timeout``."""
 
     code = "step-timeout"
-    title = "Step timed out"
     status = 504
 
     def __init__(self, *, step: str, timeout: float) -> None:
@@ -374,14 +342,12 @@ class InvalidOutputsError(RunError):
     """A value does not fit the type it was declared with, or cannot be serialised."""
 
     code = "output-invalid"
-    title = "Invalid output"
 
 
 class DeadlineExceededError(RunError):
     """The run's deadline passed; what still ran was cancelled."""
 
     code = "deadline-exceeded"
-    title = "Deadline exceeded"
     status = 504
 
     def __init__(self, *, timeout: float) -> None:
@@ -393,11 +359,7 @@ class RunCancelledError(RunError):
     """The run was cancelled, e.g. because its caller left."""
 
     code = "run-cancelled"
-    title = "Run cancelled"
     status = 499
-
-
-# ----------------------------------------------------------------------------------------- service
 
 
 class UnavailableError(PipemountError):
@@ -407,24 +369,19 @@ class UnavailableError(PipemountError):
     """
 
     code = "unavailable"
-    title = "Service unavailable"
     status = 503
 
     def __init__(self, detail: str, *, retry_after: int = 1, code: str = "unavailable") -> None:
         super().__init__(detail)
-        self.retry_after = retry_after
         self.detail_code = code
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return {"retry-after": str(self.retry_after)}
+        self.retry_after = retry_after
+        self.headers = {"retry-after": str(retry_after)}
 
 
 class UnsupportedError(PipemountError):
     """The request is understood but this version or this server cannot do it."""
 
     code = "not-implemented"
-    title = "Not implemented"
     status = 501
 
 
@@ -432,5 +389,4 @@ class StoreError(PipemountError):
     """The store of durable records cannot be used."""
 
     code = "store"
-    title = "Store unavailable"
     status = 503

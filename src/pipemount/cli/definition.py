@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from ..errors import ConfigurationError
 from .exits import CommandError
+from .options import AsJson, Target
 from .printing import console, note, plain, print_json, print_members, print_table
 from .schemas import members
-from .targets import is_url, load
+from .targets import compile_target, is_url
 
 if TYPE_CHECKING:
     from ..adapters.protocol import CompiledPipeline
     from ..types import JsonObject
 
-__all__ = ["Target", "compile_target", "describe_compiled", "register"]
+__all__ = ["describe_compiled", "register"]
 
-Target = Annotated[str, typer.Argument(metavar="MODULE:PIPELINE", help="The module and the pipeline's name in it.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Format = Literal["mermaid", "json"]
 
 
@@ -32,20 +30,6 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: pipemount check shop:weather")(check)
     app.command(epilog="Example: pipemount draw shop:weather -o weather.mmd")(draw)
     app.command(epilog="Example: pipemount describe shop:weather --show-schema")(describe)
-
-
-def compile_target(target: str) -> CompiledPipeline:
-    """The compiled pipeline that ``module:name`` names."""
-    from ..adapters.registry import compile
-
-    found = load(target)
-    served = getattr(found, "pipelines", None)
-    if not isinstance(served, Mapping):
-        return compile(found)
-    if len(served) > 1:
-        raise CommandError(f"{target!r} is an app of several pipelines: {', '.join(served)}; name one of them")
-    [compiled] = served.values()
-    return cast("CompiledPipeline", compiled)
 
 
 def describe_compiled(compiled: CompiledPipeline) -> JsonObject:

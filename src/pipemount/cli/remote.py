@@ -9,11 +9,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 import typer
 
-from .definition import AsJson
 from .exits import CommandError, ExitCode, RemoteError
 from .inputs import from_assignments, from_json
+from .options import AsJson, Param, Params, Quiet, Timeout
 from .printing import note, print_json, print_outputs
-from .run import Param, Params, Quiet, Timeout
 from .targets import is_url
 
 if TYPE_CHECKING:

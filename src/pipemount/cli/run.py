@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from ..errors import PipemountError
-from .definition import AsJson, compile_target
 from .exits import CommandError, from_exception
 from .inputs import from_json, from_options
+from .options import AsJson, Help, OptionalTarget, Param, Params, Quiet, Timeout
 from .printing import note, print_json, print_members, print_outputs
 from .progress import listening
 from .schemas import members
+from .targets import compile_target
 
 if TYPE_CHECKING:
     from ..adapters.protocol import CompiledPipeline
@@ -23,31 +23,6 @@ if TYPE_CHECKING:
     from ..types import JsonObject
 
 __all__ = ["register"]
-
-Params = Annotated[
-    str | None, typer.Option("--params", metavar="JSON|@FILE|-", help="Parameters as a JSON object; - reads stdin.")
-]
-Param = Annotated[
-    list[str] | None,
-    typer.Option("--param", "-p", metavar="NAME=VALUE", help="One parameter; NAME:=JSON for a JSON value."),
-]
-Timeout = Annotated[
-    float | None,
-    typer.Option("--timeout", callback=lambda given: _seconds(given), help="Seconds after which the run is cancelled."),
-]
-OptionalTarget = Annotated[
-    str | None, typer.Argument(metavar="MODULE:PIPELINE", help="The module and the pipeline's name in it.")
-]
-Help = Annotated[
-    bool, typer.Option("--help", "-h", help="Show this message, and the parameters of the pipeline that is named.")
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress lines.")]
-
-
-def _seconds(given: float | None) -> float | None:
-    if given is not None and not 0 < given < math.inf:
-        raise CommandError(f"--timeout {given:g}: must be above 0")
-    return given
 
 
 def register(app: typer.Typer) -> None:

@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import PipemountError
 from .exits import CommandError, from_exception
 
-__all__ = ["is_url", "load"]
+if TYPE_CHECKING:
+    from ..adapters.protocol import CompiledPipeline
+
+__all__ = ["compile_target", "is_url", "load"]
 
 
 def is_url(target: str) -> bool:
     """Whether ``target`` is an address rather than ``module:name``."""
     return target.startswith(("http://", "https://"))
+
+
+def compile_target(target: str) -> CompiledPipeline:
+    """The compiled pipeline that ``module:name`` names."""
+    from ..adapters.registry import compile
+
+    found = load(target)
+    served = getattr(found, "pipelines", None)
+    if not isinstance(served, Mapping):
+        return compile(found)
+    if len(served) > 1:
+        raise CommandError(f"{target!r} is an app of several pipelines: {', '.join(served)}; name one of them")
+    [compiled] = served.values()
+    return cast("CompiledPipeline", compiled)
 
 
 def load(target: str) -> Any:

@@ -29,7 +29,7 @@ from ..runtime.threads import ThreadPool
 from ..service import Service, new_run_id
 from ..settings import Settings
 from ..types import ASGIApp, Principal, Receive, Scope, Send
-from .endpoints import Endpoints
+from .endpoints import About, Endpoints
 from .exchange import Exchange
 from .headers import read_headers
 from .invocation import Invocation
@@ -90,11 +90,6 @@ class Application:
         self._table = self._build_table()
 
     @property
-    def title(self) -> str:
-        """What people know the app by."""
-        return self.settings.title or ", ".join(self.services)
-
-    @property
     def pipelines(self) -> Mapping[str, CompiledPipeline]:
         """The compiled pipelines by name."""
         return {name: service.compiled for name, service in self.services.items()}
@@ -147,7 +142,9 @@ class Application:
         return principal
 
     def _build_table(self) -> dict[str, dict[str, Endpoint]]:
-        endpoints = Endpoints(self)
+        schemes = self.auth.accept if self.auth else ()
+        about = About(self.pipelines, self.route_table, self.settings, schemes)
+        endpoints = Endpoints(about, self.lifecycle.ensure_ready)
         invocations = {name: Invocation(service, self.lifecycle) for name, service in self.services.items()}
         table: dict[str, dict[str, Endpoint]] = {}
         for route in self.route_table:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from ..adapters.protocol import CompiledPipeline
 from ..errors import NotAcceptableError
+from ..settings import Settings
 from . import describe, docs_page
 from .exchange import Exchange
 from .headers import accepts_html, accepts_json, prefers_html
@@ -17,12 +19,24 @@ from .openapi import build_openapi
 from .problems import Headers
 from .routes import Route
 
-if TYPE_CHECKING:
-    from .application import Application
-
-__all__ = ["Endpoints"]
+__all__ = ["About", "Endpoints"]
 
 Answer = Callable[[Exchange], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What there is to tell of an app."""
+
+    pipelines: Mapping[str, CompiledPipeline]
+    routes: tuple[Route, ...]
+    settings: Settings
+    schemes: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """What people know the app by."""
+        return self.settings.title or ", ".join(self.pipelines)
 
 
 class Endpoints:
@@ -31,8 +45,8 @@ class Endpoints:
     Descriptions are made once per base (a host may mount the app twice) and kept as bytes.
     """
 
-    def __init__(self, app: Application) -> None:
-        self._app = app
+    def __init__(self, about: About, ensure_ready: Callable[[], Awaitable[None]]) -> None:
+        self._about, self._ensure_ready = about, ensure_ready
         self._describe = functools.lru_cache(maxsize=256)(self._description)
         self._answers: Mapping[str, Callable[[Route, Exchange], Awaitable[None]]] = {
             "index": self._index,
@@ -53,7 +67,7 @@ class Endpoints:
 
     async def _ready(self, route: Route, exchange: Exchange) -> None:
         """Starts the app where nothing has yet: without a lifespan a probe is often the first to ask."""
-        await self._app.lifecycle.ensure_ready()
+        await self._ensure_ready()
         await _send_json(exchange, b'{"status":"ready"}')
 
     # -------------------------------------------------------------------------------------- describing
@@ -69,29 +83,30 @@ class Endpoints:
         await exchange.respond(307, [(b"location", location), (b"content-length", b"0")], b"")
 
     def _description(self, route: Route, base: str) -> bytes:
-        app = self._app
-        schemes = app.auth.accept if app.auth else ()
+        about = self._about
         match route.endpoint:
             case "index":
-                return to_json(describe.index(app.route_table, base))
+                return to_json(describe.index(about.routes, base))
             case "pipelines":
-                return to_json(describe.pipelines(app.pipelines, base))
+                return to_json(describe.pipelines(about.pipelines, base))
             case "openapi":
-                settings = app.settings
+                settings = about.settings
                 return to_json(
-                    build_openapi(app.pipelines, app.route_table, settings=settings, schemes=schemes, base=base)
+                    build_openapi(about.pipelines, about.routes, settings=settings, schemes=about.schemes, base=base)
                 )
         name = route.pipeline or ""
         if route.endpoint == "schema":
-            return to_json(describe.schema(app.pipelines[name]))
-        return to_json(describe.info(name, app.pipelines[name], settings=app.settings, schemes=schemes, base=base))
+            return to_json(describe.schema(about.pipelines[name]))
+        return to_json(
+            describe.info(name, about.pipelines[name], settings=about.settings, schemes=about.schemes, base=base)
+        )
 
     # --------------------------------------------------------------------------------------------- docs
 
     async def _docs(self, route: Route, exchange: Exchange) -> None:
         if not accepts_html(exchange.headers.accept):
             raise NotAcceptableError("this route answers text/html; GET the sibling openapi.json for JSON")
-        await _send(exchange, docs_page.page(exchange.base, self._app.title, self._app.route_table))
+        await _send(exchange, docs_page.page(exchange.base, self._about.title, self._about.routes))
 
     async def _asset(self, route: Route, exchange: Exchange) -> None:
         await _send(exchange, docs_page.asset(route.path.rpartition("/")[2]))

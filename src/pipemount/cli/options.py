@@ -1,0 +1,39 @@
+"""The options and arguments that several commands share."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import typer
+
+from .exits import CommandError
+
+__all__ = ["AsJson", "Help", "OptionalTarget", "Param", "Params", "Quiet", "Target", "Timeout"]
+
+Target = Annotated[str, typer.Argument(metavar="MODULE:PIPELINE", help="The module and the pipeline's name in it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+Params = Annotated[
+    str | None, typer.Option("--params", metavar="JSON|@FILE|-", help="Parameters as a JSON object; - reads stdin.")
+]
+Param = Annotated[
+    list[str] | None,
+    typer.Option("--param", "-p", metavar="NAME=VALUE", help="One parameter; NAME:=JSON for a JSON value."),
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option("--timeout", callback=lambda given: _seconds(given), help="Seconds after which the run is cancelled."),
+]
+OptionalTarget = Annotated[
+    str | None, typer.Argument(metavar="MODULE:PIPELINE", help="The module and the pipeline's name in it.")
+]
+Help = Annotated[
+    bool, typer.Option("--help", "-h", help="Show this message, and the parameters of the pipeline that is named.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress lines.")]
+
+
+def _seconds(given: float | None) -> float | None:
+    if given is not None and not 0 < given < math.inf:
+        raise CommandError(f"--timeout {given:g}: must be above 0")
+    return given
