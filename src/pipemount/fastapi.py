@@ -152,7 +152,10 @@ class _Handover(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         base, located = locate(scope)
         rest = "/" + scope["path_params"][REST].rstrip("/") if self._path is None else self._path
-        child = child_scope(scope, base + located.removesuffix(rest).rstrip("/"), rest)
+        if located.endswith(rest.rstrip("/")):
+            child = child_scope(scope, base + located.removesuffix(rest).rstrip("/"), rest)
+        else:  # a slash came as %2F: FastAPI took the path for one that it is not
+            child = child_scope(scope, base, located)
         if self._principal is not None:
             child["pipemount.principal"] = self._principal
         await self._pipelines(child, _replay(self._request, receive), send)

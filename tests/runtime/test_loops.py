@@ -4,6 +4,7 @@ import asyncio
 import signal
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -42,6 +43,47 @@ def test_an_interrupted_wait_cancels_the_call(home: LoopThread) -> None:
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert cancelled.wait(30)
+
+
+def test_an_interrupt_between_sending_and_waiting_cancels_the_call(
+    home: LoopThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, started, cancelled = home.loop.call_soon_threadsafe, threading.Event(), threading.Event()
+
+    async def work() -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    def interrupted(*args: Any, **kwargs: Any) -> None:
+        monkeypatch.undo()
+        send(*args, **kwargs)
+        assert started.wait(30)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(home.loop, "call_soon_threadsafe", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        call_from_thread(home.loop, work)
+    assert cancelled.wait(30)
+
+
+def test_an_interrupt_before_sending_leaves_nothing_to_cancel(
+    home: LoopThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults: list[Any] = []
+    home.loop.set_exception_handler(lambda _, context: faults.append(context))
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(home.loop, "call_soon_threadsafe", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        call_from_thread(home.loop, nothing)
+    call_from_thread(home.loop, nothing)  # whatever was queued before has run
+    assert faults == []
 
 
 def test_a_caller_whose_loop_is_closed_is_not_told(home: LoopThread, caplog: pytest.LogCaptureFixture) -> None:

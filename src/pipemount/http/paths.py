@@ -62,6 +62,8 @@ def _locate_below(scope: Scope, root: str, path: str) -> tuple[str, str]:
     if root and not root.startswith("/"):
         root = "/" + root
     rest = _rest(scope, root, path)
+    if _hides_a_slash(scope, rest):
+        rest = "/" + rest[1:].replace("/", "%2F")
     tail = "" if rest == "/" else rest
     full = _full_path(scope, path.rstrip("/"))
     if not (full.startswith("/") and rest.startswith("/") and full.endswith(tail)):
@@ -76,6 +78,12 @@ def _rest(scope: Scope, root: str, path: str) -> str:
     if remaining is not None:
         return "/" + remaining.strip("/")
     return path[len(_overlap(root, path)) :].rstrip("/") or "/"
+
+
+def _hides_a_slash(scope: Scope, rest: str) -> bool:
+    """Whether a slash in ``rest`` came as ``%2F``: data in a segment, which no route has (RFC 3986, 2.2)."""
+    raw: bytes = (scope.get("raw_path") or b"").partition(b"?")[0]
+    return b"%2f" in raw.lower() and not raw.rstrip(b"/").endswith(rest.rstrip("/").encode())
 
 
 def _full_path(scope: Scope, path: str) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticSerializationError
+from pydantic_core import CoreConfig, PydanticSerializationError, SchemaSerializer
 from typing_extensions import TypedDict
 
 from .annotations import describe
@@ -138,7 +138,10 @@ def output_schema(name: str, results: Sequence[ResultField], *, module: str, pla
         annotation: Any = Annotated[declared, Field(title=_title(result.name))]
         members[result.name] = NotRequired[annotation] if result.optional else annotation
     kind = _typed_dict(f"{name}_Outputs", members, module)
-    return Schema(kind, TypeAdapter(kind), "serialization")
+    adapter = TypeAdapter(kind)
+    # The serialiser does not hear what a TypedDict's own configuration says of bytes.
+    adapter.serializer = SchemaSerializer(adapter.core_schema, CoreConfig(ser_json_bytes="base64"))
+    return Schema(kind, adapter, "serialization")
 
 
 def overrides_schema(name: str, nodes: Sequence[Node], *, module: str) -> Schema:

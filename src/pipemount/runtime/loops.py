@@ -136,11 +136,11 @@ def call_from_thread(home: Loop, function: Callable[[], Awaitable[T]]) -> T:
     call = _Call(home, function)
     answer: Future[T] = Future()
     call.tell = lambda ended: _settle(answer, ended)
-    call.send()
     try:
+        call.send()
         return answer.result()
     except BaseException:
-        if not answer.done():  # the wait was interrupted, e.g. by Ctrl-C
+        if not answer.done():  # sending or waiting was interrupted, e.g. by Ctrl-C
             call.cancel()
         raise
 
@@ -150,18 +150,22 @@ class _Call:
 
     __slots__ = ("_context", "_function", "_home", "_task", "tell")
 
-    _task: asyncio.Task[Any]
     tell: Callable[[asyncio.Task[Any]], None]
 
     def __init__(self, home: Loop, function: Callable[[], Awaitable[Any]]) -> None:
         self._home, self._function, self._context = home, function, copy_context()
+        self._task: asyncio.Task[Any] | None = None
 
     def send(self) -> None:
         self._home.call_soon_threadsafe(self._begin, context=self._context)
 
     def cancel(self) -> None:
-        if not self._home.is_closed():  # callbacks keep their order: the task exists when this one runs
-            self._home.call_soon_threadsafe(lambda: self._task.cancel())
+        if not self._home.is_closed():
+            self._home.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        if self._task is not None:  # callbacks keep their order: there is no task only if sending was interrupted
+            self._task.cancel()
 
     def _begin(self) -> None:
         self._task = self._home.create_task(_awaiting(self._function), context=self._context)
