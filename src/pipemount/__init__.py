@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .types import VERSION
+
 if TYPE_CHECKING:
     from .adapters.registry import compile
     from .app import PipelineApp
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from .settings import Settings
     from .types import Principal
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "AuthKeys",

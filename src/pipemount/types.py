@@ -6,7 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-__all__ = ["ASGIApp", "JsonObject", "Message", "Principal", "Receive", "Scope", "Send", "Trace"]
+__all__ = ["VERSION", "ASGIApp", "JsonObject", "Message", "Principal", "Receive", "Scope", "Send", "Trace"]
+
+VERSION = "0.1.0"
+"""Of the package; here so that every layer can tell it."""
 
 JsonObject: TypeAlias = dict[str, Any]
 

@@ -14,6 +14,7 @@ from ..runtime.executor import Executor
 from ..runtime.hooks import call_hook
 from ..runtime.recorder import Recorder
 from ..runtime.threads import ThreadPool
+from ..types import VERSION
 from .protocol import GraphEdge, GraphNode, GraphView, PipelineInfo, Result
 
 __all__ = ["NativePipeline"]
@@ -24,9 +25,9 @@ class NativePipeline:
 
     capabilities = frozenset({"step-events", "deltas", "cancel:task"})
 
-    def __init__(self, snapshot: Snapshot, framework_version: str = "") -> None:
+    def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self.info = PipelineInfo(snapshot.name, "pipemount", framework_version, snapshot.fingerprint, snapshot.doc)
+        self.info = PipelineInfo(snapshot.name, "pipemount", VERSION, snapshot.fingerprint, snapshot.doc)
         self.graph = _graph(snapshot)
         self.input: Schema = snapshot.input
         self.output: Schema = snapshot.output

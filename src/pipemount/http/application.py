@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from time import monotonic
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from ..adapters.protocol import CompiledPipeline
 from ..adapters.registry import compile as compile_pipeline
@@ -29,6 +28,7 @@ from ..runtime.threads import ThreadPool
 from ..service import Service, new_run_id
 from ..settings import Settings
 from ..types import ASGIApp, Principal, Receive, Scope, Send
+from .describe import link
 from .endpoints import About, Endpoints
 from .exchange import Exchange
 from .headers import read_headers
@@ -117,7 +117,7 @@ class Application:
     def _endpoint(self, exchange: Exchange, rest: str) -> Endpoint:
         methods = self._table.get(rest)
         if methods is None:
-            raise NotFoundError(f"nothing is served at {rest}; GET {exchange.base or '/'} lists what is")
+            raise NotFoundError(f"nothing is served at {rest}; GET {link(exchange.base, '/')} lists what is")
         endpoint = methods.get(exchange.scope["method"])
         if endpoint is None:
             raise MethodNotAllowedError(method=exchange.scope["method"], allowed=tuple(methods))
@@ -233,7 +233,7 @@ async def _explain(exchange: Exchange, error: PipemountError) -> None:
 
 def _instance(exchange: Exchange) -> str:
     """The path that was asked for, as a URI reference (RFC 9457, section 3.1.5)."""
-    return quote(exchange.base + locate(exchange.scope)[1], safe="/:@!$&'()*+,;=-._~")
+    return link(exchange.base, locate(exchange.scope)[1])
 
 
 async def _confess(exchange: Exchange, error: Exception) -> None:
