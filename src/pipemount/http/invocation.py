@@ -66,13 +66,14 @@ class Invocation:
             if len(sent) != declared or message.get("more_body"):  # not announced, not whole, or not true
                 sent = await exchange.read(message, self._limit, declared)
             call = self._call(sent, exchange)
+            used = self._dump_inputs(call.inputs, by_alias=True)  # before a step can change them
             if lifecycle.home is get_running_loop():
                 _, outputs = await self._service.invoke(call, exchange.left)
             else:
                 _, outputs = await guard(lifecycle.call(partial(self._service.invoke, call)), None, exchange.left)
         finally:
             admission.leave(monotonic() - began)
-        body = self._body(call, outputs)
+        body = self._body(call, outputs, used)
         headers = [JSON, (b"content-length", b"%d" % len(body)), (b"x-run-id", call.run_id.encode("ascii"))]
         await exchange.respond(200, headers, body)
 
@@ -100,7 +101,7 @@ class Invocation:
             trace,
         )
 
-    def _body(self, call: Call, outputs: bytes) -> bytes:
+    def _body(self, call: Call, outputs: bytes, used: bytes) -> bytes:
         """The response in the fields of HTTP.md; only what differs from run to run is written anew."""
         return self._template % (
             outputs,
@@ -108,7 +109,7 @@ class Invocation:
             call.run_id.encode("ascii"),
             call.run_index,
             to_json(call.run_name),
-            self._dump_inputs(call.inputs, by_alias=True),
+            used,
         )
 
 
