@@ -201,7 +201,7 @@ def main() -> int:
 def keep_serving(server: LiveServer, password: str) -> int:
     """Until Ctrl-C, or until the server ends."""
     print(f"\nPages:      {server.url}/            (sign in as rosa with the password {password})")
-    print(f"Pipelines:  {server.url}/ai/docs     (with the key above)")
+    print(f"Pipelines:  {server.url}/ai/docs     (name: demo, password: the key above)")
     print("Ctrl-C ends it.", flush=True)
     try:
         return server.wait()

@@ -96,7 +96,7 @@ def test_an_exception_of_the_authors_code_is_told_on_one_line() -> None:
     [
         ({"title": "Busy", "detail": "come back"}, ["Busy (500): come back"]),
         ({"title": "Busy"}, ["Busy (500): Busy"]),
-        ({}, ["problem (500): status 500"]),
+        ({}, ["Internal Server Error (500): status 500"]),
         (
             {"title": "Step failed", "detail": "it broke", "step": "fetch", "run_id": "r-1", "errors": "?"},
             ["Step failed (500): it broke", "  step: fetch", "  run_id: r-1"],

@@ -48,9 +48,14 @@ def test_the_docs_page_of_a_host_is_named(shop: Path) -> None:
     host = fastapi.FastAPI()
     host.mount("/ai", load("apps:one"))
     told = list(describe_places(host, "http://a"))
-    assert told == ["  url   http://a", "  docs  http://a/docs", "  pipelines  http://a/ai", "  docs  http://a/ai/docs"]
+    assert told == [
+        "  url        http://a",
+        "  docs       http://a/docs",
+        "  pipelines  http://a/ai",
+        "    docs     http://a/ai/docs",
+    ]
     bare = fastapi.FastAPI(docs_url=None)
-    assert list(describe_places(bare, "http://a")) == ["  url   http://a"]
+    assert list(describe_places(bare, "http://a")) == ["  url        http://a"]
 
 
 def test_an_open_app_beyond_this_machine_is_warned_of(shop: Path) -> None:

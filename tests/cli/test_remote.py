@@ -17,6 +17,7 @@ from .conftest import Pipemount
 pytestmark = pytest.mark.usefixtures("project")
 
 ANSWERS = {
+    "/host/invoke": (404, {"Content-Type": "application/json"}, b'{"detail":"Not Found"}'),
     "/page/invoke": (200, {"Content-Type": "text/html"}, b"<h1>hello</h1>"),
     "/list/invoke": (200, {"Content-Type": "application/json"}, b"[1]"),
     "/bare/invoke": (200, {"Content-Type": "application/json"}, b"{}"),
@@ -71,6 +72,11 @@ def other() -> Iterator[str]:
         ("/busy", 5, "(503): {url}/busy/invoke answered something without a media type"),
         ("/nothing", 5, "(404): "),
         ("/odd", 5, "(404): "),
+        (
+            "/host",
+            5,
+            "error: Not an answer of pipemount (404): {url}/host/invoke answered application/json; is the app",
+        ),
         ("/terminal", 1, "error: a\\u001b[2Jb (500)"),
     ],
 )

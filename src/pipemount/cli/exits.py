@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from enum import IntEnum
+from http import HTTPStatus
 
 from ..errors import (
     CompileError,
@@ -123,7 +125,7 @@ def explain(error: PipemountError) -> Iterator[str]:
 def _explain_remote(error: RemoteError) -> Iterator[str]:
     document = error.document
     faults = document.get("errors")
-    head = f"{document.get('title') or 'problem'} ({error.status})"
+    head = f"{document.get('title') or _phrase(error.status)} ({error.status})"
     if isinstance(faults, list) and faults:
         yield from _explain_faults(head, [fault for fault in faults if isinstance(fault, dict)])
     else:
@@ -131,6 +133,12 @@ def _explain_remote(error: RemoteError) -> Iterator[str]:
     for member in ("step", "run_id"):
         if document.get(member):
             yield f"  {member}: {document[member]}"
+
+
+def _phrase(status: int) -> str:
+    with suppress(ValueError):
+        return HTTPStatus(status).phrase
+    return "Problem"
 
 
 def _explain_faults(head: str, faults: object) -> Iterator[str]:

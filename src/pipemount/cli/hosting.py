@@ -62,11 +62,11 @@ def describe_places(app: Any, url: str) -> Iterator[str]:
     """Where the app, its pages, and the pipelines mounted in it can be found."""
     from ..http.application import Application
 
-    yield f"  url   {url}"
+    yield f"  url        {url}"
     docs = "/docs" if isinstance(app, Application) else getattr(app, "docs_url", None)
     if docs:
-        yield f"  docs  {url}{docs}"
+        yield f"  docs       {url}{docs}"
     for route in getattr(app, "routes", ()):
         if isinstance(getattr(route, "app", None), Application):
             yield f"  pipelines  {url}{route.path}"
-            yield f"  docs  {url}{route.path}/docs"
+            yield f"    docs     {url}{route.path}/docs"

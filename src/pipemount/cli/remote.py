@@ -126,7 +126,7 @@ def read(response: httpx.Response, client: httpx.Client) -> JsonObject:
         raise CommandError(f"{response.url} has moved to {moved}; name that address", exit=ExitCode.UNAVAILABLE)
     if response.status_code == 404:
         _name_pipelines(response.url, client)
-    if answer is None:
+    if answer is None or (response.status_code == 404 and "code" not in answer):
         raise RemoteError(
             {"title": "Not an answer of pipemount", "detail": _excerpt(response)}, status=response.status_code
         )

@@ -87,11 +87,11 @@ def _run(compiled: CompiledPipeline, inputs: JsonObject, **options: Any) -> RunR
 
 
 def as_response(compiled: CompiledPipeline, result: RunResult) -> JsonObject:
-    """A finished run in the members that a server answers ``/invoke`` with."""
+    """A finished run in the members of a server's answer to ``/invoke``, as far as they mean something here."""
     return {
         "success": True,
         "outputs": json.loads(compiled.output.dump_json(result.outputs)),
-        "execution_time": result.execution_time,
+        "execution_time": round(result.execution_time, 6),
         "metadata": {"pipeline_name": compiled.info.name, "run_id": result.run_id, "run_name": result.run_name},
         "error": None,
     }

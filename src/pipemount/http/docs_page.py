@@ -24,6 +24,8 @@ POLICY = (
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
 
+# The document's address starts with the origin: where a browser was given the key in the address, as in
+# https://name:key@host/docs, it fetches nothing that is relative to it.
 INTERACTIVE = """<!doctype html>
 <html lang="en">
 <head>
@@ -37,7 +39,7 @@ INTERACTIVE = """<!doctype html>
 <div id="docs"></div>
 <script src="{script}"></script>
 <script nonce="{nonce}">
-SwaggerUIBundle({{url: {document}, dom_id: "#docs", deepLinking: true, validatorUrl: null}});
+SwaggerUIBundle({{url: location.origin + {document}, dom_id: "#docs", deepLinking: true, validatorUrl: null}});
 </script>
 </body>
 </html>
