@@ -10,7 +10,9 @@ over to the app: FastAPI reads no body and validates no parameter of ours.
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Annotated, Any, ClassVar, ForwardRef
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.openapi.models import APIKey, HTTPBase
@@ -42,7 +44,8 @@ def router(pipelines: Application, *, principal: Callable[..., Any] | None = Non
     Args:
         pipelines: The app. It starts and stops with the host, on the host's loop.
         principal: A FastAPI dependency. What it returns is who calls: a ``Principal``, or any user object, who then may
-            invoke, read and cancel; ``None`` vouches for nobody.
+            invoke, read and cancel; it is called by its ``username``, ``name``, ``sub`` or ``id``, attribute or key.
+            ``None`` vouches for nobody.
         **options: As for ``fastapi.APIRouter``.
 
     Unknown paths below the prefix are answered by the app, as are methods that a route does not have. Included
@@ -63,7 +66,7 @@ def router(pipelines: Application, *, principal: Callable[..., Any] | None = Non
 
 def _add_route(result: APIRouter, route: Route, pipelines: Application, principal: Callable[..., Any] | None) -> None:
     schemes = pipelines.auth.accept if pipelines.auth and principal is None else ()
-    open_to_all = not schemes or route.path in pipelines.settings.open_routes
+    open_to_all = not schemes or route.permission is None
     described = operation(route, pipelines.pipelines, open_to_all=open_to_all)
     result.add_api_route(
         route.path,
@@ -137,7 +140,16 @@ def _endpoint(pipelines: Application, principal: Callable[..., Any] | None, path
 def _as_principal(user: Any) -> Principal | None:
     if user is None or isinstance(user, Principal):
         return user
-    return Principal(str(getattr(user, "username", user)), PERMISSIONS, "fastapi", user)
+    return Principal(_name(user), PERMISSIONS, "fastapi", user)
+
+
+def _name(user: Any) -> str:
+    """What the host calls its user; never the whole object, whose text may hold anything."""
+    if isinstance(user, str | int):
+        return str(user)
+    get = user.get if isinstance(user, Mapping) else partial(getattr, user)
+    names = (get(key, None) for key in ("username", "display_name", "name", "sub", "id"))
+    return next((str(name) for name in names if isinstance(name, str | int | UUID)), type(user).__name__)
 
 
 class _Handover(Response):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from random import getrandbits
 from time import monotonic, time_ns
@@ -16,7 +17,7 @@ from .errors import RunCancelledError, RunError, StepFailedError
 from .runtime.admission import Admission
 from .runtime.call import Call
 from .runtime.events import Listener
-from .runtime.guard import Guarded, guard
+from .runtime.guard import Guarded, guard, is_asked_for
 from .runtime.recorder import Recorder
 from .settings import Settings
 
@@ -37,8 +38,6 @@ class RunIds:
         self._tick = -1
         self._prefix = ""
         self._count = itertools.count(getrandbits(47))
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self.__init__)  # type: ignore[misc]  # made anew on purpose
 
     def __call__(self) -> str:
         tick = time_ns() >> 20
@@ -53,6 +52,8 @@ def _uuid_prefix() -> str:
 
 
 new_run_id = RunIds()
+if hasattr(os, "register_at_fork"):  # pragma: no branch  there is no fork on Windows
+    os.register_at_fork(after_in_child=new_run_id.__init__)  # type: ignore[misc]  # made anew on purpose
 
 
 class Service:
@@ -72,8 +73,9 @@ class Service:
     async def start(self, resources: Mapping[str, Any]) -> None:
         """Make the pipeline's state; what its ``on_init`` raises passes through."""
         self.state = await self.compiled.start(resources)
-        self._run = getattr(self.compiled, "run", self._run_stream)
-        self._run_bare = getattr(self.compiled, "run_swiftly", None) or self._run
+        self._run = getattr(self.compiled, "run_sealed", self._run_stream)
+        direct: Callable[..., Any] = self._run_direct if hasattr(self.compiled, "run") else self._run
+        self._run_bare = getattr(self.compiled, "run_swiftly", None) or direct
 
     async def stop(self) -> None:
         """Give the state back to the pipeline's ``on_cleanup``."""
@@ -94,7 +96,7 @@ class Service:
             RunError: The run failed, passed its deadline, or was cancelled because its caller left.
         """
         self.runs = call.run_index = self.runs + 1
-        call.state = self.state
+        call.state, call.admission = self.state, self.admission
         timeout = call.timeout = call.timeout or self.settings.request_timeout
         call.run_name = f"{self.name}-{call.run_id}" if call.run_name is None else _filled_in(call)
         try:
@@ -134,6 +136,12 @@ class Service:
         recorder.emit("run_completed", duration=monotonic() - call.began)
         return result
 
+    async def _run_direct(self, call: Call, seal: Callable[[Mapping[str, Any]], Sealed]) -> Sealed:
+        """``run`` of adapters that have one, for callers who want no events."""
+        with _blaming(self.name):
+            outputs = await self.compiled.run(call)  # type: ignore[attr-defined]  # optional, see CompiledPipeline
+        return seal(outputs)
+
     async def _run_stream(
         self,
         call: Call,
@@ -142,19 +150,28 @@ class Service:
     ) -> Sealed:
         """``run`` for adapters that only stream: their events are numbered anew among the run's own."""
         sealed = None
-        try:
+        with _blaming(self.name):
             async for item in self.compiled.stream(call):
                 if isinstance(item, Result):
                     sealed = seal(item.outputs)
                 elif recorder is not None:
                     recorder.emit(item.kind, item.step, item.attempt, **item.data)
-        except (RunError, asyncio.CancelledError):
-            raise
-        except Exception as error:
-            raise StepFailedError(step=self.name, cause=error) from error
         if sealed is None:
             raise RunError(f"the adapter of {self.name!r} ended without a result")
         return sealed
+
+
+@contextmanager
+def _blaming(step: str) -> Iterator[None]:
+    """What an adapter raises is the run's failure, as what a step raises is."""
+    try:
+        yield
+    except RunError:
+        raise
+    except (Exception, asyncio.CancelledError) as error:
+        if is_asked_for(error):
+            raise
+        raise StepFailedError(step=step, cause=error) from error
 
 
 def _filled_in(call: Call) -> str:

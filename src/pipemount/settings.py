@@ -25,7 +25,8 @@ class Settings:
             lets requests be answered 503 until ``on_init`` is done.
         lazy_wait: Seconds that a request waits for an ``on_init`` that it started, before its 503.
         cleanup_timeout: Seconds that a stop waits for running work and ``on_cleanup``.
-        open_routes: Routes that need no key even when keys are set, e.g. ``("/health",)``.
+        open_routes: Routes that need no key even when keys are set, e.g. ``("/health/live", "/docs")``; the app
+            refuses one that it does not have.
         title: Title in the OpenAPI document; the pipeline's name when empty.
         version: Version in the OpenAPI document and in ``/info``.
     """

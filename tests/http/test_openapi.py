@@ -61,7 +61,7 @@ def weather(**attributes: Any) -> FakePipeline:
 
 def document(*pipelines: FakePipeline, schemes: tuple[str, ...] = (), base: str = "", **settings: Any) -> JsonObject:
     served = {pipeline.name: pipeline for pipeline in pipelines or (weather(),)}
-    routes = build_routes(tuple(served))
+    routes = build_routes(tuple(served), settings.get("open_routes", ()))
     return build_openapi(served, routes, settings=Settings(**settings), schemes=schemes, base=base)
 
 

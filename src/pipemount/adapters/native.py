@@ -50,8 +50,8 @@ class NativePipeline:
             await call_hook(hook, threads, state)
 
     @property
-    def run(self) -> Callable[..., Awaitable[Any]]:
-        """``run(call, seal, recorder=None)``, see ``Executor.run``; there between ``start`` and ``stop``."""
+    def run_sealed(self) -> Callable[..., Awaitable[Any]]:
+        """``run_sealed(call, seal, recorder=None)``, see ``Executor.run``; there between ``start`` and ``stop``."""
         return self._ready().run
 
     @property

@@ -35,6 +35,8 @@ def compile(thing: Any) -> CompiledPipeline:
         return NativePipeline(thing.compile())
     if isinstance(thing, Step):
         return NativePipeline(compile_function(thing))
+    if isinstance(thing, NativePipeline):
+        return NativePipeline(thing.snapshot)  # each app starts and stops its own
     if isinstance(thing, CompiledPipeline):
         return thing
     if (adapter := _adapter_for(thing)) is not None:

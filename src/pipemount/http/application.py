@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -19,10 +20,14 @@ from ..errors import (
     PipemountError,
     RunCancelledError,
     RunError,
+    UnavailableError,
+    UnsupportedError,
 )
 from ..inprocess import RunResult, as_result
 from ..runtime.admission import Admission
 from ..runtime.call import Call
+from ..runtime.context import has_place
+from ..runtime.guard import guard, is_asked_for
 from ..runtime.lifecycle import Lifecycle
 from ..runtime.threads import ThreadPool
 from ..service import Service, new_run_id
@@ -37,7 +42,7 @@ from .lifespan import Lifespan, serve_lifespan
 from .middleware import PipelineMiddleware
 from .paths import locate
 from .problems import problem
-from .routes import Route, build_routes, check_name
+from .routes import build_routes, check_name
 
 __all__ = ["Application"]
 
@@ -86,7 +91,7 @@ class Application:
         )
         self.lifespan = Lifespan(self.lifecycle)
         # Not "routes": Starlette looks through a mounted app's "routes" when it resolves a name of the host.
-        self.route_table = build_routes(tuple(self.services))
+        self.route_table = build_routes(tuple(self.services), self.settings.open_routes)
         self._table = self._build_table()
 
     @property
@@ -107,12 +112,14 @@ class Application:
                 await endpoint.answer(exchange)
             except PipemountError as error:
                 await _explain(exchange, error)
+            except asyncio.CancelledError as error:
+                await _explain(exchange, _stopped(error))
             except Exception as error:
                 await _confess(exchange, error)
         elif scope["type"] == "lifespan":
             await serve_lifespan(self.lifecycle, receive, send)
         elif scope["type"] == "websocket":
-            await _refuse_websocket(receive, send)
+            await _refuse_websocket(scope, receive, send)
 
     def _endpoint(self, exchange: Exchange, rest: str) -> Endpoint:
         methods = self._table.get(rest)
@@ -151,11 +158,8 @@ class Application:
             answer: Answer = (
                 invocations[route.pipeline or ""] if route.endpoint == "invoke" else endpoints.answer(route)
             )
-            table[route.path] = dict.fromkeys(route.methods, Endpoint(answer, self._permission(route)))
+            table[route.path] = dict.fromkeys(route.methods, Endpoint(answer, route.permission))
         return table
-
-    def _permission(self, route: Route) -> str | None:
-        return None if route.path in self.settings.open_routes else route.permission
 
     # ------------------------------------------------------------------------------- start and stop
 
@@ -185,23 +189,37 @@ class Application:
 
         Raises:
             InvalidInputsError, OverloadedError, UnavailableError, RunError: As over HTTP.
+            ConfigurationError: The app has no such pipeline.
+
+        A step may run another pipeline; that takes no place beside the one that its own run has.
         """
         service = self._service(pipeline)
         validated = service.compiled.input.validate(inputs)
+        if has_place(self.admission):  # a run within a run: were each to wait for a place of its own, all might wait
+            return await self._run_at_home(service, Call(validated, new_run_id()))
         await self.lifecycle.ensure_ready()
-        await self.admission.enter()
+        await guard(self.admission.enter(), self.settings.request_timeout)
         call = Call(validated, new_run_id())
         try:
-            sealed = await self.lifecycle.call(lambda: service.invoke(call))
+            return await self._run_at_home(service, call)
         finally:
             self.admission.leave(monotonic() - call.began)
+
+    async def _run_at_home(self, service: Service, call: Call) -> RunResult:
+        try:
+            sealed = await self.lifecycle.call(lambda: service.invoke(call))
+        except asyncio.CancelledError as error:
+            raise _stopped(error) from None
         return as_result(service.compiled, call, sealed)
 
     def _service(self, name: str | None) -> Service:
         if name is None and len(self.services) == 1:
             return next(iter(self.services.values()))
+        known = ", ".join(self.services)
+        if name is None:
+            raise ConfigurationError(f"the app has several pipelines; say which to run, of: {known}")
         if name not in self.services:
-            raise ConfigurationError(f"no pipeline named {name!r}; the app has: {', '.join(self.services)}")
+            raise ConfigurationError(f"no pipeline named {name!r}; the app has: {known}")
         return self.services[name]
 
     def wrap(self, app: ASGIApp, path: str) -> PipelineMiddleware:
@@ -226,14 +244,23 @@ async def _explain(exchange: Exchange, error: PipemountError) -> None:
     if isinstance(error, RunCancelledError) or exchange.started:
         logger.info("%s: %s", error.code, error)
         return
-    if isinstance(error, RunError):
+    if isinstance(error, RunError) and error.status >= 500:
         logger.error("run %s failed: %s", error.run_id, error, exc_info=error)
-    await exchange.respond(*problem(error, instance=_instance(exchange)))
+    elif isinstance(error, RunError):  # what a step tells its caller; it may quote the caller, so line ends are escaped
+        logger.info("run %s was answered %d: %r", error.run_id, error.status, str(error))
+    await exchange.respond(*problem(error, instance=_instance(exchange.scope)))
 
 
-def _instance(exchange: Exchange) -> str:
+def _stopped(error: asyncio.CancelledError) -> UnavailableError:
+    """What a caller is told whose run ended with the home loop. Raises ``error`` if it is the caller's own."""
+    if is_asked_for(error):
+        raise error
+    return UnavailableError("stopped before the run ended; use another instance", code="draining")
+
+
+def _instance(scope: Scope) -> str:
     """The path that was asked for, as a URI reference (RFC 9457, section 3.1.5)."""
-    return link(exchange.base, locate(exchange.scope)[1])
+    return link(*locate(scope))
 
 
 async def _confess(exchange: Exchange, error: Exception) -> None:
@@ -241,10 +268,17 @@ async def _confess(exchange: Exchange, error: Exception) -> None:
     if exchange.started:
         raise error
     logger.error("an unexpected error while answering", exc_info=error)
-    await exchange.respond(*problem(PipemountError("an unexpected error; see the log"), instance=_instance(exchange)))
+    unknown = PipemountError("an unexpected error; see the log")
+    await exchange.respond(*problem(unknown, instance=_instance(exchange.scope)))
 
 
-async def _refuse_websocket(receive: Receive, send: Send) -> None:
-    """No WebSocket route exists yet: the handshake is refused (403)."""
+async def _refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
+    """No WebSocket route exists yet: the handshake is refused, with the reason if the server can send it, else 403."""
     await receive()
-    await send({"type": "websocket.close", "code": 1000})
+    if "websocket.http.response" not in (scope.get("extensions") or {}):
+        await send({"type": "websocket.close", "code": 1000})
+        return
+    error = UnsupportedError("WebSockets are not available yet; POST …/invoke runs and waits")
+    status, headers, body = problem(error, instance=_instance(scope))
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})

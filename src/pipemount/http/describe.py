@@ -19,7 +19,7 @@ __all__ = ["index", "info", "link", "pipelines", "schema"]
 
 def link(base: str, path: str) -> str:
     """The URL, from the host's root on, of ``path`` under the mount (RFC 3986, section 3.3)."""
-    return quote(base + path, safe="/:@!$&'()*+,;=-._~")
+    return quote(base + path, safe="/:@!$&'()*+,;=-._~", errors="replace")
 
 
 def index(routes: Sequence[Route], base: str) -> JsonObject:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+
 from ..errors import BodyTooLargeError, MalformedRequestError, RunCancelledError
 from ..types import Message, Principal, Receive, Scope, Send
 from .headers import RequestHeaders, clean_request_id
 from .problems import Headers
 
 __all__ = ["ClientLeftError", "Exchange"]
+
+logger = logging.getLogger("pipemount")
 
 
 class ClientLeftError(RunCancelledError):
@@ -34,12 +38,15 @@ class Exchange:
         self.started = False
 
     async def respond(self, status: int, headers: Headers, body: bytes) -> None:
-        """Send the whole response; the request id that came is echoed."""
+        """Send the whole response; the request id that came is echoed. A caller who has left does not hear it."""
         if self.headers.request_id is not None and (echo := clean_request_id(self.headers.request_id)):
             headers.append((b"x-request-id", echo))
         self.started = True
-        await self.send({"type": "http.response.start", "status": status, "headers": headers})
-        await self.send({"type": "http.response.body", "body": b"" if self.scope["method"] == "HEAD" else body})
+        try:
+            await self.send({"type": "http.response.start", "status": status, "headers": headers})
+            await self.send({"type": "http.response.body", "body": b"" if self.scope["method"] == "HEAD" else body})
+        except OSError:  # what servers may raise for a closed connection (ASGI HTTP specification, 2.4)
+            logger.info("the caller left before the answer was sent")
 
     async def read(self, message: Message, limit: int, declared: int | None) -> bytes:
         """The request's body, of which ``message`` is the first part.

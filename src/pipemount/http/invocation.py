@@ -37,6 +37,7 @@ __all__ = ["Invocation"]
 
 JSON = (b"content-type", b"application/json")
 MODES = ("sync", "async", "stream")
+MAX_QUERY_FIELDS = 1000
 
 
 class Invocation:
@@ -164,7 +165,11 @@ def _check_head(exchange: Exchange, limit: int) -> int | None:
 
 
 def _check_mode(exchange: Exchange) -> None:
-    query = parse_qs(exchange.scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=1000)
+    sent = exchange.scope["query_string"].decode("latin-1")
+    try:
+        query = parse_qs(sent, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
+    except ValueError:
+        raise MalformedRequestError(f"the query has more than {MAX_QUERY_FIELDS} fields; send fewer") from None
     modes = query.get("mode", ["sync"])
     if len(modes) > 1 or modes[0] not in MODES:
         fault = {"loc": ["query", "mode"], "msg": f"Input should be one of {', '.join(MODES)}", "type": "enum"}

@@ -96,7 +96,7 @@ def build_openapi(
     paths: dict[str, JsonObject] = {}
     for route in routes:
         if route.documented:
-            item = operation(route, pipelines, open_to_all=not schemes or route.path in settings.open_routes)
+            item = operation(route, pipelines, open_to_all=not schemes or route.permission is None)
             paths[route.path] = {route.methods[0].lower(): item}
     components: JsonObject = {"schemas": component_schemas(pipelines, settings)}
     document: JsonObject = {"openapi": "3.1.0", "info": _info(pipelines, settings), "paths": paths}

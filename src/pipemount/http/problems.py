@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
-
-from pydantic_core import to_json
 
 from ..errors import DefinitionError, PipemountError, RunError
 
@@ -37,7 +36,8 @@ def problem(
         **_run_members(error),
         **error.extensions,
     }
-    body = to_json(document)
+    # Messages may quote anything, also lone surrogates, which UTF-8 does not have.
+    body = json.dumps(document, ensure_ascii=False, separators=(",", ":"), default=str).encode(errors="replace")
     return error.status, _headers(error, body), body
 
 

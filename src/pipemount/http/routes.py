@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import ConfigurationError
 
@@ -23,7 +23,7 @@ class Route:
         path: Starts with ``/``, has no trailing slash (the index is ``/``), no placeholders.
         methods: As in ``Allow``; HEAD wherever GET is.
         endpoint: Which endpoint answers, e.g. ``"invoke"``.
-        permission: What the caller's key must hold.
+        permission: What the caller's key must hold; ``None`` where none is needed.
         pipeline: The pipeline's name in the app, or ``None`` for routes of the whole app.
         documented: Whether the OpenAPI document lists it; aliases are not listed.
     """
@@ -31,7 +31,7 @@ class Route:
     path: str
     methods: tuple[str, ...]
     endpoint: str
-    permission: str
+    permission: str | None
     pipeline: str | None = None
     documented: bool = True
 
@@ -46,9 +46,29 @@ def check_name(name: str) -> str:
     return name
 
 
-def build_routes(names: Sequence[str]) -> tuple[Route, ...]:
-    """All routes of an app with these pipelines; one pipeline is served at the root as well."""
-    return (*_app_routes(), *(route for name in names for route in _pipeline_routes(name, alone=len(names) == 1)))
+def build_routes(names: Sequence[str], open_routes: Sequence[str] = ()) -> tuple[Route, ...]:
+    """All routes of an app with these pipelines; one pipeline is served at the root as well.
+
+    Args:
+        names: Of the pipelines.
+        open_routes: Paths that take no permission. What else answers the same is as open: a route's other paths, and
+            what the docs page is made of.
+
+    Raises:
+        ConfigurationError: An open route is none of the app's.
+    """
+    own = [route for name in names for route in _pipeline_routes(name, alone=len(names) == 1)]
+    routes = (*_app_routes(), *own)
+    if unknown := sorted(set(open_routes) - {route.path for route in routes}):
+        known = ", ".join(route.path for route in routes if route.documented)
+        raise ConfigurationError(f"open_routes has {', '.join(map(repr, unknown))}; the app's routes are: {known}")
+    opened = {_answer(route) for route in routes if route.path in open_routes}
+    return tuple(replace(route, permission=None) if _answer(route) in opened else route for route in routes)
+
+
+def _answer(route: Route) -> tuple[str, str | None]:
+    """What routes have in common that answer the same."""
+    return "docs" if route.endpoint == "asset" else route.endpoint, route.pipeline
 
 
 def _app_routes() -> Iterator[Route]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from time import monotonic
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..types import Principal, Trace
+
+if TYPE_CHECKING:
+    from .admission import Admission
 
 __all__ = ["Call"]
 
@@ -29,11 +32,13 @@ class Call:
         principal: Who asked.
         trace: The caller's trace.
         state: The ``pipeline_state`` that ``start`` returned.
+        admission: Where its place is, once it runs.
         run_index: The how-manieth run of its pipeline in this process it is, from 1.
         began: When it was made, on ``time.monotonic()``.
     """
 
     __slots__ = (
+        "admission",
         "began",
         "inputs",
         "overrides",
@@ -59,6 +64,7 @@ class Call:
         self.inputs, self.run_id, self.run_name, self.timeout = inputs, run_id, run_name, timeout
         self.overrides, self.principal, self.trace = overrides, principal, trace
         self.state: Any = None
+        self.admission: Admission | None = None
         self.run_index = 0
         self.began = monotonic()
 

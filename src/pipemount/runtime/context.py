@@ -10,9 +10,10 @@ from ..errors import NoStepError
 from ..types import Principal, Trace
 
 if TYPE_CHECKING:
+    from .admission import Admission
     from .run import Run
 
-__all__ = ["CURRENT", "StepContext", "get_step_context"]
+__all__ = ["CURRENT", "StepContext", "get_step_context", "has_place"]
 
 
 class StepContext:
@@ -92,6 +93,12 @@ class StepContext:
 
 
 CURRENT: ContextVar[StepContext] = ContextVar("pipemount_step_context")
+
+
+def has_place(admission: Admission) -> bool:
+    """Whether a step runs here whose run has a place of ``admission``."""
+    context = CURRENT.get(None)
+    return context is not None and context._run.call.admission is admission
 
 
 def get_step_context() -> StepContext:

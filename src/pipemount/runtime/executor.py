@@ -13,6 +13,7 @@ from ..errors import InvalidOutputsError, RunCancelledError, RunError, StepFaile
 from ..pipelines.snapshot import Hooks, Snapshot, StepSpec
 from .call import Call
 from .context import CURRENT, StepContext
+from .guard import is_asked_for
 from .hooks import call_hook, observe
 from .plan import PlannedNode, Segment, build_plan
 from .recorder import Recorder
@@ -25,8 +26,8 @@ __all__ = ["Executor"]
 
 T = TypeVar("T")
 
-Failure = (Exception, SystemExit)
-"""What a step may raise and be blamed for; the loop's own cancellations and interrupts pass through."""
+Failure = (Exception, SystemExit, asyncio.CancelledError)
+"""What a step may raise and be blamed for, unless it is a cancellation that was asked for; interrupts pass through."""
 
 
 class Executor:
@@ -114,6 +115,8 @@ class Executor:
         except RunError:
             raise
         except Failure as error:
+            if is_asked_for(error):
+                raise
             raise StepFailedError(step=step or "on_start", cause=error) from error
 
     # -------------------------------------------------------------------------------------- the graph
@@ -125,22 +128,28 @@ class Executor:
             return
         try:
             async with asyncio.TaskGroup() as group:
-                scheduler = Scheduler(self._plan)
+                scheduler, ended = Scheduler(self._plan), asyncio.Event()
                 for index in scheduler.start():
-                    group.create_task(self._follow(run, scheduler, group, index))
+                    group.create_task(self._follow(run, scheduler, group, ended, index))
+                # Before 3.13 a group that fails while it is being left leaves its task counted as cancelled: so stay.
+                await ended.wait()
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from failures.exceptions[0].__cause__
 
-    async def _follow(self, run: Run, scheduler: Scheduler, group: asyncio.TaskGroup, index: int) -> None:
+    async def _follow(
+        self, run: Run, scheduler: Scheduler, group: asyncio.TaskGroup, ended: asyncio.Event, index: int
+    ) -> None:
         """Perform a segment, then go on with what it made ready: one in this task, the others in their own."""
         while True:
             await self._segment(run, self._plan.segments[index])
             ready = scheduler.completed(index)
             if not ready:
+                if scheduler.ended:
+                    ended.set()
                 return
             index, *others = ready
             for other in others:
-                group.create_task(self._follow(run, scheduler, group, other))
+                group.create_task(self._follow(run, scheduler, group, ended, other))
 
     async def _segment(self, run: Run, segment: Segment) -> None:
         if segment.threaded and not segment.nodes[0].alone:
@@ -227,6 +236,8 @@ class Executor:
 
     def _retry_or_raise(self, run: Run, planned: PlannedNode, attempt: int, error: BaseException) -> float:
         """The delay before the next attempt; raises the run's error if the failure stands."""
+        if is_asked_for(error):
+            raise error
         step, node = planned.node.step, planned.node.id
         delay = retry_delay(step.retry, attempt, error, random.random())  # noqa: S311 - jitter is no secret
         if delay is not None:

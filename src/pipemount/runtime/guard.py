@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from ..errors import DeadlineExceededError, RunCancelledError
 
-__all__ = ["Guarded", "guard"]
+__all__ = ["Guarded", "guard", "is_asked_for"]
 
 T = TypeVar("T")
 
@@ -40,6 +40,16 @@ async def guard(
         value: T = stop.value
         return value
     return await Guarded(coroutine, suspended, timeout, left)
+
+
+def is_asked_for(error: BaseException) -> bool:
+    """Whether ``error`` is the cancellation of the running task.
+
+    A coroutine may also raise ``CancelledError`` because something that it awaited was cancelled: that is a failure
+    like any other, though a task would end as cancelled by it.
+    """
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 class Guarded(Generic[T]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import importlib
 import inspect
@@ -11,6 +12,7 @@ from typing import Any
 
 from ..errors import ConfigurationError
 from ..pipelines.snapshot import Hook
+from .guard import is_asked_for
 from .threads import ThreadPool
 
 __all__ = ["call_hook", "observe", "resolve"]
@@ -54,7 +56,9 @@ async def observe(hook: Hook | None, threads: ThreadPool, *offered: Any) -> None
         return
     try:
         await call_hook(hook, threads, *offered)
-    except Exception:
+    except (Exception, asyncio.CancelledError) as error:
+        if is_asked_for(error):
+            raise
         logger.exception("the hook %r raised; the run is not affected", hook.target)
 
 

@@ -14,18 +14,24 @@ class Scheduler:
     Not thread-safe; the executor calls it on the home loop only.
     """
 
-    __slots__ = ("_plan", "_waiting")
+    __slots__ = ("_left", "_plan", "_waiting")
 
     def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+        self._plan, self._left = plan, len(plan.segments)
         self._waiting = [len(segment.needs) for segment in plan.segments]
 
     def start(self) -> list[int]:
         """Indexes of the segments that need nothing."""
         return [index for index, count in enumerate(self._waiting) if count == 0]
 
+    @property
+    def ended(self) -> bool:
+        """Whether every segment has ended."""
+        return self._left == 0
+
     def completed(self, index: int) -> list[int]:
         """Indexes of the segments that became ready because segment ``index`` ended."""
+        self._left -= 1
         ready = []
         for other in self._plan.segments[index].feeds:
             self._waiting[other] -= 1
