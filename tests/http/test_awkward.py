@@ -104,7 +104,7 @@ async def test_a_websocket_is_refused(app: PipelineApp, explained: bool) -> None
     async def send(message: Message) -> None:
         sent.append(message)
 
-    extensions = {"extensions": {"websocket.http.response": {}}} if explained else {}
+    extensions: dict[str, Any] = {"extensions": {"websocket.http.response": {}}} if explained else {}
     await app({"type": "websocket", "path": "/stream", "headers": [], **extensions}, receive, send)
 
     if explained:
