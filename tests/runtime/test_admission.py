@@ -136,3 +136,34 @@ async def test_drained_returns_when_the_last_run_left() -> None:
 
     await asyncio.wait_for(drained, 5)
     assert admission.active == 0
+
+
+async def test_who_gives_up_waiting_for_the_drain_is_forgotten() -> None:
+    admission = Admission(1, 0)
+    await admission.enter()
+    waiting = asyncio.create_task(admission.drained())
+    await asyncio.sleep(0)
+
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    admission.leave(0.01)
+
+    assert admission.active == 0
+
+
+def test_a_drain_whose_loop_closed_is_no_fault() -> None:
+    admission = Admission(1, 0)
+    admission.try_enter()
+
+    async def leave_behind() -> asyncio.Future[None]:
+        coroutine = admission.drained()
+        future: asyncio.Future[None] = coroutine.send(None)
+        kept.append(coroutine)
+        return future
+
+    kept: list[object] = []
+    asyncio.run(leave_behind())
+    admission.leave(0.01)
+
+    assert admission.active == 0
+    kept[0].close()  # type: ignore[attr-defined]  # a coroutine

@@ -87,7 +87,8 @@ class Admission:
         with self._lock:
             told, self._drains = ([], self._drains) if self.active or self._waiting else (self._drains, [])
         for loop, future in told:
-            loop.call_soon_threadsafe(_wake_once, future)
+            with suppress(RuntimeError):  # that loop is closed: nobody waits there any more
+                loop.call_soon_threadsafe(_wake_once, future)
 
     async def drained(self) -> None:
         """Return when nothing runs and nothing waits."""
@@ -97,7 +98,11 @@ class Admission:
             loop = asyncio.get_running_loop()
             future: asyncio.Future[None] = loop.create_future()
             self._drains.append((loop, future))
-        await future
+        try:
+            await future
+        finally:
+            with suppress(ValueError):  # already told
+                self._drains.remove((loop, future))
 
     def _hand_on(self) -> None:
         with self._lock:
