@@ -60,7 +60,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         (folder / f"{name}.py").write_text((HERE / f"{name}.txt").read_text())
     with serving(folder, "apps:host") as (address, lines):
         assert f"pipelines  {address}/ai" in lines
-        assert f"docs  {address}/ai/docs" in lines
+        assert f"docs     {address}/ai/docs" in lines
         yield f"{address}/ai"
 
 
