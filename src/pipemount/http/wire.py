@@ -88,6 +88,13 @@ class WireJsonSchema(GenerateJsonSchema):
         plain = super().literal_schema(schema)
         return self._lax_choice(plain, plain["enum"] if "enum" in plain else [plain["const"]], schema, numerals=False)
 
+    def dataclass_schema(self, schema: core_schema.DataclassSchema) -> JsonSchemaValue:
+        """An object. Until 2.13 pydantic did not say that it refuses the unknown fields that its owner refuses."""
+        plain = super().dataclass_schema(schema)
+        if schema.get("config", {}).get("extra_fields_behavior") == "forbid":
+            plain.setdefault("additionalProperties", False)
+        return plain
+
     def bytes_schema(self, schema: core_schema.BytesSchema) -> JsonSchemaValue:
         """A string; in inputs that are read as base64 nothing else."""
         plain = super().bytes_schema(schema)
