@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -18,9 +19,11 @@ from pipemount.adapters.native import NativePipeline
 from pipemount.adapters.protocol import CompiledPipeline, GraphView, PipelineInfo, Result, overrides_of
 from pipemount.errors import DeadlineExceededError, InvalidOutputsError, PipelineError, RunError, StepFailedError
 from pipemount.inprocess import run_compiled
+from pipemount.runtime.admission import Admission
 from pipemount.runtime.call import Call
 from pipemount.runtime.events import Event
 from pipemount.runtime.threads import ThreadPool
+from pipemount.service import Service
 from pipemount.settings import Settings
 
 
@@ -190,3 +193,18 @@ async def test_a_pipeline_that_is_not_started_says_so() -> None:
     threads.close()
     with pytest.raises(RuntimeError, match="is not started"):
         await compiled.run(Call(compiled.input.validate({"x": 2}), "id"))
+
+
+async def test_a_runs_name_may_be_a_template() -> None:
+    compiled, threads = await started()
+    service = Service("double", compiled, Settings(), Admission(1, 0))
+    await service.start({"threads": threads, "settings": Settings()})
+    named, plain = (Call(compiled.input.validate({"x": 2}), "id", name) for name in ("run {run_id}: {date}", None))
+    await service.invoke(named)
+    await service.invoke(plain)
+    await service.stop()
+    threads.close()
+
+    assert re.fullmatch(r"run id: \d{4}_\d\d_\d\d", named.run_name or "")
+    assert plain.run_name == "double-id"
+    assert (named.run_index, plain.run_index) == (1, 2)

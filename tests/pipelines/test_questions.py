@@ -33,6 +33,19 @@ def asks_isinstance_of_abc(value: str | int):  # type: ignore[no-untyped-def]
     return same(1 if isinstance(value, Sequence) else value)
 
 
+class _Marked(type):
+    def __instancecheck__(cls, instance: object) -> bool:
+        return hasattr(instance, "_marked")
+
+
+class Marked(metaclass=_Marked):
+    pass
+
+
+def own_check(value: str | int):  # type: ignore[no-untyped-def]
+    return same(1 if isinstance(value, Marked) else value)
+
+
 def asks_type(value: str | int):  # type: ignore[no-untyped-def]
     return same(1 if type(value) is str else value)
 
@@ -79,6 +92,16 @@ def test_a_body_that_asks_for_a_type_is_refused_at_the_very_line(body: Callable[
     assert error.file == __file__
     assert error.line in (first + 1, first + 2)
     assert "decide inside a step" in str(error)
+
+
+def test_a_class_with_a_check_of_its_own_cannot_be_asked_either() -> None:
+    with pytest.raises(CompileError, match="asks for the type of `value`"):
+        pipeline(own_check).compile()
+
+
+def test_a_body_without_code_of_its_own_is_refused_like_any_other() -> None:
+    with pytest.raises(CompileError):
+        pipeline(len).compile()
 
 
 def test_types_of_plain_values_may_be_asked() -> None:

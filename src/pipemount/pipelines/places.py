@@ -75,9 +75,7 @@ def asked_by_author(file: str | None) -> bool:
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and frame.f_code.co_name == "__instancecheck__":
         frame = frame.f_back
-    if frame is None:
-        return False
-    name = frame.f_code.co_filename
+    name = frame.f_code.co_filename if frame is not None else _PACKAGE
     return name == file or not name.startswith((_PACKAGE, *_LIBRARIES))
 
 
