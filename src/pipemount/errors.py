@@ -327,8 +327,8 @@ class StepFailedError(RunError):
         self.status = status
 
 
-class StepTimeoutError(RunError):
-    """A step's attempt took longer than its ``timeout``."""
+class StepTimeoutError(RunError, TimeoutError):
+    """A step's attempt took longer than its ``timeout``. ``Retry(on=(TimeoutError,))`` retries it."""
 
     code = "step-timeout"
     status = 504

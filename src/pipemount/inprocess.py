@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any, TypeVar, overload
 
 from .adapters.native import NativePipeline
-from .adapters.protocol import CompiledPipeline
+from .adapters.protocol import CompiledPipeline, overrides_of
 from .errors import HomeLoopError
 from .pipelines.authoring import PipelineDefinition
 from .pipelines.tracing import is_tracing
@@ -53,7 +53,7 @@ class Pipeline(PipelineDefinition):
     call; an app keeps its state instead: ``await pipelines.run("weather", city="Oslo")``.
     """
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Run and wait. Not on a running event loop: ``await pipeline.run(…)`` there."""
         if is_tracing():
             return super().__call__(*args, **kwargs)
@@ -65,7 +65,7 @@ class Pipeline(PipelineDefinition):
             f"{self.name}(…) would block the event loop that it was called on; use: await {self.name}.run(…)"
         )
 
-    async def run(self, *args: Any, **kwargs: Any) -> RunResult:
+    async def run(self, /, *args: Any, **kwargs: Any) -> RunResult:
         """Validate, run on this loop and return. Raises ``InvalidInputsError`` and ``RunError``."""
         compiled = NativePipeline(self.compile())
         return await run_compiled(compiled, self.bind(*args, **kwargs))
@@ -108,8 +108,8 @@ async def run_compiled(
     settings = Settings()
     service = Service(compiled.info.name, compiled, settings, Admission(1, 0))
     validated = compiled.input.validate(dict(inputs))
-    if overrides and compiled.overrides is not None:
-        overrides = compiled.overrides.validate(overrides)
+    if overrides and (schema := overrides_of(compiled)) is not None:
+        overrides = schema.validate(overrides)
     threads = ThreadPool(settings.threads, f"pipemount-{compiled.info.name}")
     try:
         await service.start({"threads": threads, "settings": settings})

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from random import getrandbits
 from time import monotonic, time_ns
@@ -17,7 +16,8 @@ from .errors import RunCancelledError, RunError, StepFailedError
 from .runtime.admission import Admission
 from .runtime.call import Call
 from .runtime.events import Listener
-from .runtime.guard import Guarded, guard, is_asked_for
+from .runtime.failures import is_signal
+from .runtime.guard import Guarded, guard
 from .runtime.recorder import Recorder
 from .settings import Settings
 
@@ -67,15 +67,14 @@ class Service:
         self.state: Any = None
         self.runs = 0
         self._dump = compiled.output.dumper()
-        self._run: Callable[..., Coroutine[Any, Any, Sealed]] = self._run_stream
+        self._run: Callable[..., Coroutine[Any, Any, Sealed]] = self._run_foreign
         self._run_bare = self._run
 
     async def start(self, resources: Mapping[str, Any]) -> None:
         """Make the pipeline's state; what its ``on_init`` raises passes through."""
         self.state = await self.compiled.start(resources)
-        self._run = getattr(self.compiled, "run_sealed", self._run_stream)
-        direct: Callable[..., Any] = self._run_direct if hasattr(self.compiled, "run") else self._run
-        self._run_bare = getattr(self.compiled, "run_swiftly", None) or direct
+        self._run = getattr(self.compiled, "run_sealed", self._run_foreign)
+        self._run_bare = getattr(self.compiled, "run_swiftly", None) or self._run
 
     async def stop(self) -> None:
         """Give the state back to the pipeline's ``on_cleanup``."""
@@ -107,7 +106,7 @@ class Service:
                 except StopIteration as ended:  # most runs of quick steps end here, and pay for no guard
                     sealed: Sealed = ended.value
                     return sealed
-                return await Guarded(run, suspended, timeout, left)
+                return await Guarded(run, suspended, timeout, left, call.cancel)
             return await self._recorded(call, timeout, left, listener)
         except RunError as error:
             error.run_id = call.run_id
@@ -125,7 +124,7 @@ class Service:
         recorder = Recorder(listener, call.run_id)
         recorder.emit("run_started", pipeline=self.name)
         try:
-            result = await guard(self._run(call, self._seal, recorder), timeout, left)
+            result = await guard(self._run(call, self._seal, recorder), timeout, left, call.cancel)
         except asyncio.CancelledError:
             recorder.emit("run_cancelled")
             raise
@@ -133,45 +132,39 @@ class Service:
             left_us = isinstance(error, RunCancelledError)
             recorder.emit("run_cancelled" if left_us else "run_failed", error=str(error))
             raise
-        recorder.emit("run_completed", duration=monotonic() - call.began)
-        return result
+        else:
+            recorder.emit("run_completed", duration=monotonic() - call.began)
+            return result
+        finally:
+            recorder.close()
 
-    async def _run_direct(self, call: Call, seal: Callable[[Mapping[str, Any]], Sealed]) -> Sealed:
-        """``run`` of adapters that have one, for callers who want no events."""
-        with _blaming(self.name):
-            outputs = await self.compiled.run(call)  # type: ignore[attr-defined]  # optional, see CompiledPipeline
-        return seal(outputs)
-
-    async def _run_stream(
+    async def _run_foreign(
         self,
         call: Call,
         seal: Callable[[Mapping[str, Any]], Sealed],
         recorder: Recorder | None = None,
     ) -> Sealed:
-        """``run`` for adapters that only stream: their events are numbered anew among the run's own."""
-        sealed = None
-        with _blaming(self.name):
-            async for item in self.compiled.stream(call):
-                if isinstance(item, Result):
-                    sealed = seal(item.outputs)
-                elif recorder is not None:
-                    recorder.emit(item.kind, item.step, item.attempt, **item.data)
-        if sealed is None:
-            raise RunError(f"the adapter of {self.name!r} ended without a result")
-        return sealed
+        """A run of an adapter's pipeline: by its ``run`` if it has one and nobody listens, else by its ``stream``."""
+        run: Callable[[Call], Awaitable[Mapping[str, Any]]] | None = getattr(self.compiled, "run", None)
+        try:
+            outputs = await (self._result(call, recorder) if run is None or recorder is not None else run(call))
+        except BaseException as error:
+            if isinstance(error, RunError) or is_signal(error):
+                raise
+            raise StepFailedError(step=self.name, cause=error) from error
+        return seal(outputs)
 
-
-@contextmanager
-def _blaming(step: str) -> Iterator[None]:
-    """What an adapter raises is the run's failure, as what a step raises is."""
-    try:
-        yield
-    except RunError:
-        raise
-    except (Exception, asyncio.CancelledError) as error:
-        if is_asked_for(error):
-            raise
-        raise StepFailedError(step=step, cause=error) from error
+    async def _result(self, call: Call, recorder: Recorder | None) -> Mapping[str, Any]:
+        """The outputs that end a stream. Its events are numbered anew among the run's own."""
+        results: list[Result] = []
+        async for item in self.compiled.stream(call):
+            if isinstance(item, Result):
+                results.append(item)
+            elif recorder is not None:
+                recorder.emit(item.kind, item.step, item.attempt, **item.data)
+        if len(results) != 1:
+            raise RunError(f"the adapter of {self.name!r} gave {len(results) or 'no'} results; a stream ends with one")
+        return results[0].outputs
 
 
 def _filled_in(call: Call) -> str:

@@ -283,11 +283,11 @@ def test_a_reference_shows_itself_without_failing() -> None:
 
     def body(city: str):  # type: ignore[no-untyped-def]
         report = fetch(city)
-        seen.append((repr(city), repr(report.temperature), dir(report), isinstance(city, str)))
+        seen.append((repr(city), repr(report.temperature), dir(report)))
         return report
 
     compiled(body)
-    assert seen[0] == ("<pipemount reference city: str>", "<pipemount reference fetch.temperature: float>", [], False)
+    assert seen[0] == ("<pipemount reference city: str>", "<pipemount reference fetch.temperature: float>", [])
 
 
 # --------------------------------------------------------------------------------- pipelines inside

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import pytest
@@ -123,3 +124,28 @@ def _task() -> asyncio.Task[None]:
     task = asyncio.current_task()
     assert task is not None
     return task
+
+
+async def test_a_deadline_is_told_as_such_in_a_task_that_was_asked_to_cancel_before() -> None:
+    stopped: list[str] = []
+
+    async def asked_before() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            _task().cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(DeadlineExceededError):
+            await guard(asyncio.sleep(60), 0.01, None, lambda: stopped.append("told"))
+        assert _task().cancelling() == 1
+
+    await asyncio.ensure_future(asked_before())
+    assert stopped == ["told"]
+
+
+async def test_a_caller_that_is_cancelled_together_with_the_deadline_stays_cancelled() -> None:
+    async def body() -> None:
+        task = _task()
+        with pytest.raises(asyncio.CancelledError):
+            await guard(asyncio.sleep(60), 0.01, None, task.cancel)  # type: ignore[arg-type]  # a coroutine at run time
+        assert task.cancelling() == 1
+
+    await asyncio.ensure_future(body())

@@ -116,3 +116,9 @@ def test_delays_grow_up_to_their_cap_and_only_for_listed_errors(
 
 def test_without_a_policy_a_failure_stands() -> None:
     assert retry_delay(None, 1, ValueError(), 0.0) is None
+
+
+def test_a_delay_never_exceeds_its_bound_whatever_the_jitter_and_however_many_attempts() -> None:
+    assert retry_delay(Retry(attempts=2, delay=60, jitter=1), 1, ValueError(), 1.0) == 60
+    assert retry_delay(Retry(attempts=9000, delay=1, max_delay=7), 8000, ValueError(), 0.0) == 7
+    assert retry_delay(Retry(attempts=9000), 8000, ValueError(), 0.0) == 0

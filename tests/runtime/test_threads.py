@@ -153,3 +153,31 @@ def test_a_loop_that_closed_meanwhile_is_no_fault() -> None:
 
     assert done.is_set(), "the thread outlived the loop that had gone"
     pool.close()
+
+
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, KeyboardInterrupt, GeneratorExit, StopIteration])
+async def test_what_the_loop_uses_for_itself_comes_out_of_a_thread_as_a_failure(kind: type[BaseException]) -> None:
+    def fail() -> None:
+        raise kind
+
+    pool = ThreadPool(1)
+    with pytest.raises(RuntimeError, match=kind.__name__) as caught:
+        await pool.run(fail)
+    pool.close()
+    assert type(caught.value.__cause__) is kind
+
+
+async def test_where_the_system_gives_no_more_threads_those_that_there_are_do_the_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    pool, none = ThreadPool(4), ThreadPool(4)
+    await pool.run(int)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+    assert await asyncio.gather(*(pool.run(lambda i=i: i) for i in range(9))) == list(range(9))  # type: ignore[misc]  # a default in a lambda
+    with pytest.raises(RuntimeError, match="start new thread"):
+        await none.run(int)
+    pool.close()

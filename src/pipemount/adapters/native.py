@@ -49,6 +49,10 @@ class NativePipeline:
         if hook is not None and threads is not None:
             await call_hook(hook, threads, state)
 
+    async def run(self, call: Call) -> Mapping[str, Any]:
+        """Run once, without a word on the way; the outputs by name, as the steps returned them."""
+        return await self._ready().run(call, dict)
+
     @property
     def run_sealed(self) -> Callable[..., Awaitable[Any]]:
         """``run_sealed(call, seal, recorder=None)``, see ``Executor.run``; there between ``start`` and ``stop``."""

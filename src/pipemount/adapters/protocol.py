@@ -11,7 +11,7 @@ from ..runtime.call import Call
 from ..runtime.events import Event
 from ..types import JsonObject
 
-__all__ = ["Call", "CompiledPipeline", "GraphEdge", "GraphNode", "GraphView", "PipelineInfo", "Result"]
+__all__ = ["Call", "CompiledPipeline", "GraphEdge", "GraphNode", "GraphView", "PipelineInfo", "Result", "overrides_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,8 @@ class CompiledPipeline(Protocol):
 
     The service owns validation, sequence numbers, run events, deadlines and serialising; an implementation runs.
     ``stream`` must end with exactly one ``Result``; closing it cancels. An implementation may add
-    ``async def run(call) -> Mapping[str, Any]`` for callers that want no events; the service prefers it.
+    ``async def run(call) -> Mapping[str, Any]``, which the service prefers where nobody wants events, and
+    ``overrides``, the ``Schema`` of a request's ``steps`` member; see ``overrides_of``.
     """
 
     @property
@@ -93,9 +94,12 @@ class CompiledPipeline(Protocol):
     @property
     def output(self) -> Schema: ...
     @property
-    def overrides(self) -> Schema | None: ...
-    @property
     def capabilities(self) -> frozenset[str]: ...
     async def start(self, resources: Mapping[str, Any]) -> Any: ...
     async def stop(self, state: Any) -> None: ...
     def stream(self, call: Call) -> AsyncIterator[Event | Result]: ...
+
+
+def overrides_of(compiled: CompiledPipeline) -> Schema | None:
+    """What a request may say of single steps; ``None`` where the pipeline takes nothing of the kind."""
+    return getattr(compiled, "overrides", None)

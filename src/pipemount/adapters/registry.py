@@ -12,7 +12,7 @@ from .native import NativePipeline
 from .protocol import CompiledPipeline
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoints
+    from importlib.metadata import EntryPoint, EntryPoints
 
 __all__ = ["GROUP", "compile"]
 
@@ -55,9 +55,19 @@ def _adapter_for(thing: Any) -> Callable[[Any], CompiledPipeline] | None:
     for kind in type(thing).__mro__ if points else ():
         for name in (f"{kind.__module__}.{kind.__qualname__}", kind.__module__.partition(".")[0]):
             if name in points:
-                adapter: Callable[[Any], CompiledPipeline] = points[name].load()
-                return adapter
+                return _loaded(points[name])
     return None
+
+
+def _loaded(point: EntryPoint) -> Callable[[Any], CompiledPipeline]:
+    try:
+        adapter: Callable[[Any], CompiledPipeline] = point.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(
+            f"the adapter {point.name!r} ({point.value}) cannot be loaded ({error}); "
+            "install what it needs, or reinstall the package that brings it"
+        ) from error
+    return adapter
 
 
 def _known() -> list[str]:

@@ -27,7 +27,8 @@ from ..inprocess import RunResult, as_result
 from ..runtime.admission import Admission
 from ..runtime.call import Call
 from ..runtime.context import has_place
-from ..runtime.guard import guard, is_asked_for
+from ..runtime.failures import is_signal
+from ..runtime.guard import guard
 from ..runtime.lifecycle import Lifecycle
 from ..runtime.threads import ThreadPool
 from ..service import Service, new_run_id
@@ -253,7 +254,7 @@ async def _explain(exchange: Exchange, error: PipemountError) -> None:
 
 def _stopped(error: asyncio.CancelledError) -> UnavailableError:
     """What a caller is told whose run ended with the home loop. Raises ``error`` if it is the caller's own."""
-    if is_asked_for(error):
+    if is_signal(error):
         raise error
     return UnavailableError("stopped before the run ended; use another instance", code="draining")
 

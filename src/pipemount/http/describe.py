@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
-from ..adapters.protocol import CompiledPipeline
+from ..adapters.protocol import CompiledPipeline, overrides_of
 from ..settings import Settings
 from ..types import JsonObject
 from .routes import Route
@@ -51,10 +51,11 @@ def pipelines(compiled: Mapping[str, CompiledPipeline], base: str) -> JsonObject
 
 def schema(compiled: CompiledPipeline) -> JsonObject:
     """What ``GET …/schema`` answers: JSON Schemas of the inputs, the outputs, and a request's ``steps``."""
+    overrides = overrides_of(compiled)
     return {
         "input": compiled.input.json_schema(),
         "output": _output_schema(compiled),
-        "steps": compiled.overrides.json_schema() if compiled.overrides else {"type": "object", "maxProperties": 0},
+        "steps": overrides.json_schema() if overrides else {"type": "object", "maxProperties": 0},
     }
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, create_model
 from typing_extensions import TypedDict
 
-from ..adapters.protocol import CompiledPipeline
+from ..adapters.protocol import CompiledPipeline, overrides_of
 from ..pipelines.schema import Schema
 
 __all__ = [
@@ -55,7 +55,8 @@ def request_model(name: str, compiled: CompiledPipeline, *, max_timeout: float |
         A schema that validates to a dict with ``parameters`` (what the input schema validates to) and those of
         ``steps``, ``run_name``, ``timeout``, ``capture_override`` and ``skip_artifact_materialization`` that were sent.
     """
-    steps = compiled.overrides.annotation if compiled.overrides else NoSteps
+    overrides = overrides_of(compiled)
+    steps = overrides.annotation if overrides else NoSteps
     timeout = Annotated[float, Field(ge=MIN_TIMEOUT, le=max_timeout, allow_inf_nan=False, strict=True)]
     members: dict[str, Any] = {
         "parameters": Annotated[compiled.input.annotation, Field(description="The pipeline's inputs.")],

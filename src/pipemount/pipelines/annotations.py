@@ -84,7 +84,7 @@ def _names_in(text: str) -> tuple[str, ...]:
 
 def read_signature(function: Callable[..., Any], names: Names, *, what: str) -> Signature:
     """The signature of ``function`` with its annotations resolved. Raises ``CompileError``."""
-    signature = inspect.signature(function)
+    signature = _inspected(function, what)
     hints = _hints(function, names, what)
     context: str | None = None
     fields, kept = [], []
@@ -98,6 +98,21 @@ def read_signature(function: Callable[..., Any], names: Names, *, what: str) -> 
         kept.append(parameter)
     returns, collects = _returned(function, hints.get("return", Any))
     return Signature(tuple(fields), context, returns, collects, signature.replace(parameters=kept))
+
+
+def _inspected(function: Callable[..., Any], what: str) -> inspect.Signature:
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError) as error:
+        place = function_place(function)
+        raise CompileError(
+            code="no-signature",
+            operation=f"the parameters of {what} cannot be read",
+            reason=str(error),
+            way_out="Write a function with named parameters around it",
+            file=place.file,
+            line=place.line,
+        ) from error
 
 
 def _hints(function: Callable[..., Any], names: Names, what: str) -> dict[str, Any]:

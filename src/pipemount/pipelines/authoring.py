@@ -10,10 +10,12 @@ from typing import Any, Self, cast, overload
 
 from ..errors import CompileError, ConfigurationError, DefinitionError, InvalidInputsError
 from .annotations import Signature, local_names, output_fields, read_signature
+from .bodies import check_body
 from .compiler import Definition, compile_definition
 from .fingerprint import source_version
 from .inlining import inline
 from .options import (
+    STEP_HOOKS,
     HookTarget,
     checked_errors,
     checked_name,
@@ -23,10 +25,11 @@ from .options import (
     make_hooks,
     name_of,
     replaced_hooks,
+    taken_hooks,
 )
-from .places import function_place, underlying
-from .snapshot import Hooks, OutputField, Retry, Snapshot, StepKind, StepSpec
-from .tracing import Trace, bind, check_body, current
+from .places import function_place, is_async, underlying
+from .snapshot import Hooks, OutputField, Retry, Snapshot, StepSpec
+from .tracing import Trace, bind, current
 
 __all__ = ["PipelineDefinition", "Step", "compile_function", "step"]
 
@@ -95,7 +98,7 @@ class Step:
         return StepSpec(
             function=self.function,
             name=self.name,
-            kind=_kind(target, self._thread),
+            kind="async" if is_async(self.function) else "thread" if self._thread else "loop",
             generator=inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target),
             parameters=self.signature.parameters,
             outputs=self._outputs(),
@@ -125,7 +128,7 @@ class Step:
             line=place.line,
         )
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Runs the function; in a pipeline's body records the call.
 
         ``id=`` names the node and ``after=`` orders it behind others without data, unless the function has parameters
@@ -146,8 +149,9 @@ class Step:
         name: str = _KEEP,
         retry: Retry | None = _KEEP,
         timeout: float | None = _KEEP,
+        **hooks: Any,
     ) -> Step:
-        """A copy with other options; this step stays as it is."""
+        """A copy with other options, or other hooks and their ``*_kwargs``; this step stays as it is."""
         made = copy.copy(self)
         made._spec = None
         made._id = self._id if id is _KEEP else id
@@ -155,6 +159,7 @@ class Step:
         made.name = self.name if name is _KEEP else checked_name(name)
         made.retry = self.retry if retry is _KEEP else checked_retry(retry)
         made.timeout = self.timeout if timeout is _KEEP else checked_timeout(timeout)
+        made.hooks = replaced_hooks(self.hooks, hooks, STEP_HOOKS)
         return made
 
 
@@ -168,22 +173,17 @@ def step(
     timeout: float | None = None,
     thread: bool = True,
     on_start: HookTarget | None = None,
+    on_start_kwargs: Mapping[str, Any] | None = None,
     on_success: HookTarget | None = None,
+    on_success_kwargs: Mapping[str, Any] | None = None,
     on_failure: HookTarget | None = None,
+    on_failure_kwargs: Mapping[str, Any] | None = None,
     on_end: HookTarget | None = None,
+    on_end_kwargs: Mapping[str, Any] | None = None,
     public_errors: tuple[type[BaseException], ...] | type[BaseException] = (),
     error_statuses: Mapping[type[BaseException], int] | None = None,
 ) -> Callable[[Callable[..., Any]], Step]: ...
-def step(
-    function: Callable[..., Any] | None = None,
-    /,
-    *,
-    on_start: HookTarget | None = None,
-    on_success: HookTarget | None = None,
-    on_failure: HookTarget | None = None,
-    on_end: HookTarget | None = None,
-    **options: Any,
-) -> Step | Callable[[Callable[..., Any]], Step]:
+def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Makes a function a step.
 
     Sync functions run in the app's own thread pool, ``async`` ones on the loop that ran ``on_init``. A generator
@@ -196,13 +196,14 @@ def step(
         retry: When and how often a failed attempt is repeated.
         timeout: Seconds that one attempt may take.
         thread: ``False`` promises that a sync function never blocks: it then runs on the loop, without a thread.
-        on_start: Called before the first attempt.
+        on_start: Called before the first attempt; what it raises fails the step.
         on_success: Called with the output.
         on_failure: Called with the exception of the last attempt.
         on_end: Called last, in either case.
+        on_start_kwargs: Keyword arguments for ``on_start``; every hook has such.
         public_errors: Exceptions whose message callers may see.
         error_statuses: HTTP status by exception class, 400 to 599.
-        **options: The five without a default here; see the overloads.
+        **options: All of these; see the overloads.
 
     Raises:
         ConfigurationError: An option that cannot be.
@@ -214,18 +215,12 @@ def step(
         >>> double(4)
         8
     """
-    hooks = make_hooks({"on_start": on_start, "on_success": on_success, "on_failure": on_failure, "on_end": on_end}, {})
+    hooks = taken_hooks(options)
 
     def decorate(function: Callable[..., Any]) -> Step:
         return Step(function, hooks=hooks, **options)
 
     return decorate if function is None else decorate(function)
-
-
-def _kind(function: Callable[..., Any], thread: bool) -> StepKind:
-    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        return "async"
-    return "thread" if thread else "loop"
 
 
 def _options(signature: Signature, kwargs: dict[str, Any], id: str | None, after: object) -> tuple[str | None, object]:
@@ -313,7 +308,7 @@ class PipelineDefinition:
             )
         return self._snapshot
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """In another pipeline's body: the steps of this one, under ``name/``; returns what its body returns."""
         trace = current()
         if trace is None:
@@ -360,7 +355,7 @@ class PipelineDefinition:
         made._id = self._id if id is _KEEP else id
         made._after = self._after if after is _KEEP else after
         made.name = self.name if name is _KEEP else checked_name(name)
-        made.hooks = replaced_hooks(self.hooks, hooks)
+        made.hooks = replaced_hooks(self.hooks, hooks, tuple(Hooks.__dataclass_fields__))
         return made
 
 

@@ -110,7 +110,9 @@ def _run(body: Body, pinned: Mapping[Parameter | Output, Any], entries: frozense
     with tracing(found), found.body(body.name, body.function):
         given = {p.name: found.reference(Parameter(p.name), p.annotation, p.name) for p in body.parameters}
         try:
-            shape, returned = _returned(found, body.call(given), f"the return of {body.name!r}")
+            result = body.call(given)
+            found.ended = body.place
+            shape, returned = _returned(found, result, f"the return of {body.name!r}")
         except CompileError as error:
             raise found.fault or error from None
         except Exception as error:  # the body is the author's: anything can come out of it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
@@ -46,19 +46,21 @@ def input_schema(
     texts = argument_texts(inspect.getdoc(function) or "")
     fields: dict[str, Any] = {}
     found = []
+    taken = {parameter.name for parameter in parameters}
     for parameter in parameters:
-        checked = _checked(name, parameter, _attribute(parameter.name, parameters), place)
+        checked = _checked(name, parameter, _attribute(parameter.name, taken), place)
+        taken.add(checked.attribute)
         fields[checked.attribute] = (checked.annotation, _info(checked, texts.get(checked.name)))
         found.append(checked)
     model = create_model(f"{name}_Inputs", __config__=_CONFIG, __module__=function.__module__, **fields)
     return Schema(model, TypeAdapter(model)), tuple(found)
 
 
-def _attribute(name: str, parameters: Sequence[ParameterField]) -> str:
+def _attribute(name: str, taken: Collection[str]) -> str:
     if name not in _RESERVED and not name.startswith(("_", "model_")):
         return name
     attribute = f"input_{name.lstrip('_')}"
-    while any(parameter.name == attribute for parameter in parameters):
+    while attribute in taken:
         attribute += "_"
     return attribute
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeAlias
 
 from ..errors import ConfigurationError
@@ -10,6 +10,7 @@ from .places import underlying
 from .snapshot import Hook, Hooks, Retry
 
 __all__ = [
+    "STEP_HOOKS",
     "HookTarget",
     "checked_errors",
     "checked_name",
@@ -19,7 +20,10 @@ __all__ = [
     "make_hooks",
     "name_of",
     "replaced_hooks",
+    "taken_hooks",
 ]
+
+STEP_HOOKS = ("on_start", "on_success", "on_failure", "on_end")
 
 HookTarget: TypeAlias = Callable[..., Any] | str
 """A function, sync or async, or the ``"module:function"`` that names one."""
@@ -48,7 +52,7 @@ def checked_retry(retry: Retry | None) -> Retry | None:
 
 def checked_timeout(timeout: float | None) -> float | None:
     """Seconds above 0 or nothing."""
-    if timeout is None or timeout > 0:
+    if timeout is None or (isinstance(timeout, int | float) and timeout > 0):
         return timeout
     raise ConfigurationError(f"timeout={timeout!r}: seconds, above 0")
 
@@ -74,6 +78,12 @@ def make_hooks(targets: Mapping[str, HookTarget | None], kwargs: Mapping[str, Ma
     return Hooks(**{name: _hook(name, target, kwargs.get(name)) for name, target in targets.items()})
 
 
+def taken_hooks(options: dict[str, Any]) -> Hooks:
+    """A step's hooks out of the options that its decorator was given."""
+    targets = {name: options.pop(name, None) for name in STEP_HOOKS}
+    return make_hooks(targets, {name: options.pop(f"{name}_kwargs", None) for name in STEP_HOOKS})
+
+
 def _hook(name: str, target: HookTarget | None, kwargs: Mapping[str, Any] | None) -> Hook | None:
     if target is None:
         if kwargs:
@@ -85,9 +95,8 @@ def _hook(name: str, target: HookTarget | None, kwargs: Mapping[str, Any] | None
     return Hook(target, dict(kwargs or {}))
 
 
-def replaced_hooks(hooks: Hooks, options: Mapping[str, Any]) -> Hooks:
-    """``hooks`` with some of them, or their keyword arguments, replaced."""
-    names = Hooks.__dataclass_fields__
+def replaced_hooks(hooks: Hooks, options: Mapping[str, Any], names: Collection[str]) -> Hooks:
+    """``hooks`` with some of those that have ``names``, or their keyword arguments, replaced."""
     if unknown := [option for option in options if option.removesuffix("_kwargs") not in names]:
         raise ConfigurationError(f"with_options() knows no {', '.join(unknown)}")
     found: dict[str, Hook | None] = {}

@@ -12,9 +12,21 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-__all__ = ["Place", "caller_place", "enclosing_frames", "function_place", "raised_place", "underlying"]
+import pydantic
+
+__all__ = [
+    "Place",
+    "asked_by_author",
+    "caller_place",
+    "enclosing_frames",
+    "function_place",
+    "is_async",
+    "raised_place",
+    "underlying",
+]
 
 _PACKAGE = str(Path(__file__).parent.parent) + os.sep
+_LIBRARIES = ("<frozen ", *(str(Path(m).parent) + os.sep for m in (os.__file__, str(Path(pydantic.__file__).parent))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +52,31 @@ def underlying(function: Callable[..., Any]) -> Callable[..., Any]:
     function = inspect.unwrap(function)
     called: Callable[..., Any] = function if inspect.isroutine(function) else type(function).__call__
     return called
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether calling ``function`` gives something to await or to iterate asynchronously.
+
+    Decorators count: one may make a coroutine function of a plain one, and one that only passes on does not hide it.
+    """
+    layer: Any = function
+    while True:
+        called = layer if inspect.isroutine(layer) else type(layer).__call__
+        if any(inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f) for f in (layer, called)):
+            return True
+        inner = layer.func if isinstance(layer, functools.partial) else getattr(layer, "__wrapped__", None)
+        if inner is None:
+            return False
+        layer = inner
+
+
+def asked_by_author(file: str | None) -> bool:
+    """Whether the caller of whoever calls this is an author's code, in ``file`` or anywhere outside libraries."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code.co_name == "__instancecheck__":
+        frame = frame.f_back
+    name = frame.f_code.co_filename if frame is not None else _PACKAGE
+    return name == file or not name.startswith((_PACKAGE, *_LIBRARIES))
 
 
 def enclosing_frames(function: Callable[..., Any]) -> Iterator[FrameType]:

@@ -6,13 +6,14 @@ everything that would need the value itself is refused with the place in the aut
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn, Protocol
 
 from ..errors import CompileError
 from .annotations import describe
-from .places import caller_place
+from .places import asked_by_author, caller_place
 from .projection import NoFieldError, elements, project
 from .snapshot import Access, Output, Parameter
 
@@ -73,8 +74,17 @@ class Reference:
     def __repr__(self) -> str:
         return f"{MARK}{self._symbol.label}: {describe(self._symbol.annotation)}>"
 
+    @property  # type: ignore[misc]  # an object's class can be set; nobody has to here
+    def __class__(self) -> type:
+        """What ``isinstance`` asks for where the class itself does not answer."""
+        if asked_by_author(self._symbol.trace.file):
+            raise _refusal(self, "type")
+        return type(self)
+
     def __getattr__(self, name: str) -> Reference:
         if name.startswith("_"):
+            if sys._getframe(1).f_code.co_name == "__instancecheck__" and asked_by_author(self._symbol.trace.file):
+                raise _refusal(self, "type")
             raise AttributeError(f"{self!r} has no attribute {name!r}")
         return Reference(self._symbol.hop(Access("attribute", name)))
 
@@ -134,6 +144,12 @@ _REFUSED: dict[str, tuple[str, str, str, str]] = {
     "branch": (
         "branch-on-reference",
         "the body branches on `{}` (`if`, `and`, `or`, `not`, `while`, `assert`, `match`)",
+        _UNKNOWN,
+        "Branches come with a later version; until then decide inside a step",
+    ),
+    "type": (
+        "type-of-reference",
+        "the body asks for the type of `{}` (`isinstance()`, a class in `match`)",
         _UNKNOWN,
         "Branches come with a later version; until then decide inside a step",
     ),

@@ -52,7 +52,7 @@ class Schema:
         def dump(value: object) -> bytes:
             try:
                 return to_json(validate(value), by_alias=True, warnings=warnings)
-            except (ValidationError, PydanticSerializationError) as error:
+            except Exception as error:  # validators and serialisers may be the author's code: anything can come out
                 raise InvalidOutputsError(_why(error)) from error
 
         return dump
@@ -74,7 +74,7 @@ class Schema:
         """``value`` as JSON-compatible Python. Raises ``InvalidOutputsError``."""
         try:
             return self.adapter.dump_python(self.adapter.validate_python(value), mode="json", warnings="error")
-        except (ValidationError, PydanticSerializationError) as error:
+        except Exception as error:  # as in dumper()
             raise InvalidOutputsError(_why(error)) from error
 
     def dump_json(self, value: object) -> bytes:
@@ -99,10 +99,12 @@ def _kinds(schema: Any) -> Iterator[str]:
             yield from _kinds(value)
 
 
-def _why(error: ValidationError | PydanticSerializationError) -> str:
+def _why(error: Exception) -> str:
     if isinstance(error, ValidationError):
         faults = describe_errors(error)
         return "outputs do not fit their declared types: " + "; ".join(
             f"{'.'.join(map(str, f['loc'])) or 'output'}: {f['msg']}" for f in faults[:3]
         )
-    return "outputs cannot be serialised to JSON as declared"
+    if isinstance(error, PydanticSerializationError):
+        return "outputs cannot be serialised to JSON as declared"
+    return f"validating the outputs raised {type(error).__name__}"

@@ -64,15 +64,19 @@ class Retry:
 
     def __post_init__(self) -> None:
         faults = {
-            "attempts must be a whole number of at least 1": self.attempts < 1 or self.attempts != int(self.attempts),
-            "delay must be 0 s or more": self.delay < 0,
-            "backoff must be above 0": self.backoff <= 0,
-            "max_delay must be 0 s or more": self.max_delay < 0,
-            "jitter must be between 0 and 1": not 0 <= self.jitter <= 1,
+            "attempts must be a whole number of at least 1": not isinstance(self.attempts, int) or self.attempts < 1,
+            "delay must be 0 s or more": not _is_number(self.delay) or not self.delay >= 0,
+            "backoff must be above 0": not _is_number(self.backoff) or not self.backoff > 0,
+            "max_delay must be 0 s or more": not _is_number(self.max_delay) or not self.max_delay >= 0,
+            "jitter must be between 0 and 1": not _is_number(self.jitter) or not 0 <= self.jitter <= 1,
             "on must be a tuple of exception classes": not _are_exceptions(self.on),
         }
         if wrong := [fault for fault, is_wrong in faults.items() if is_wrong]:
             raise ConfigurationError(f"Retry: {'; '.join(wrong)}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)
 
 
 def _are_exceptions(classes: object) -> bool:

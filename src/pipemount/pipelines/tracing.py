@@ -5,7 +5,6 @@ The trace that is under way lives in a context variable: other threads and tasks
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -58,7 +57,10 @@ class _Body:
 
 @dataclass(slots=True)
 class Trace:
-    """The record of one run of a body; closed when the body has returned."""
+    """The record of one run of a body; closed when the body has returned.
+
+    ``ended`` is where faults are that show only after the body has run: in what it returned.
+    """
 
     calls: list[StepCall] = field(default_factory=list)
     fault: CompileError | None = None
@@ -66,6 +68,7 @@ class Trace:
     pinned: Mapping[Parameter | Output, Any] = field(default_factory=dict)
     on_init: Hook | None = None
     entries: frozenset[str] = frozenset()
+    ended: Place | None = None
     _taken: set[str] = field(default_factory=set)
     _counts: dict[str, int] = field(default_factory=dict)
 
@@ -111,7 +114,7 @@ class Trace:
 
     def error(self, code: str, operation: str, reason: str, way_out: str) -> CompileError:
         """The error, at the author's line."""
-        place = caller_place(self.file)
+        place = self.ended or caller_place(self.file)
         return CompileError(
             code=code, operation=operation, reason=reason, way_out=way_out, file=place.file, line=place.line
         )
@@ -316,24 +319,3 @@ def bind(
 def refuse(code: str, operation: str, reason: str, way_out: str, place: Place) -> NoReturn:
     """Raises the ``CompileError`` for a place that is known."""
     raise CompileError(code=code, operation=operation, reason=reason, way_out=way_out, file=place.file, line=place.line)
-
-
-def check_body(function: Callable[..., Any], name: str) -> None:
-    """Refuses bodies that could not be run once, to their end, by a plain call. Raises ``CompileError``."""
-    place = function_place(function)
-    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        refuse(
-            "async-pipeline",
-            f"the pipeline {name!r} is an async function",
-            "its body runs once, at compile; the run awaits async steps itself",
-            "Leave out `async` and every `await`; keep them in the steps",
-            place,
-        )
-    if inspect.isgeneratorfunction(function):
-        refuse(
-            "generator-pipeline",
-            f"the pipeline {name!r} yields",
-            "its body runs once, at compile; deltas come from steps",
-            "Yield inside a step and return the step's output",
-            place,
-        )

@@ -20,8 +20,8 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 class Call:
     """One request for a run, its inputs already validated.
 
-    Made by whoever asks, completed by the service, then only read. Not a dataclass: one is made per request, and a
-    frozen one takes ten times as long.
+    Made by whoever asks, completed by the service, then only read, or cancelled. Not a dataclass: one is made per
+    request, and a frozen one takes ten times as long.
 
     Attributes:
         inputs: What the input schema validated to (for native pipelines the generated model).
@@ -34,12 +34,14 @@ class Call:
         state: The ``pipeline_state`` that ``start`` returned.
         admission: Where its place is, once it runs.
         run_index: The how-manieth run of its pipeline in this process it is, from 1.
+        cancelled: Whether nobody waits for the run any more; set on the home loop, read from threads, too.
         began: When it was made, on ``time.monotonic()``.
     """
 
     __slots__ = (
         "admission",
         "began",
+        "cancelled",
         "inputs",
         "overrides",
         "principal",
@@ -66,12 +68,17 @@ class Call:
         self.state: Any = None
         self.admission: Admission | None = None
         self.run_index = 0
+        self.cancelled = False
         self.began = monotonic()
 
     @property
     def deadline(self) -> float | None:
         """When the run is cancelled, as a point on ``time.monotonic()``."""
         return None if self.timeout is None else self.began + self.timeout
+
+    def cancel(self) -> None:
+        """Nobody waits for the run any more: its steps may stop."""
+        self.cancelled = True
 
     @property
     def metadata(self) -> Mapping[str, Any]:

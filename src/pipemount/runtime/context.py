@@ -59,7 +59,7 @@ class StepContext:
     @property
     def cancelled(self) -> bool:
         """Whether nobody waits for this step any more; a sync step should look now and then, and return."""
-        return self._abandoned or self._run.cancelled
+        return self._abandoned or self._run.call.cancelled
 
     @property
     def principal(self) -> Principal | None:
@@ -85,7 +85,7 @@ class StepContext:
         self._tell("log", level=level, message=message)
 
     def _tell(self, kind: Any, **data: Any) -> None:
-        if self._run.recorder is not None:
+        if self._run.recorder is not None and not self._abandoned:
             self._run.recorder.emit(kind, self.step_name, self.attempt, **data)
 
     def _abandon(self) -> None:

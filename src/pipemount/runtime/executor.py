@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import random
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from ..errors import InvalidOutputsError, RunCancelledError, RunError, StepFailedError, StepTimeoutError
-from ..pipelines.snapshot import Hooks, Snapshot, StepSpec
+from ..pipelines.snapshot import Hooks, Snapshot
 from .call import Call
 from .context import CURRENT, StepContext
-from .guard import is_asked_for
+from .failures import SIGNALS, as_run_error, blame, is_signal
 from .hooks import call_hook, observe
 from .plan import PlannedNode, Segment, build_plan
 from .recorder import Recorder
@@ -25,9 +26,6 @@ from .threads import ThreadPool
 __all__ = ["Executor"]
 
 T = TypeVar("T")
-
-Failure = (Exception, SystemExit, asyncio.CancelledError)
-"""What a step may raise and be blamed for, unless it is a cancellation that was asked for; interrupts pass through."""
 
 
 class Executor:
@@ -63,7 +61,7 @@ class Executor:
             error.run_id = call.run_id
             raise
         finally:
-            run.cancelled = True  # whatever is still in a thread works for nobody
+            call.cancelled = True  # whatever is still in a thread works for nobody
 
     @property
     def swift(self) -> bool:
@@ -74,20 +72,27 @@ class Executor:
         """As ``run``, for bare steps in a row that nobody listens to: the same calls without the layers around."""
         run = Run(call, self._plan.snapshot.name, self._plan.size, None)
         values, inputs = run.values, run.inputs
-        for planned, slot, node, function, awaited, context_parameter, getters in self._plan.swift or ():
-            context = StepContext(run, node, 1)
-            token = CURRENT.set(context)
-            try:
-                arguments = {name: get(values, inputs) for name, get in getters}
-                if context_parameter is not None:
-                    arguments[context_parameter] = context
-                result = function(**arguments)
-                values[slot] = await result if awaited else result
-            except Failure as error:
-                self._retry_or_raise(run, planned, 1, error)
-            finally:
-                CURRENT.reset(token)
-        return seal(self._outputs(run))
+        try:
+            for planned, slot, node, function, awaited, context_parameter, getters in self._plan.swift or ():
+                context = StepContext(run, node, 1)
+                token = CURRENT.set(context)
+                try:
+                    arguments = {name: get(values, inputs) for name, get in getters}
+                    if context_parameter is not None:
+                        arguments[context_parameter] = context
+                    result = function(**arguments)
+                    values[slot] = await result if awaited else result
+                except BaseException as error:
+                    if is_signal(error):
+                        raise
+                    self._retry_or_raise(run, planned, 1, error)
+                finally:
+                    CURRENT.reset(token)
+                if call.cancelled:  # and the step kept its cancellation to itself
+                    raise asyncio.CancelledError
+            return seal(self._outputs(run))
+        finally:
+            call.cancelled = True
 
     async def _run_hooked(self, run: Run, seal: Callable[[Mapping[str, Any]], T], hooks: Hooks) -> T:
         """``run`` between the pipeline's own hooks; each may ask for the context, the state and the run's name."""
@@ -98,7 +103,7 @@ class Executor:
             await self._walk(run)
             sealed = seal(self._outputs(run))
         except (Exception, asyncio.CancelledError) as error:
-            await observe(hooks.on_failure, self._threads, _blame(error))
+            await observe(hooks.on_failure, self._threads, blame(error))
             raise
         else:
             await observe(hooks.on_success, self._threads)
@@ -112,10 +117,8 @@ class Executor:
             return
         try:
             await call_hook(hooks.on_start, self._threads)
-        except RunError:
-            raise
-        except Failure as error:
-            if is_asked_for(error):
+        except BaseException as error:
+            if isinstance(error, RunError) or is_signal(error):
                 raise
             raise StepFailedError(step=step or "on_start", cause=error) from error
 
@@ -132,7 +135,11 @@ class Executor:
                 for index in scheduler.start():
                     group.create_task(self._follow(run, scheduler, group, ended, index))
                 # Before 3.13 a group that fails while it is being left leaves its task counted as cancelled: so stay.
-                await ended.wait()
+                try:
+                    await ended.wait()
+                except asyncio.CancelledError:
+                    run.call.cancelled = True
+                    raise
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from failures.exceptions[0].__cause__
 
@@ -141,7 +148,13 @@ class Executor:
     ) -> None:
         """Perform a segment, then go on with what it made ready: one in this task, the others in their own."""
         while True:
-            await self._segment(run, self._plan.segments[index])
+            try:
+                await self._segment(run, self._plan.segments[index])
+            except BaseException as error:
+                if isinstance(error, asyncio.CancelledError) and not run.call.cancelled:
+                    error = RunError("a step cancelled the task that runs it; return or raise to end a step")
+                run.call.cancelled = True  # siblings in threads learn it before the group cancels their waiters
+                raise error
             ready = scheduler.completed(index)
             if not ready:
                 if scheduler.ended:
@@ -163,60 +176,85 @@ class Executor:
             return {name: get(run.values, run.inputs) for name, get in self._plan.results}
         except (AttributeError, KeyError, IndexError, TypeError) as error:
             raise InvalidOutputsError(f"an output is not where the pipeline looks for it: {error}") from error
+        except Exception as error:  # a field may be a property, which runs code of the author's
+            raise InvalidOutputsError(f"reading an output raised {type(error).__name__}") from error
 
     # ---------------------------------------------------------------------------------- steps on the loop
 
     async def _perform(self, run: Run, planned: PlannedNode) -> Any:
-        """One step with its attempts, on the loop or in a thread of its own."""
-        attempt = 1
-        while True:
-            started = _tell_started(run, planned, attempt)
-            try:
-                value = await self._attempt(run, planned, attempt)
-            except Failure as error:
-                await asyncio.sleep(self._retry_or_raise(run, planned, attempt, error))
-                attempt += 1
-            else:
-                _tell_completed(run, planned, attempt, started)
-                return value
-
-    async def _attempt(self, run: Run, planned: PlannedNode, attempt: int) -> Any:
-        step = planned.node.step
-        if not planned.alone and step.timeout is None and step.hooks == _NO_HOOKS:
-            return await call_on_loop(run, planned, attempt)
-        return await self._hooked_attempt(run, planned, attempt)
-
-    async def _hooked_attempt(self, run: Run, planned: PlannedNode, attempt: int) -> Any:
-        """An attempt between the step's hooks and under its timeout."""
+        """One step with its attempts, between its hooks."""
         hooks = planned.node.step.hooks
-        token = CURRENT.set(StepContext(run, planned.node.id, attempt))
+        if hooks == _NO_HOOKS:
+            return await self._attempts(run, planned)
+        context = StepContext(run, planned.node.id, 1)
+        token = CURRENT.set(context)
         try:
             await self._start_hook(hooks, planned.node.id)
-            value = await self._timed_attempt(run, planned, attempt)
+            value = await self._attempts(run, planned, context)
         except (Exception, asyncio.CancelledError) as error:
-            await observe(hooks.on_failure, self._threads, _blame(error))
+            await observe(hooks.on_failure, self._threads, blame(error))
             raise
         else:
-            await observe(hooks.on_success, self._threads)
+            await observe(hooks.on_success, self._threads, value)
             return value
         finally:
             await observe(hooks.on_end, self._threads)
             CURRENT.reset(token)
 
-    async def _timed_attempt(self, run: Run, planned: PlannedNode, attempt: int) -> Any:
+    async def _attempts(self, run: Run, planned: PlannedNode, shown: StepContext | None = None) -> Any:
+        """Attempts until one succeeds or the failure stands; ``shown`` is told which it is."""
+        attempt = 1
+        while True:
+            started = _tell_started(run, planned, attempt)
+            try:
+                value = await self._attempt(run, planned, StepContext(run, planned.node.id, attempt))
+            except BaseException as error:
+                if is_signal(error):
+                    raise
+                await asyncio.sleep(self._retry_or_raise(run, planned, attempt, error))
+            else:
+                _tell_completed(run, planned, attempt, started)
+                return value
+            attempt += 1
+            if shown is not None:
+                shown.attempt = attempt
+
+    async def _attempt(self, run: Run, planned: PlannedNode, context: StepContext) -> Any:
         timeout = planned.node.step.timeout
-        context = StepContext(run, planned.node.id, attempt)
         try:
-            async with asyncio.timeout(timeout) as limit:
-                if planned.threaded:
-                    return await self._threads.run(functools.partial(call_in_thread, run, planned, context))
-                return await call_on_loop(run, planned, attempt)
+            if timeout is not None:
+                value = await self._timed(run, planned, context, timeout)
+            elif planned.threaded:
+                value = await self._threads.run(functools.partial(call_in_thread, run, planned, context))
+            else:
+                value = await call_on_loop(run, planned, context)
+        except BaseException:
+            context._abandon()
+            raise
+        if run.call.cancelled:  # and the step kept its cancellation to itself
+            raise asyncio.CancelledError
+        return value
+
+    async def _timed(self, run: Run, planned: PlannedNode, context: StepContext, timeout: float) -> Any:
+        """An attempt under its timeout, which counts from when a thread takes it: waiting for one is no fault."""
+        loop = asyncio.get_running_loop()
+
+        def in_thread() -> Any:
+            loop.call_soon_threadsafe(_begin_timeout, limit, timeout)
+            return call_in_thread(run, planned, context)
+
+        value = None
+        try:
+            async with asyncio.timeout(None if planned.threaded else timeout) as limit:
+                call = self._threads.run(in_thread) if planned.threaded else call_on_loop(run, planned, context)
+                value = await call
         except TimeoutError as error:
-            if not limit.expired() or timeout is None:
+            if not limit.expired():
                 raise
             raise StepTimeoutError(step=planned.node.id, timeout=timeout) from error
-        finally:
-            context._abandon()
+        if limit.expired():  # it was cancelled, and kept that to itself
+            raise StepTimeoutError(step=planned.node.id, timeout=timeout)
+        return value
 
     # ---------------------------------------------------------------------------------- steps in a thread
 
@@ -236,15 +274,17 @@ class Executor:
 
     def _retry_or_raise(self, run: Run, planned: PlannedNode, attempt: int, error: BaseException) -> float:
         """The delay before the next attempt; raises the run's error if the failure stands."""
-        if is_asked_for(error):
-            raise error
-        step, node = planned.node.step, planned.node.id
-        delay = retry_delay(step.retry, attempt, error, random.random())  # noqa: S311 - jitter is no secret
-        if delay is not None:
-            _tell(run, "step_retrying", planned, attempt, delay=delay, error=type(error).__name__)
-            return delay
-        run.cancelled = True  # siblings in threads learn it before the group cancels their waiters
-        failure = _as_run_error(error, node, step)
+        if run.call.cancelled:  # whatever the step made of that
+            raise asyncio.CancelledError from error
+        judged = blame(error) if isinstance(blame(error), SIGNALS) else error  # a thread's are wrapped, the loop's not
+        delay = retry_delay(planned.node.step.retry, attempt, judged, random.random())  # noqa: S311 - no secret
+        if delay is None:
+            self._fail(run, planned, attempt, error)
+        _tell(run, "step_retrying", planned, attempt, delay=delay, error=type(error).__name__)
+        return delay
+
+    def _fail(self, run: Run, planned: PlannedNode, attempt: int, error: BaseException) -> NoReturn:
+        failure = as_run_error(error, planned.node.id, planned.node.step)
         _tell(run, "step_failed", planned, attempt, error=str(failure))
         if failure is error:
             raise failure
@@ -258,30 +298,21 @@ def _walk_chain(run: Run, nodes: tuple[PlannedNode, ...], start: int, attempt: i
     """In a thread: perform ``nodes[start:]``; answers where it stopped and why, or ``None`` at the end."""
     for position in range(start, len(nodes)):
         planned = nodes[position]
-        if run.cancelled:
+        if run.call.cancelled:
             return position, RunCancelledError("the run was cancelled before this step", step=planned.node.id)
         started = _tell_started(run, planned, attempt)
         try:
             run.values[planned.index] = call_in_thread(run, planned, StepContext(run, planned.node.id, attempt))
-        except Failure as error:
+        except BaseException as error:  # judged on the loop
             return position, error
         _tell_completed(run, planned, attempt, started)
         attempt = 1
     return len(nodes), None
 
 
-def _as_run_error(error: BaseException, node: str, step: StepSpec) -> RunError:
-    if isinstance(error, RunError):
-        error.step = error.step or node
-        return error
-    public = isinstance(error, step.public_errors)
-    status = next((status for kind, status in step.error_statuses.items() if isinstance(error, kind)), 500)
-    return StepFailedError(step=node, cause=error, public=public, status=status)
-
-
-def _blame(error: BaseException) -> BaseException:
-    """What a failure hook is shown: the step's own exception."""
-    return error.cause if isinstance(error, StepFailedError) else error
+def _begin_timeout(limit: asyncio.Timeout, timeout: float) -> None:
+    with contextlib.suppress(RuntimeError):  # the attempt has ended meanwhile
+        limit.reschedule(asyncio.get_running_loop().time() + timeout)
 
 
 # ---------------------------------------------------------------------------------------------- events

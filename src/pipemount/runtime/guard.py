@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from ..errors import DeadlineExceededError, RunCancelledError
 
-__all__ = ["Guarded", "guard", "is_asked_for"]
+__all__ = ["Guarded", "guard"]
 
 T = TypeVar("T")
 
@@ -17,7 +17,10 @@ GRACE = 0.05
 
 
 async def guard(
-    coroutine: Coroutine[Any, Any, T], timeout: float | None, left: Callable[[], Awaitable[None]] | None = None
+    coroutine: Coroutine[Any, Any, T],
+    timeout: float | None,
+    left: Callable[[], Awaitable[None]] | None = None,
+    stopping: Callable[[], None] | None = None,
 ) -> T:
     """The coroutine's value, or the reason why it was cancelled.
 
@@ -29,6 +32,8 @@ async def guard(
         timeout: Seconds until it is cancelled; ``None`` leaves the deadline to somebody else.
         left: Awaited in a task of its own while the coroutine is suspended; when it returns, the caller has
             left and the coroutine is cancelled.
+        stopping: Called when the coroutine is about to be cancelled for either reason, for whom it reaches
+            without a cancellation: threads, and coroutines that keep theirs to themselves.
 
     Raises:
         DeadlineExceededError: ``timeout`` passed.
@@ -39,23 +44,24 @@ async def guard(
     except StopIteration as stop:
         value: T = stop.value
         return value
-    return await Guarded(coroutine, suspended, timeout, left)
-
-
-def is_asked_for(error: BaseException) -> bool:
-    """Whether ``error`` is the cancellation of the running task.
-
-    A coroutine may also raise ``CancelledError`` because something that it awaited was cancelled: that is a failure
-    like any other, though a task would end as cancelled by it.
-    """
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+    return await Guarded(coroutine, suspended, timeout, left, stopping)
 
 
 class Guarded(Generic[T]):
     """A coroutine that has suspended, with what it yielded, under its timer and its watch; see ``guard``."""
 
-    __slots__ = ("_coroutine", "_left", "_reason", "_suspended", "_task", "_timeout", "_timer", "_watch")
+    __slots__ = (
+        "_asked",
+        "_coroutine",
+        "_left",
+        "_reason",
+        "_stopping",
+        "_suspended",
+        "_task",
+        "_timeout",
+        "_timer",
+        "_watch",
+    )
 
     def __init__(
         self,
@@ -63,8 +69,10 @@ class Guarded(Generic[T]):
         suspended: Any,
         timeout: float | None,
         left: Callable[[], Awaitable[None]] | None,
+        stopping: Callable[[], None] | None = None,
     ) -> None:
         self._coroutine, self._suspended, self._timeout, self._left = coroutine, suspended, timeout, left
+        self._stopping = stopping
         self._reason: DeadlineExceededError | RunCancelledError | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._watch: asyncio.Task[None] | None = None
@@ -94,6 +102,7 @@ class Guarded(Generic[T]):
 
     def _arm(self) -> None:
         self._task = asyncio.current_task()
+        self._asked = self._task.cancelling() if self._task is not None else 0
         if self._left is not None and (self._timeout is None or self._timeout > GRACE):
             self._timer = asyncio.get_running_loop().call_later(GRACE, self._look)
         else:
@@ -120,12 +129,14 @@ class Guarded(Generic[T]):
     def _stop(self, reason: DeadlineExceededError | RunCancelledError) -> None:
         if self._reason is None and self._task is not None:
             self._reason = reason
+            if self._stopping is not None:
+                self._stopping()
             self._task.cancel()
 
     def _explain(self) -> None:
         """Raise the reason instead of the cancellation, unless somebody else cancelled the task as well."""
-        if self._reason is not None and self._task is not None and self._task.uncancel() == 0:
-            reason, self._reason = self._reason, None
+        reason, self._reason = self._reason, None
+        if reason is not None and self._task is not None and self._task.uncancel() <= self._asked:
             raise reason from None
 
     def _disarm(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import importlib
 import inspect
@@ -12,7 +11,7 @@ from typing import Any
 
 from ..errors import ConfigurationError
 from ..pipelines.snapshot import Hook
-from .guard import is_asked_for
+from .failures import is_signal
 from .threads import ThreadPool
 
 __all__ = ["call_hook", "observe", "resolve"]
@@ -40,12 +39,14 @@ def resolve(hook: Hook) -> Callable[..., Any]:
 
 
 async def call_hook(hook: Hook, threads: ThreadPool, *offered: Any) -> Any:
-    """Call ``hook`` with as many of ``offered`` as it takes by position, and its own keyword arguments.
+    """Call ``hook`` with its own keyword arguments, and ``offered`` for the first parameters that these leave free.
 
-    A coroutine function is awaited on the running loop, anything else is called in ``threads``.
+    What it has no parameters for is not handed over. A coroutine function is awaited on the running loop, anything
+    else is called in ``threads``.
     """
     function = resolve(hook)
-    call = functools.partial(function, *offered[: _room(function, len(offered), hook)], **hook.kwargs)
+    args, kwargs = _arguments(function, offered, hook)
+    call = functools.partial(function, *args, **kwargs)
     result = call() if inspect.iscoroutinefunction(inspect.unwrap(function)) else await threads.run(call)
     return await result if inspect.isawaitable(result) else result
 
@@ -56,19 +57,29 @@ async def observe(hook: Hook | None, threads: ThreadPool, *offered: Any) -> None
         return
     try:
         await call_hook(hook, threads, *offered)
-    except (Exception, asyncio.CancelledError) as error:
-        if is_asked_for(error):
+    except BaseException as error:
+        if is_signal(error):
             raise
         logger.exception("the hook %r raised; the run is not affected", hook.target)
 
 
-def _room(function: Callable[..., Any], wanted: int, hook: Hook) -> int:
-    """How many positional arguments ``function`` takes, at most ``wanted``."""
+def _arguments(
+    function: Callable[..., Any], offered: tuple[Any, ...], hook: Hook
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     try:
-        parameters = inspect.signature(function).parameters.values()
+        parameters = list(inspect.signature(function).parameters.values())
     except ValueError:  # builtins without a signature
-        return 0
+        return (), dict(hook.kwargs)
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return wanted
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return min(wanted, sum(p.name not in hook.kwargs for p in positional))
+        return offered, dict(hook.kwargs)
+    free = [p for p in parameters if p.name not in hook.kwargs and _takes(p)]
+    filled = list(zip(free, offered, strict=False))
+    args = tuple(value for p, value in filled if p.kind is p.POSITIONAL_ONLY)
+    return args, {**hook.kwargs, **{p.name: value for p, value in filled if p.kind is not p.POSITIONAL_ONLY}}
+
+
+def _takes(parameter: inspect.Parameter) -> bool:
+    """Whether a value may be handed over here; an option by keyword that has a default stays as it is."""
+    if parameter.kind is parameter.KEYWORD_ONLY:
+        return parameter.default is parameter.empty
+    return parameter.kind is not parameter.VAR_KEYWORD

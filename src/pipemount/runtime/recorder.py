@@ -19,15 +19,16 @@ class Recorder:
     on the home loop, in the order of their numbers. A run that nobody listens to has no recorder.
     """
 
-    __slots__ = ("_listener", "_loop", "_run_id", "_sequence", "_thread")
+    __slots__ = ("_closed", "_listener", "_loop", "_run_id", "_sequence", "_thread")
 
     def __init__(self, listener: Listener, run_id: str) -> None:
         self._listener, self._run_id = listener, run_id
         self._sequence = 0
+        self._closed = False
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
 
-    def emit(self, kind: EventKind, step: str | None = None, attempt: int | None = None, **data: Any) -> None:
+    def emit(self, kind: EventKind, step: str | None = None, attempt: int | None = None, /, **data: Any) -> None:
         """Record that ``kind`` happened now."""
         now = time.time()
         if threading.get_ident() == self._thread:
@@ -35,6 +36,12 @@ class Recorder:
         else:
             self._loop.call_soon_threadsafe(self._record, kind, now, step, attempt, data)
 
+    def close(self) -> None:
+        """The run has ended: what a thread still tells of it is dropped."""
+        self._closed = True
+
     def _record(self, kind: EventKind, now: float, step: str | None, attempt: int | None, data: dict[str, Any]) -> None:
+        if self._closed:
+            return
         self._sequence += 1
         self._listener(Event(kind, self._sequence, self._run_id, now, step, attempt, data))

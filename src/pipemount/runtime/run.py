@@ -12,12 +12,12 @@ __all__ = ["Run"]
 
 
 class Run:
-    """What a run has so far: the values of its steps, and whether anybody still waits for it.
+    """What a run has so far: the values of its steps.
 
-    ``values`` is indexed like the plan's nodes. ``cancelled`` is set on the home loop and read from threads.
+    ``values`` is indexed like the plan's nodes.
     """
 
-    __slots__ = ("call", "cancelled", "inputs", "overrides", "pipeline_name", "recorder", "values")
+    __slots__ = ("call", "inputs", "overrides", "pipeline_name", "recorder", "values")
 
     def __init__(self, call: Call, pipeline_name: str, size: int, recorder: Recorder | None) -> None:
         self.call = call
@@ -26,4 +26,3 @@ class Run:
         self.overrides = call.overrides
         self.values: list[Any] = [None] * size
         self.recorder = recorder
-        self.cancelled = False

@@ -51,5 +51,8 @@ def retry_delay(retry: Retry | None, attempt: int, error: BaseException, draw: f
     """
     if retry is None or attempt >= retry.attempts or not isinstance(error, retry.on):
         return None
-    delay = min(retry.delay * retry.backoff ** (attempt - 1), retry.max_delay)
-    return delay * (1 + retry.jitter * draw)
+    try:
+        delay = retry.delay * retry.backoff ** (attempt - 1) * (1 + retry.jitter * draw)
+    except OverflowError:  # a thousand attempts
+        return retry.max_delay if retry.delay else 0.0
+    return min(delay, retry.max_delay)

@@ -7,19 +7,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ..errors import InvalidOutputsError, RunCancelledError
+from ..errors import InvalidOutputsError, RunCancelledError, StepFailedError
 from ..pipelines.snapshot import StepSpec
 from .context import CURRENT, StepContext
+from .failures import SIGNALS
 from .plan import PlannedNode
 from .run import Run
 
 __all__ = ["call_in_thread", "call_on_loop"]
 
 
-async def call_on_loop(run: Run, planned: PlannedNode, attempt: int) -> Any:
+async def call_on_loop(run: Run, planned: PlannedNode, context: StepContext) -> Any:
     """Call an ``async`` or ``loop`` step and wait for its value. On the home loop."""
     step = planned.node.step
-    context = StepContext(run, planned.node.id, attempt)
     token = CURRENT.set(context)
     try:
         result = step.function(**_arguments(run, planned, context))
@@ -38,9 +38,12 @@ def call_in_thread(run: Run, planned: PlannedNode, context: StepContext) -> Any:
     """Call a ``thread`` step and return its value. In one of the app's threads, under copied context variables."""
     step = planned.node.step
     CURRENT.set(context)
-    result = step.function(**_arguments(run, planned, context))
-    if step.generator:
-        result = _drain(step, result, context)
+    try:
+        result = step.function(**_arguments(run, planned, context))
+        if step.generator:
+            result = _drain(step, result, context)
+    except SIGNALS as error:  # they never reach a thread from outside, and the loop must not take them for its own
+        raise StepFailedError(step=planned.node.id, cause=error) from error
     return result if len(step.outputs) <= 1 else _several(step, result)
 
 

@@ -10,6 +10,8 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
+from .failures import SIGNALS
+
 __all__ = ["ThreadPool"]
 
 T = TypeVar("T")
@@ -66,8 +68,13 @@ class ThreadPool:
                 return
             name = f"{self.name}-{len(self._threads) + 1}"
             thread = threading.Thread(target=self._work, name=name, daemon=True)
-            self._threads.append(thread)
-        thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # the system gives no more: those that there are take the work
+                if not self._threads:
+                    raise
+            else:
+                self._threads.append(thread)
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -96,12 +103,18 @@ class _Job(NamedTuple):
             self.loop.call_soon_threadsafe(_settle, self.future, value, error)
 
 
+_UNFIT = (StopIteration, *SIGNALS)
+"""What a future refuses (PEP 479), and what the loop would take for its own."""
+
+
 def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
     if future.done():
         return
     if error is None:
         future.set_result(value)
-    elif isinstance(error, StopIteration):  # a future refuses it (PEP 479)
-        future.set_exception(RuntimeError("a function in a thread raised StopIteration"))
+    elif isinstance(error, _UNFIT):
+        unfit = RuntimeError(f"a function in a thread raised {type(error).__name__}")
+        unfit.__cause__ = error
+        future.set_exception(unfit)
     else:
         future.set_exception(error)

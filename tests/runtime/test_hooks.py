@@ -1,0 +1,303 @@
+"""Hooks: found by name, handed what they have parameters for, watched so that they change nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pipemount import Retry, StepContext, get_step_context, pipeline, step
+from pipemount import compile as compile_pipeline
+from pipemount.errors import CompileError, ConfigurationError, DeadlineExceededError, StepFailedError
+from pipemount.inprocess import run_compiled
+from pipemount.pipelines.snapshot import Hook
+from pipemount.runtime.hooks import call_hook, observe, resolve
+from pipemount.runtime.threads import ThreadPool
+
+
+@step
+def same(value: Any) -> Any:
+    return value
+
+
+@pytest.fixture
+def threads() -> Any:
+    pool = ThreadPool(2)
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    made = types.ModuleType("hooks_of_the_team")
+    made.text = "no function"  # type: ignore[attr-defined]  # made here
+    made.inner = types.SimpleNamespace(load=lambda size: {"size": size})  # type: ignore[attr-defined]  # made here
+    monkeypatch.setitem(sys.modules, made.__name__, made)
+    return made
+
+
+# --------------------------------------------------------------------------------- found by name
+
+
+async def test_a_hook_named_in_a_module_is_called_with_its_keyword_arguments(module: types.ModuleType) -> None:
+    @step
+    def read(context: StepContext) -> int:
+        return int(context.pipeline_state["size"])
+
+    @pipeline(on_init="hooks_of_the_team:inner.load", on_init_kwargs={"size": 5})
+    def loaded() -> Any:
+        return read()
+
+    assert (await loaded.run()).value == 5
+
+
+@pytest.mark.parametrize("target", ["no_such_module:load", "hooks_of_the_team:nothing", "hooks_of_the_team:inner.no"])
+def test_a_name_that_leads_nowhere_is_explained(module: types.ModuleType, target: str) -> None:
+    with pytest.raises(ConfigurationError, match="make the module importable"):
+        resolve(Hook(target))
+
+
+def test_a_name_that_leads_to_no_function_is_explained(module: types.ModuleType) -> None:
+    with pytest.raises(ConfigurationError, match="is not callable but str"):
+        resolve(Hook("hooks_of_the_team:text"))
+
+
+def test_a_named_hook_is_not_imported_at_compile() -> None:
+    compiled = pipeline(on_init="no_such_module:load")(lambda x: same(x)).compile()
+    assert compiled.hooks.on_init == Hook("no_such_module:load")
+
+
+# --------------------------------------------------------------------------------- what they take
+
+
+class Both:
+    async def __call__(self, state: int) -> tuple[Any, ...]:
+        return ("async call", state)
+
+
+async def wanted(level: int, state: int) -> tuple[Any, ...]:
+    return level, state
+
+
+TAKING: dict[str, tuple[Callable[..., Any], dict[str, Any], Any]] = {
+    "nothing": (lambda: "none", {}, "none"),
+    "the state": (lambda state: state, {}, 7),
+    "after its own": (wanted, {"level": 1}, (1, 7)),
+    "before its own": (lambda state, level: (state, level), {"level": 1}, (7, 1)),
+    "by keyword": (lambda *, state: state, {}, 7),
+    "an option": (lambda *, verbose=False: verbose, {}, False),
+    "any number": (lambda *args: args, {}, (7,)),
+    "any keyword": (lambda state, **options: (state, options), {"a": 1}, (7, {"a": 1})),
+    "positional only": (eval("lambda state, /, level=0: (state, level)"), {"level": 2}, (7, 2)),
+    "a built-in": (dict, {"a": 1}, {"a": 1}),
+    "an object": (Both(), {}, ("async call", 7)),
+}
+
+
+@pytest.mark.parametrize("case", TAKING)
+async def test_a_hook_is_handed_what_it_has_parameters_for(case: str, threads: ThreadPool) -> None:
+    function, kwargs, expected = TAKING[case]
+    assert await call_hook(Hook(function, kwargs), threads, 7) == expected
+
+
+async def test_a_steps_hooks_take_keyword_arguments_and_can_be_replaced() -> None:
+    seen: list[Any] = []
+
+    @step(on_success=lambda channel, value: seen.append((channel, value)), on_success_kwargs={"channel": "news"})
+    def work() -> int:
+        return 3
+
+    louder = work.with_options(on_success_kwargs={"channel": "alarm"}, on_end=lambda: seen.append("end"))
+    for one in (work, louder):
+        await run_compiled(compile_pipeline(one), {})
+
+    assert seen == [("news", 3), ("alarm", 3), "end"]
+    with pytest.raises(ConfigurationError, match="on_start_kwargs is given without on_start"):
+        step(on_start_kwargs={"a": 1})(lambda: 1)
+    with pytest.raises(ConfigurationError, match="knows no on_init"):
+        work.with_options(on_init=int)
+    assert seen == [("news", 3), ("alarm", 3), "end"]
+
+
+# ------------------------------------------------------------------------------------------- when
+
+
+@pytest.mark.parametrize("thread", [True, False])
+async def test_a_steps_hooks_are_called_once_around_all_its_attempts(thread: bool) -> None:
+    seen: list[Any] = []
+
+    def note(what: str) -> Callable[..., None]:
+        return lambda: seen.append((what, get_step_context().step_name, get_step_context().attempt))
+
+    options: Any = {"on_start": note("start"), "on_success": note("success"), "on_end": note("end")}
+
+    @step(retry=Retry(attempts=3), timeout=60, thread=thread, **options)
+    def flaky() -> int:
+        seen.append(get_step_context().attempt)
+        if get_step_context().attempt < 3:
+            raise ValueError
+        return 1
+
+    await run_compiled(compile_pipeline(flaky), {})
+
+    assert seen == [("start", "flaky", 1), 1, 2, 3, ("success", "flaky", 3), ("end", "flaky", 3)]
+
+
+async def test_a_failure_hook_sees_the_last_attempts_exception_once() -> None:
+    seen: list[str] = []
+
+    @step(retry=Retry(attempts=2), on_failure=lambda error: seen.append(str(error)))
+    async def fail() -> int:
+        raise ValueError(f"attempt {get_step_context().attempt}")
+
+    with pytest.raises(StepFailedError):
+        await run_compiled(compile_pipeline(fail), {})
+
+    assert seen == ["attempt 2"]
+
+
+async def test_a_failure_hook_ends_before_the_siblings_hear_of_it() -> None:
+    seen: list[str] = []
+
+    async def slowly() -> None:
+        await asyncio.sleep(0.02)
+        seen.append("hook")
+
+    @step(on_failure=slowly)
+    def fail() -> int:
+        raise ValueError
+
+    @step
+    def chatty(context: StepContext) -> Any:
+        while not context.cancelled:
+            yield 1
+
+    @pipeline
+    def both() -> Any:
+        return fail(), chatty()
+
+    with pytest.raises(StepFailedError, match="'fail'"):
+        await both.run()
+    assert seen == ["hook"]
+
+
+async def test_hooks_see_a_run_that_passes_its_deadline() -> None:
+    seen: list[str] = []
+
+    def note(error: BaseException) -> None:
+        seen.append(type(error).__name__)
+
+    @step(on_failure=note, on_end=lambda: seen.append("end"))
+    async def sleep() -> None:
+        await asyncio.sleep(60)
+
+    @pipeline(on_failure=note, on_end=lambda: seen.append("run's end"))
+    def late() -> Any:
+        return sleep()
+
+    with pytest.raises(DeadlineExceededError):
+        await run_compiled(compile_pipeline(late), {}, timeout=0.05)
+    assert seen == ["CancelledError", "end", "CancelledError", "run's end"]
+
+
+# --------------------------------------------------------------------------------- what they raise
+
+
+async def cancelled() -> None:
+    raise asyncio.CancelledError
+
+
+def leave() -> None:
+    raise SystemExit(2)
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("raising", [cancelled, leave, interrupt, lambda: 1 / 0])
+async def test_what_a_watching_hook_raises_is_logged_and_changes_nothing(
+    raising: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    @step(on_success=raising, on_end=raising)
+    def work() -> int:
+        return 1
+
+    @pipeline(on_success=raising, on_end=raising)
+    def watched() -> Any:
+        return work()
+
+    with caplog.at_level(logging.ERROR, "pipemount"):
+        assert (await watched.run()).value == 1
+    assert len(caplog.records) == 4
+
+
+@pytest.mark.parametrize("raising", [cancelled, leave, interrupt, lambda: 1 / 0])
+async def test_what_a_start_hook_raises_fails_the_run(raising: Callable[..., Any]) -> None:
+    ended: list[str] = []
+
+    @step(on_start=raising, on_end=lambda: ended.append("step"))
+    def work() -> int:
+        return 1
+
+    @pipeline(on_start=raising, on_end=lambda: ended.append("run"))
+    def never() -> Any:
+        return same(1)
+
+    with pytest.raises(StepFailedError, match="'work'"):
+        await run_compiled(compile_pipeline(work), {})
+    with pytest.raises(StepFailedError, match="'on_start'"):
+        await never.run()
+    assert ended == ["step", "run"]
+
+
+async def test_a_start_hook_may_refuse_with_an_error_of_ours() -> None:
+    from pipemount import PipelineError
+
+    def refuse() -> None:
+        raise PipelineError("closed on Sundays", status=403)
+
+    @pipeline(on_start=refuse)
+    def never() -> Any:
+        return same(1)
+
+    with pytest.raises(PipelineError, match="Sundays"):
+        await never.run()
+
+
+async def test_a_cancellation_from_outside_passes_through_a_hook(threads: ThreadPool) -> None:
+    task = asyncio.ensure_future(observe(Hook(asyncio.sleep, {"delay": 60}), threads))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+# ------------------------------------------------------------------------------------------ on_init
+
+
+async def test_an_async_on_init_runs_on_the_loop_that_runs_the_steps() -> None:
+    async def loop_here(*, offset: int) -> tuple[Any, int]:
+        await asyncio.sleep(0)
+        return asyncio.get_running_loop(), offset
+
+    @step
+    async def check(context: StepContext) -> tuple[bool, int]:
+        loop, offset = context.pipeline_state
+        return loop is asyncio.get_running_loop(), offset
+
+    @pipeline(on_init=loop_here, on_init_kwargs={"offset": 4})
+    def started() -> Any:
+        return check()
+
+    assert (await started.run()).value == (True, 4)
+
+
+def test_a_built_in_without_a_signature_cannot_be_a_step() -> None:
+    with pytest.raises(CompileError, match="Write a function with named parameters around it"):
+        compile_pipeline(max)
