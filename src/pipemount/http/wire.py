@@ -16,7 +16,7 @@ import math
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import core_schema
+from pydantic_core import SchemaValidator, core_schema
 
 __all__ = ["WireJsonSchema"]
 
@@ -33,10 +33,12 @@ BASE64 = "|".join(
 
 # Seconds up to 20,000,000,000 either way, milliseconds beyond; from the year 1 to the year 9999.
 MOMENTS: JsonSchemaValue = {"type": "number", "minimum": -62135596800000, "maximum": 253402300799999}
+# A day is rounded to microseconds; not every version of pydantic rounds up to midnight.
+EARLY = -4e-07 if SchemaValidator(core_schema.date_schema()).isinstance_python(-4e-07) else 0
 DAYS: tuple[JsonSchemaValue, ...] = (
     {"type": "integer", "multipleOf": 86400, "minimum": -20000000000, "maximum": 20000000000},
     {"type": "integer", "multipleOf": 86400000, "minimum": -62135596800000, "maximum": 253402214400000},
-    {"type": "number", "minimum": -4e-07, "maximum": 4e-07},  # rounded to microseconds: midnight too
+    {"type": "number", "minimum": EARLY, "maximum": 4e-07},
 )
 TIMES: JsonSchemaValue = {"type": "number", "minimum": 0, "maximum": 86399}
 SPANS: JsonSchemaValue = {"type": "number", "minimum": -86399999913600, "maximum": 86399999999999}
