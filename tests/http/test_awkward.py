@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -312,3 +313,57 @@ async def test_a_queued_request_has_a_deadline_too() -> None:
 
     for answer in answers:
         check_problem(answer, 504, "deadline-exceeded")
+
+
+# ------------------------------------------------------------------------------------------- browsers
+
+
+async def test_a_browser_is_sent_to_the_docs_page_of_its_mount(app: PipelineApp) -> None:
+    browser = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+    answer = await get(app, "/a b/", root_path="/a b", headers=browser)
+    assert (answer.status, answer.headers["location"]) == (307, "/a%20b/docs")
+    assert (await get(app, "/docs", headers=browser)).status == 200
+    check_problem(await get(app, "/docs", headers={"accept": "application/json"}), 406, "not-acceptable")
+
+
+async def test_what_comes_after_the_body_is_no_leaving() -> None:
+    running, free = asyncio.Event(), asyncio.Event()
+
+    @step
+    async def wait() -> int:
+        running.set()
+        await free.wait()
+        return 1
+
+    app = PipelineApp(wait)
+    async with app.lifespan(None):
+        connection = Connection(app, "POST", "/invoke", headers=JSON)
+        connection.feed(b'{"parameters": {}}')
+        connection.feed(b"")
+        asked = asyncio.create_task(connection.run())
+        await running.wait()
+        while not connection._incoming.empty():
+            await asyncio.sleep(0.005)
+        free.set()
+        await asked
+
+    assert connection.answer.status == 200
+
+
+async def test_a_span_of_time_that_does_not_fit_is_422() -> None:
+    @step
+    async def span(length: timedelta) -> str:
+        return str(length)
+
+    app = PipelineApp(span)
+    async with app.lifespan(None):
+        answer = await post(app, "/invoke", {"parameters": {"length": "-P999999999DT23H"}})
+
+    check_problem(answer, 422, "invalid-inputs")
+
+
+@pytest.mark.parametrize("names", [{}, {"invoke": shout}, {"a/b": shout}, {"": shout}], ids=str)
+def test_names_that_no_path_can_have_are_refused(names: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError):
+        PipelineApp(names)

@@ -18,10 +18,13 @@ from pipemount.errors import (
     DeadlineExceededError,
     InvalidInputsError,
     PipelineError,
+    RunError,
     StepFailedError,
     UnavailableError,
 )
+from pipemount.inprocess import run_compiled
 from pipemount.runtime.call import Call
+from pipemount.runtime.events import Event
 
 
 class Lives:
@@ -198,7 +201,7 @@ class Foreign:
     async def stop(self, state: Any) -> None:
         return None
 
-    async def stream(self, call: Call) -> AsyncIterator[Result]:
+    async def stream(self, call: Call) -> AsyncIterator[Event | Result]:
         if self._error is not None:
             raise self._error
         yield Result({"output": "streamed"})
@@ -294,3 +297,40 @@ async def test_a_parallel_failure_leaves_its_caller_whole() -> None:
             task = asyncio.current_task()
             assert task is not None
             assert task.cancelling() == 0
+
+
+async def test_a_foreign_stream_that_ends_without_a_result_is_a_failed_run() -> None:
+    class Empty(Foreign):
+        async def stream(self, call: Call) -> AsyncIterator[Event | Result]:
+            yield Event("log", 1, "of its own", 0.0, data={"message": "all I say"})
+
+    told: list[Event] = []
+    with pytest.raises(RunError, match="ended without a result"):
+        await run_compiled(Empty(), {}, listener=told.append)
+
+    assert [event.kind for event in told] == ["run_started", "log", "run_failed"]
+    assert len({event.run_id for event in told}) == 1
+
+
+async def test_one_step_feeds_many() -> None:
+    @step
+    async def first(context: StepContext) -> str:
+        return context.step_name
+
+    @step
+    async def then(text: str) -> str:
+        return text + "!"
+
+    @pipeline
+    def fan() -> Any:
+        name = first()
+        return {"a": then(name), "b": then(name), "c": name}
+
+    @pipeline
+    def short() -> Any:
+        return first()
+
+    app = PipelineApp({"fan": fan, "short": short})
+    async with app.lifespan(None):
+        assert (await app.run("fan")).value == {"a": "first!", "b": "first!", "c": "first"}
+        assert (await app.run("short")).value == "first"

@@ -686,3 +686,42 @@ async def test_a_raising_start_hook_fails_the_run() -> None:
     with pytest.raises(StepFailedError) as caught:
         await never.run()
     assert caught.value.step == "on_start"
+
+
+async def test_a_hook_that_raises_a_cancellation_of_its_own_is_only_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def lost() -> None:
+        raise asyncio.CancelledError
+
+    @step
+    async def one() -> int:
+        return 1
+
+    @pipeline(on_success=lost, on_end=lost)
+    def hooked() -> Any:
+        return one()
+
+    assert (await hooked.run()).value == 1
+    assert "the run is not affected" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["on_start", "on_end"])
+async def test_a_cancelled_run_ends_in_its_hooks(name: str) -> None:
+    inside = asyncio.Event()
+
+    async def wait() -> None:
+        inside.set()
+        await asyncio.sleep(30)
+
+    @step
+    async def one() -> int:
+        return 1
+
+    @pipeline(**{name: wait})
+    def hooked() -> Any:
+        return one()
+
+    running = asyncio.create_task(hooked.run())
+    await inside.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
