@@ -305,7 +305,7 @@ async def test_a_foreign_stream_that_ends_without_a_result_is_a_failed_run() -> 
             yield Event("log", 1, "of its own", 0.0, data={"message": "all I say"})
 
     told: list[Event] = []
-    with pytest.raises(RunError, match="ended without a result"):
+    with pytest.raises(RunError, match="gave no results; a stream ends with one"):
         await run_compiled(Empty(), {}, listener=told.append)
 
     assert [event.kind for event in told] == ["run_started", "log", "run_failed"]
