@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
+from ..pipelines.graph import GraphEdge, GraphNode, GraphView
 from ..pipelines.schema import Schema
 from ..runtime.call import Call
 from ..runtime.events import Event
-from ..types import JsonObject
 
 __all__ = ["Call", "CompiledPipeline", "GraphEdge", "GraphNode", "GraphView", "PipelineInfo", "Result", "overrides_of"]
 
@@ -23,49 +23,6 @@ class PipelineInfo:
     framework_version: str
     fingerprint: str
     doc: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class GraphNode:
-    """A step in the graph; ``kind`` is where it runs, or what the library calls it."""
-
-    id: str
-    label: str
-    kind: str = "step"
-
-
-@dataclass(frozen=True, slots=True)
-class GraphEdge:
-    """From node to node; ``""`` stands for the inputs as a source and for the outputs as a target."""
-
-    source: str
-    target: str
-    label: str = ""
-    conditional: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class GraphView:
-    """What can be drawn.
-
-    ``fidelity`` tells whether a run does just this (``exact``), at most this (``superset``), or cannot be foreseen
-    (``opaque``).
-    """
-
-    nodes: tuple[GraphNode, ...]
-    edges: tuple[GraphEdge, ...]
-    fidelity: Literal["exact", "superset", "opaque"] = "exact"
-
-    def as_json(self) -> JsonObject:
-        """The graph as JSON-compatible values, for ``/info``."""
-        return {
-            "fidelity": self.fidelity,
-            "nodes": [{"id": n.id, "label": n.label, "kind": n.kind} for n in self.nodes],
-            "edges": [
-                {"source": e.source, "target": e.target, "label": e.label, "conditional": e.conditional}
-                for e in self.edges
-            ],
-        }
 
 
 @dataclass(frozen=True, slots=True)

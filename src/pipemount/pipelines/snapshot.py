@@ -14,12 +14,16 @@ if TYPE_CHECKING:
     from .schema import Schema
 
 __all__ = [
+    "EVERY_PATH",
     "Access",
     "Binding",
     "Branch",
+    "Choice",
     "Collected",
+    "Condition",
     "Constant",
     "Edge",
+    "Fan",
     "Hook",
     "Hooks",
     "Node",
@@ -27,6 +31,7 @@ __all__ = [
     "OutputField",
     "Parameter",
     "ParameterField",
+    "Path",
     "ResultField",
     "Retry",
     "Shape",
@@ -225,7 +230,22 @@ class Collected:
     keys: tuple[Any, ...] = ()
 
 
-Source: TypeAlias = Constant | Parameter | Output | Collected
+EVERY_PATH = -1
+"""The bits of a set of paths: bit *i* stands for ``Snapshot.paths[i]``, and all of them for every path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A value that differs with the path that a run takes.
+
+    Attributes:
+        options: Sets of paths, as bits, and where the value is from on each; the sets share no path.
+    """
+
+    options: tuple[tuple[int, Source], ...]
+
+
+Source: TypeAlias = Constant | Parameter | Output | Collected | Choice
 
 
 # ------------------------------------------------------------------------------------------- the graph
@@ -248,18 +268,38 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True)
+class Fan:
+    """How a node is repeated, once per item; its values are lists, in the order of the items.
+
+    Attributes:
+        kind: ``map`` takes the lists side by side, which must be of one length; ``product`` every combination.
+        over: The parameters whose values are lists of items, in the order of the call.
+        max_concurrency: How many items may run at the same time; ``None`` for no limit but the threads'.
+    """
+
+    kind: Literal["map", "product"]
+    over: tuple[str, ...]
+    max_concurrency: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """One step call of the body.
 
     Attributes:
         id: Unique in the snapshot: the step's name, ``name_2`` …, the author's ``id=``, or
             ``pipeline/step`` for an inlined pipeline.
-        step: What is called.
-        bindings: Parameters bound in the body; the others take the function's own default.
+        step: What is called; for a map of a pipeline only its name, parameters and outputs.
+        bindings: Parameters bound in the body; the others take the function's own default. What a ``Fan`` goes over
+            is bound to the whole list, and ``coerce`` validates one item.
         after: Ids of nodes that must end first though no data flows.
-        needs: Ids of all nodes that must end first, by data or by ``after``.
+        needs: Ids of all nodes that must end first on any path, by data or by ``after``.
         file: Source file of the call.
         line: Its line number.
+        fan: How it is repeated, if it is.
+        body: The pipeline that is run for each item of a ``Fan``, in the place of ``step.function``.
+        paths: The paths that it is on, as bits. On others it is never run, and counts as ended.
+        decided_by: Ids of the branches that decide whether it runs and on what; they must be answered first.
     """
 
     id: str
@@ -269,6 +309,10 @@ class Node:
     needs: tuple[str, ...] = ()
     file: str = ""
     line: int = 0
+    fan: Fan | None = None
+    body: Snapshot | None = None
+    paths: int = EVERY_PATH
+    decided_by: tuple[str, ...] = ()
 
     @property
     def unbound(self) -> tuple[ParameterField, ...]:
@@ -297,14 +341,58 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """What a branch asks.
+
+    Attributes:
+        operator: ``truth`` asks ``bool(left)``; the others compare, with Python's meaning, ``left`` and ``right``.
+        left: The left operand.
+        right: The right operand; ``None`` for ``truth``.
+    """
+
+    operator: Literal["truth", "==", "!=", "<", "<=", ">", ">=", "in", "is"]
+    left: Source
+    right: Source | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Branch:
-    """A recorded decision: the condition's source text and where each answer leads."""
+    """A recorded decision of the body, asked at most once in a run.
+
+    Attributes:
+        id: Unique in the snapshot, and no node's: ``branch``, ``branch_2`` ….
+        condition: What is asked.
+        text: The condition as the author would write it, e.g. ``units == 'F'``.
+        when_true: Ids of the nodes and branches that run because of the answer yes.
+        when_false: Of those because of the answer no.
+        paths_true: The paths, as bits, on which the answer is yes.
+        paths_false: Those on which it is no. On others it is not asked, and counts as ended.
+        needs: Ids of the nodes whose outputs are asked about, on any path.
+        decided_by: Ids of the branches that must be answered first.
+        file: Source file of the decision.
+        line: Its line number.
+    """
 
     id: str
-    condition: str
+    condition: Condition
+    text: str = ""
     when_true: tuple[str, ...] = ()
     when_false: tuple[str, ...] = ()
+    paths_true: int = 0
+    paths_false: int = 0
+    needs: tuple[str, ...] = ()
+    decided_by: tuple[str, ...] = ()
+    file: str = ""
+    line: int = 0
 
+    @property
+    def paths(self) -> int:
+        """The paths on which it is asked, as bits."""
+        return self.paths_true | self.paths_false
+
+
+Path: TypeAlias = tuple[tuple[str, bool], ...]
+"""One way through the body: the branches that are asked on it, by id, and their answers."""
 
 Shape: TypeAlias = Literal["value", "tuple", "dict", "none"]
 """The form of the body's return statement; in-process calls answer in it."""
@@ -312,12 +400,21 @@ Shape: TypeAlias = Literal["value", "tuple", "dict", "none"]
 
 @dataclass(frozen=True, slots=True)
 class ResultField:
-    """A named output of the pipeline."""
+    """A named output of the pipeline.
+
+    Attributes:
+        name: Its key in the outputs.
+        source: Where it is from.
+        annotation: Its type.
+        optional: Whether it is left out on some paths.
+        paths: The paths that it exists on, as bits.
+    """
 
     name: str
     source: Source
     annotation: Any
     optional: bool = False
+    paths: int = EVERY_PATH
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +427,7 @@ class Snapshot:
         parameters: In the order of the signature.
         nodes: In topological order; equal ranks in the order of the body.
         edges: Between nodes, from ``""`` (parameters) and to ``""`` (outputs).
-        branches: Recorded decisions.
+        branches: Recorded decisions, each after those that it is decided by.
         results: Outputs in the order of the return statement.
         shape: The form of the return statement.
         input: Schema of the parameters: validates to an instance of the generated model, whose
@@ -340,6 +437,7 @@ class Snapshot:
             ``{node id: {"parameters": {name: value}}}``, only what was sent.
         hooks: Of the pipeline.
         fingerprint: SHA-256, 64 hexadecimal digits, over canonical JSON of topology, schemas and step versions.
+        paths: The ways through the body; empty where there are no branches.
     """
 
     name: str
@@ -355,3 +453,4 @@ class Snapshot:
     overrides: Schema
     hooks: Hooks
     fingerprint: str
+    paths: tuple[Path, ...] = ()
