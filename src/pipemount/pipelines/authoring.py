@@ -17,6 +17,7 @@ from .inlining import inline
 from .options import (
     STEP_HOOKS,
     HookTarget,
+    checked_count,
     checked_errors,
     checked_name,
     checked_retry,
@@ -28,6 +29,7 @@ from .options import (
     taken_hooks,
 )
 from .places import function_place, is_async, underlying
+from .rewriting import listening, source_lines
 from .snapshot import Hooks, OutputField, Retry, Snapshot, StepSpec
 from .tracing import Trace, bind, current
 
@@ -248,6 +250,7 @@ class PipelineDefinition:
         on_success: Called after a run that completed.
         on_failure: Called after a run that failed.
         on_end: Called after every run.
+        max_paths: How many ways through the body are explored, one per combination of its decisions.
     """
 
     def __init__(
@@ -267,6 +270,7 @@ class PipelineDefinition:
         on_failure_kwargs: Mapping[str, Any] | None = None,
         on_end: HookTarget | None = None,
         on_end_kwargs: Mapping[str, Any] | None = None,
+        max_paths: int = 64,
     ) -> None:
         if not inspect.isroutine(function):
             raise ConfigurationError(f"@pipeline takes a function, not {function!r}")
@@ -279,7 +283,9 @@ class PipelineDefinition:
             {hook: given[hook] for hook in Hooks.__dataclass_fields__},
             {hook: given[f"{hook}_kwargs"] for hook in Hooks.__dataclass_fields__},
         )
+        self.max_paths = checked_count(max_paths, "max_paths")
         self._names = local_names(function)
+        self._source = source_lines(function)
         self._id: str | None = None
         self._after: object = ()
         self._snapshot: Snapshot | None = None
@@ -292,18 +298,25 @@ class PipelineDefinition:
         """The body's parameters, annotations resolved. Raises ``CompileError``."""
         return read_signature(self.function, self._names, what=f"the pipeline {self.name!r}")
 
+    @functools.cached_property
+    def body(self) -> Callable[..., Any]:
+        """The function as it is traced. Raises ``CompileError``."""
+        check_body(self.function, self.name)
+        return listening(self.function, self._source, self.name)
+
     def compile(self) -> Snapshot:
         """The immutable, checked form; made once. Raises ``CompileError``."""
         if self._snapshot is None:
-            check_body(self.function, self.name)
+            body = self.body
             self._snapshot = compile_definition(
                 Definition(
                     name=self.name,
                     doc=self.doc,
                     function=self.function,
                     signature=self.signature,
-                    call=lambda values: self.function(**values),
+                    call=lambda values: body(**values),
                     hooks=self.hooks,
+                    max_paths=self.max_paths,
                 )
             )
         return self._snapshot
@@ -316,12 +329,13 @@ class PipelineDefinition:
         return self._inline(trace, args, kwargs)
 
     def _inline(self, trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        check_body(self.function, self.name)
+        body = self.body
         id, after = _options(self.signature, kwargs, self._id, self._after)
         values = bind(trace, self.signature, self.name, args, kwargs)
         return inline(
             trace,
             self.function,
+            body,
             self.signature,
             values,
             name=self.name,

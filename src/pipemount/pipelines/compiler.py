@@ -1,12 +1,12 @@
 """The compiler: named passes from value to value, the last one freezes.
 
 ``model → trace → branch → check → order → freeze``. Each takes what the ones before returned and is pure: no I/O, no
-event loop, no clock, the same result in every process. ``trace`` and ``branch`` are in ``exploring``.
+event loop, no clock, the same result in every process. ``trace`` is in ``exploring``, ``branch`` in ``merging``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -15,27 +15,29 @@ from pydantic import ValidationError
 from .annotations import Signature, describe
 from .constants import adapter_for
 from .edges import fit
-from .exploring import Body, Traced, branch, trace
+from .exploring import Body, trace
 from .fingerprint import fingerprint
+from .merging import Call, Merged, Option, branch
 from .models import input_schema, output_schema, overrides_schema
 from .places import Place, function_place
 from .results import named_results
 from .schema import Schema, describe_errors
 from .snapshot import (
+    EVERY_PATH,
     Binding,
-    Collected,
+    Branch,
+    Choice,
     Constant,
     Edge,
     Hooks,
     Node,
-    Output,
-    Parameter,
     ParameterField,
     ResultField,
     Snapshot,
     Source,
 )
-from .tracing import Argument, StepCall, refuse
+from .sources import choice, origins
+from .tracing import Argument, refuse
 
 __all__ = ["Definition", "compile_definition"]
 
@@ -51,6 +53,7 @@ class Definition:
         signature: Its parameters are the inputs.
         call: Runs the body with references by parameter name.
         hooks: Of the pipeline.
+        max_paths: How many ways through the body are explored.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Definition:
     signature: Signature
     call: Callable[[Mapping[str, Any]], Any]
     hooks: Hooks
+    max_paths: int = 64
 
     @property
     def place(self) -> Place:
@@ -79,6 +83,7 @@ class Checked:
     """After ``check``: every edge has a verdict, every output a name and a type."""
 
     nodes: tuple[Node, ...]
+    branches: tuple[Branch, ...]
     edges: tuple[Edge, ...]
     results: tuple[ResultField, ...]
 
@@ -93,10 +98,11 @@ def compile_definition(definition: Definition) -> Snapshot:
         definition.call,
         definition.place,
         definition.hooks.on_init,
+        definition.max_paths,
     )
-    traced = branch(body, trace(body))
-    checked = order(check(definition, traced))
-    return freeze(definition, modelled, traced, checked)
+    merged = branch(trace(body), name=definition.name, place=definition.place)
+    checked = order(check(definition, merged))
+    return freeze(definition, modelled, merged, checked)
 
 
 # -------------------------------------------------------------------------------------------- model
@@ -113,28 +119,57 @@ def model(definition: Definition) -> Modelled:
 # -------------------------------------------------------------------------------------------- check
 
 
-def check(definition: Definition, traced: Traced) -> Checked:
+def check(definition: Definition, merged: Merged) -> Checked:
     """Type-checks every edge and names the outputs."""
     nodes, edges = [], []
-    for call in traced.calls:
+    for call in merged.calls:
         bindings = []
-        for parameter, argument in call.arguments:
-            binding, verdict = _bind(call, parameter, argument)
+        for parameter, options in call.arguments:
+            binding, found = _bind(call, parameter, options)
             bindings.append(binding)
-            edges += [Edge(source, call.id, parameter.name, verdict) for source in _origins(binding.source)]
-        edges += [Edge(node, call.id, "", "after") for node in call.after]
-        nodes.append(
-            Node(call.id, call.step, tuple(bindings), call.after, (), call.place.file or "", call.place.line or 0)
-        )
+            edges += found
+        edges += [Edge(node, call.id, "", "after", conditional=call.paths != EVERY_PATH) for node in call.after]
+        nodes.append(_node(call, tuple(bindings)))
     returns = definition.signature.returns
-    results = named_results(traced, returns, pipeline=definition.name, place=definition.place)
-    edges += [Edge(source, "", result.name) for result in results for source in _origins(result.source)]
-    return Checked(tuple(nodes), tuple(dict.fromkeys(edges)), results)
+    results = named_results(merged, returns, pipeline=definition.name, place=definition.place)
+    for result in results:
+        edges += [
+            Edge(source, "", result.name, conditional=result.optional or isinstance(result.source, Choice))
+            for source in origins(result.source)
+        ]
+    return Checked(tuple(nodes), merged.branches, tuple(dict.fromkeys(edges)), results)
 
 
-def _bind(call: StepCall, parameter: ParameterField, argument: Argument) -> tuple[Binding, Literal["ok", "coerce"]]:
+def _node(call: Call, bindings: tuple[Binding, ...]) -> Node:
+    return Node(
+        id=call.id,
+        step=call.call.step,
+        bindings=bindings,
+        after=call.after,
+        file=call.call.place.file or "",
+        line=call.call.place.line or 0,
+        paths=call.paths,
+        decided_by=call.decided_by,
+    )
+
+
+def _bind(call: Call, parameter: ParameterField, options: Sequence[Option]) -> tuple[Binding, list[Edge]]:
+    """How ``parameter`` gets its value, which may differ with the path; and the edges that this makes."""
+    conditional = call.paths != EVERY_PATH or len(options) > 1
+    coerce, edges = False, []
+    sources: list[tuple[int, Source]] = []
+    for paths, argument in options:
+        source, verdict = _fitted(call, parameter, argument)
+        sources.append((paths, source))
+        coerce = coerce or verdict == "coerce"
+        edges += [Edge(origin, call.id, parameter.name, verdict, conditional) for origin in origins(source)]
+    adapter = adapter_for(parameter.annotation) if coerce else None
+    return Binding(parameter.name, choice(sources), adapter), edges
+
+
+def _fitted(call: Call, parameter: ParameterField, argument: Argument) -> tuple[Source, Literal["ok", "coerce"]]:
     if isinstance(argument.source, Constant):
-        return Binding(parameter.name, _fitted(call, parameter, argument.source)), "ok"
+        return _validated(call, parameter, argument.source), "ok"
     verdict = fit(argument.annotation, parameter.annotation)
     if verdict == "never":
         refuse(
@@ -142,14 +177,12 @@ def _bind(call: StepCall, parameter: ParameterField, argument: Argument) -> tupl
             f"{call.id}({parameter.name}=…) gets a {describe(argument.annotation)}",
             f"no such value can become the {describe(parameter.annotation)} that it takes",
             "Pass another value, or convert it in a step between them",
-            call.place,
+            call.call.place,
         )
-    if verdict == "ok":
-        return Binding(parameter.name, argument.source), "ok"
-    return Binding(parameter.name, argument.source, adapter_for(parameter.annotation)), "coerce"
+    return argument.source, verdict
 
 
-def _fitted(call: StepCall, parameter: ParameterField, given: Constant) -> Constant:
+def _validated(call: Call, parameter: ParameterField, given: Constant) -> Constant:
     """The constant as the parameter's type, so that no run has to validate it."""
     try:
         value = adapter_for(parameter.annotation).validate_python(given.value)
@@ -159,41 +192,48 @@ def _fitted(call: StepCall, parameter: ParameterField, given: Constant) -> Const
             f"{call.id}({parameter.name}={given.value!r}) does not fit {describe(parameter.annotation)}",
             describe_errors(error)[0]["msg"],
             "Correct the value or the type",
-            call.place,
+            call.call.place,
         )
     return replace(given, value=value)
-
-
-def _origins(source: Source) -> Iterator[str]:
-    """Ids of the nodes that a value is from; ``""`` for the pipeline's parameters."""
-    if isinstance(source, Collected):
-        for item in source.items:
-            yield from _origins(item)
-    elif isinstance(source, Output):
-        yield source.node
-    elif isinstance(source, Parameter):
-        yield ""
 
 
 # -------------------------------------------------------------------------------------------- order
 
 
 def order(checked: Checked) -> Checked:
-    """Sorts nodes by rank, the longest way from the parameters; equal ranks stay in the order of the body."""
+    """Sorts by rank, the longest way from the parameters; equal ranks stay in the order of the body."""
+    waiting = {branch.id: branch for branch in checked.branches}
     ranks: dict[str, int] = {}
+
+    def ranked(needs: Iterable[str]) -> int:
+        return 1 + max((ranks[need] for need in needs), default=0)
+
+    def settle(ids: Iterable[str]) -> None:
+        """Branches are asked after the nodes that they ask about, which may be later ones of the body's order."""
+        for id in ids:
+            if (branch := waiting.get(id)) is not None and id not in ranks:
+                settle(branch.decided_by)
+                ranks[id] = ranked((*branch.needs, *branch.decided_by))
+
     nodes = []
     for node in checked.nodes:  # data flows from earlier calls to later ones only
-        origins = [origin for binding in node.bindings for origin in _origins(binding.source) if origin]
-        needs = tuple(dict.fromkeys((*origins, *node.after)))
-        ranks[node.id] = 1 + max((ranks[need] for need in needs), default=0)
+        origin = [o for binding in node.bindings for o in origins(binding.source) if o]
+        needs = tuple(dict.fromkeys((*origin, *node.after)))
+        settle(node.decided_by)
+        ranks[node.id] = ranked((*needs, *node.decided_by))
         nodes.append(replace(node, needs=needs))
-    return replace(checked, nodes=tuple(sorted(nodes, key=lambda node: ranks[node.id])))
+    settle(waiting)
+    return replace(
+        checked,
+        nodes=tuple(sorted(nodes, key=lambda node: ranks[node.id])),
+        branches=tuple(sorted(checked.branches, key=lambda branch: ranks[branch.id])),
+    )
 
 
 # ------------------------------------------------------------------------------------------- freeze
 
 
-def freeze(definition: Definition, modelled: Modelled, traced: Traced, checked: Checked) -> Snapshot:
+def freeze(definition: Definition, modelled: Modelled, merged: Merged, checked: Checked) -> Snapshot:
     """Builds what callers see and puts the fingerprint on it."""
     module = definition.function.__module__
     output = output_schema(definition.name, checked.results, module=module, place=definition.place)
@@ -204,9 +244,9 @@ def freeze(definition: Definition, modelled: Modelled, traced: Traced, checked: 
         parameters=modelled.parameters,
         nodes=checked.nodes,
         edges=checked.edges,
-        branches=traced.branches,
+        branches=checked.branches,
         results=checked.results,
-        shape=traced.shape,
+        shape=merged.shape,
         input=modelled.input,
         output=output,
         overrides=overrides,
@@ -214,9 +254,11 @@ def freeze(definition: Definition, modelled: Modelled, traced: Traced, checked: 
         fingerprint=fingerprint(
             name=definition.name,
             nodes=checked.nodes,
+            branches=checked.branches,
             results=checked.results,
-            shape=traced.shape,
+            shape=merged.shape,
             schemas=(modelled.input, output, overrides),
             hooks=definition.hooks,
         ),
+        paths=merged.paths,
     )

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
-import textwrap
 import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .constants import canonical
 from .places import underlying
 from .schema import Schema
-from .snapshot import Collected, Constant, Hook, Hooks, Node, ResultField, Source
+from .snapshot import Branch, Hook, Hooks, Node, ResultField
+from .sources import outline
 
 __all__ = ["fingerprint", "source_version"]
 
 
 def source_version(function: Callable[..., Any]) -> str:
-    """SHA-256 of a function's source text, or of its bytecode where there is no source."""
+    """SHA-256 of what a function does: of its bytecode, so that no file is read and comments change nothing."""
     target = underlying(function)
-    try:
-        text = textwrap.dedent(inspect.getsource(target))
-    except (OSError, TypeError):
-        code = getattr(target, "__code__", None)
-        text = json.dumps(_bytecode(code)) if code else f"{target!r}".partition(" at 0x")[0]
-    return _digest(text)
+    code = getattr(target, "__code__", None)
+    return _digest(json.dumps(_bytecode(code)) if code else f"{target!r}".partition(" at 0x")[0])
 
 
 def _bytecode(code: types.CodeType) -> list[Any]:
@@ -42,6 +36,7 @@ def fingerprint(
     *,
     name: str,
     nodes: Sequence[Node],
+    branches: Sequence[Branch],
     results: Sequence[ResultField],
     shape: str,
     schemas: Sequence[Schema],
@@ -51,7 +46,8 @@ def fingerprint(
     parts = {
         "name": name,
         "nodes": [_node(node) for node in nodes],
-        "results": [[result.name, _source(result.source), result.optional] for result in results],
+        "branches": [_branch(branch) for branch in branches],
+        "results": [[result.name, outline(result.source), hex(result.paths)] for result in results],
         "shape": shape,
         "schemas": [schema.json_schema() for schema in schemas],
         "hooks": _hooks(hooks),
@@ -67,22 +63,31 @@ def _node(node: Node) -> list[Any]:
     step = node.step
     retry = step.retry
     policy = [retry.attempts, retry.delay, retry.backoff, retry.max_delay, retry.jitter] if retry else None
-    bindings = [[b.parameter, _source(b.source), b.coerce is not None] for b in node.bindings]
-    return [node.id, step.name, step.version, step.kind, step.generator, policy, step.timeout, bindings, node.after]
-
-
-def _source(source: Source) -> list[Any]:
-    if isinstance(source, Constant):
-        return ["constant", canonical(source.value)]
-    if isinstance(source, Collected):
-        return [source.kind, [_source(item) for item in source.items], canonical(source.keys)]
-    where = [
-        type(source).__name__,
-        getattr(source, "name", ""),
-        getattr(source, "node", ""),
-        getattr(source, "index", None),
+    bindings = [[b.parameter, outline(b.source), b.coerce is not None] for b in node.bindings]
+    return [
+        *(node.id, step.name, step.version, step.kind, step.generator, policy, step.timeout, bindings, node.after),
+        _fan(node),
+        hex(node.paths),
     ]
-    return [*where, [[access.kind, access.key] for access in source.path]]
+
+
+def _fan(node: Node) -> list[Any] | None:
+    if node.fan is None:
+        return None
+    return [node.fan.kind, node.fan.over, node.fan.max_concurrency, node.body.fingerprint if node.body else None]
+
+
+def _branch(branch: Branch) -> list[Any]:
+    condition = branch.condition
+    right = outline(condition.right) if condition.right is not None else None
+    return [
+        branch.id,
+        condition.operator,
+        outline(condition.left),
+        right,
+        hex(branch.paths_true),
+        hex(branch.paths_false),
+    ]
 
 
 def _hooks(hooks: Hooks) -> dict[str, str]:

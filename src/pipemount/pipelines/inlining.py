@@ -21,6 +21,7 @@ __all__ = ["inline"]
 def inline(
     trace: Trace,
     function: Callable[..., Any],
+    body: Callable[..., Any],
     signature: Signature,
     values: Mapping[str, Any],
     *,
@@ -29,7 +30,10 @@ def inline(
     after: tuple[str, ...],
     on_init: Hook | None,
 ) -> Any:
-    """Runs a called pipeline's body in the caller's trace; what is left out takes the called pipeline's defaults."""
+    """Runs a called pipeline's body in the caller's trace; what is left out takes the called pipeline's defaults.
+
+    ``body`` is the author's ``function`` as it is traced.
+    """
     if on_init is not None and on_init != trace.on_init:
         raise trace.error(
             "inlined-on-init",
@@ -39,15 +43,13 @@ def inline(
         )
     with trace.body(name, function, id=id, after=after):
         given = {p.name: _entering(trace, p, values.get(p.name, p.default), name) for p in signature.parameters}
-        return function(**given)
+        return body(**given)
 
 
 def _entering(trace: Trace, parameter: ParameterField, value: object, pipeline: str) -> Any:
     """The value as the called pipeline declares it, validated where the types alone do not prove it."""
     where = f"{pipeline}({parameter.name}=…)"
     argument = trace.argument(value, where)
-    if trace.bodies[-1].prefix + parameter.name in trace.entries:
-        return trace.call(_validation(parameter), {"value": value}, id=None, after=())
     if isinstance(argument.source, Constant):
         return _validated(trace, parameter, argument.source, where)
     verdict = fit(argument.annotation, parameter.annotation)

@@ -12,6 +12,7 @@ from .snapshot import Hook, Hooks, Retry
 __all__ = [
     "STEP_HOOKS",
     "HookTarget",
+    "checked_count",
     "checked_errors",
     "checked_name",
     "checked_retry",
@@ -55,6 +56,13 @@ def checked_timeout(timeout: float | None) -> float | None:
     if timeout is None or (isinstance(timeout, int | float) and timeout > 0):
         return timeout
     raise ConfigurationError(f"timeout={timeout!r}: seconds, above 0")
+
+
+def checked_count(count: int, what: str) -> int:
+    """A whole number above 0."""
+    if isinstance(count, int) and not isinstance(count, bool) and count > 0:
+        return count
+    raise ConfigurationError(f"{what}={count!r}: a whole number, above 0")
 
 
 def checked_errors(errors: Any) -> tuple[type[BaseException], ...]:

@@ -10,18 +10,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 
 import pydantic
 
 __all__ = [
     "Place",
+    "Site",
     "asked_by_author",
     "caller_place",
     "enclosing_frames",
     "function_place",
     "is_async",
     "raised_place",
+    "site",
     "underlying",
 ]
 
@@ -114,3 +116,17 @@ def raised_place(error: BaseException, file: str | None) -> Place:
             found = place if place.file == file else found
         traceback = traceback.tb_next
     return found or nearest
+
+
+Site: TypeAlias = tuple[int, ...]
+"""Where in a body something is called, the calls on the way there included; compared within one compilation only."""
+
+
+def site(root: FrameType) -> Site:
+    """The way from ``root``, a frame that is running, to the caller."""
+    found: list[int] = []
+    frame = sys._getframe(1)
+    while frame is not root and frame.f_back is not None:
+        found += (id(frame.f_code), frame.f_lasti)
+        frame = frame.f_back
+    return tuple(found)

@@ -15,9 +15,9 @@ from ..errors import CompileError
 from .annotations import describe
 from .places import asked_by_author, caller_place
 from .projection import NoFieldError, elements, project
-from .snapshot import Access, Output, Parameter
+from .snapshot import Access, Operator, Output, Parameter
 
-__all__ = ["MARK", "Condition", "Reference", "Symbol", "Tracer", "symbol_of"]
+__all__ = ["MARK", "Question", "Reference", "Same", "Symbol", "Tracer", "ask", "symbol_of"]
 
 MARK = "<pipemount reference "
 """Opens the ``repr`` of every reference; a constant that contains it was made of one."""
@@ -32,6 +32,12 @@ class Tracer(Protocol):
 
     def note(self, fault: CompileError) -> None:
         """Keeps a fault."""
+
+    def narrowed(self, source: Parameter | Output, annotation: Any) -> Any:
+        """The type without what the answers so far rule out."""
+
+    def ask(self, operator: Operator, left: object, right: object) -> bool:
+        """The answer to a question about a value of the run. Raises ``CompileError``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +62,7 @@ class Symbol:
         """The symbol of one field or item."""
         label = f"{self.label}.{access.key}" if access.kind == "attribute" else f"{self.label}[{access.key!r}]"
         try:
-            annotation = project(self.annotation, access)
+            annotation = project(self.trace.narrowed(self.source, self.annotation), access)
         except NoFieldError as error:
             raise self.error(error.code, f"`{label}` cannot be read", error.reason, error.way_out) from None
         return Symbol(self.trace, replace(self.source, path=(*self.source.path, access)), annotation, label)
@@ -72,7 +78,11 @@ class Reference:
         object.__setattr__(self, "_symbol", symbol)
 
     def __repr__(self) -> str:
-        return f"{MARK}{self._symbol.label}: {describe(self._symbol.annotation)}>"
+        return f"{MARK}{self._label}: {describe(self._symbol.annotation)}>"
+
+    @property
+    def _label(self) -> str:
+        return self._symbol.label
 
     @property  # type: ignore[misc]  # an object's class can be set; nobody has to here
     def __class__(self) -> type:
@@ -110,6 +120,12 @@ class Reference:
             raise _refusal(self, "len")
         return len(parts)
 
+    def __bool__(self) -> bool:
+        return self._symbol.trace.ask("truth", self, None)
+
+    def __contains__(self, item: object) -> bool:
+        return self._symbol.trace.ask("in", item, self)
+
     def __call__(self, *args: object, **kwargs: object) -> NoReturn:
         """Refused: a value of the run is no function."""
         raise _refusal(self, "call")
@@ -124,10 +140,44 @@ class Reference:
         return []
 
 
-class Condition(Reference):
-    """A comparison with a reference; nothing but a branch could use it."""
+class Question(Reference):
+    """A comparison with a reference: a branch may ask it, and nothing else can be done with it."""
 
-    __slots__ = ()
+    __slots__ = ("_asked",)
+    _asked: tuple[Operator, object, object, bool]
+
+    def __init__(self, symbol: Symbol, operator: Operator, left: object, right: object, *, negated: bool) -> None:
+        super().__init__(symbol)
+        object.__setattr__(self, "_asked", (operator, left, right, negated))
+
+    @property
+    def _label(self) -> str:
+        operator, left, right, negated = self._asked
+        signs = {"==": ("==", "!="), "in": ("in", "not in"), "is": ("is", "is not")}
+        return f"{_shown(left)} {signs.get(operator, (operator, operator))[negated]} {_shown(right)}"
+
+    def __bool__(self) -> bool:
+        operator, left, right, negated = self._asked
+        return self._symbol.trace.ask(operator, left, right) is not negated
+
+
+class Same:
+    """Stands for a value in ``==`` where the author asked for identity: ``x is None``, ``case None``."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return other is self.value
+
+    __hash__ = None  # type: ignore[assignment]  # it is compared, and nothing else
+
+
+def ask(operator: Operator, left: Reference, right: object, *, negated: bool = False) -> Question:
+    """A question about ``left``."""
+    return Question(left._symbol, operator, left, right, negated=negated)
 
 
 def symbol_of(value: object) -> Symbol | None:
@@ -141,17 +191,11 @@ _UNKNOWN = "its value is known in a run only, and the body runs once, at compile
 _IN_STEP = "Do it inside a step and return the result"
 
 _REFUSED: dict[str, tuple[str, str, str, str]] = {
-    "branch": (
-        "branch-on-reference",
-        "the body branches on `{}` (`if`, `and`, `or`, `not`, `while`, `assert`, `match`)",
-        _UNKNOWN,
-        "Branches come with a later version; until then decide inside a step",
-    ),
     "type": (
         "type-of-reference",
         "the body asks for the type of `{}` (`isinstance()`, a class in `match`)",
         _UNKNOWN,
-        "Branches come with a later version; until then decide inside a step",
+        "Compare values (`==`, `in`, `is None`), or decide by type inside a step",
     ),
     "text": (
         "text-of-reference",
@@ -174,7 +218,6 @@ _REFUSED: dict[str, tuple[str, str, str, str]] = {
         "how many items it has is known in a run only",
         "Pass the whole value to a step and loop there; a tuple annotation of fixed length can be unpacked",
     ),
-    "contains": ("contains-reference", "`in {}` is asked", _UNKNOWN, _IN_STEP),
     "hash": (
         "hash-of-reference",
         "`{}` is used as a dict key or set member",
@@ -211,13 +254,11 @@ _REFUSED: dict[str, tuple[str, str, str, str]] = {
 _BINARY = "add sub mul truediv floordiv mod divmod pow matmul and or xor lshift rshift"
 
 _OPERATIONS = {
-    "branch": "bool",
     "text": "str format bytes fspath",
     "number": "int float complex round trunc floor ceil",
     "index": "index",
     "arithmetic": f"neg pos abs invert {_BINARY} r{_BINARY.replace(' ', ' r')}",
     "iterate": "next aiter anext reversed",
-    "contains": "contains",
     "hash": "hash",
     "await": "await",
     "assign": "setitem delitem",
@@ -225,13 +266,20 @@ _OPERATIONS = {
     "copy": "copy deepcopy reduce_ex reduce getstate",
 }
 
-_COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+_COMPARISONS: dict[str, tuple[Operator, bool]] = {
+    "eq": ("==", False),
+    "ne": ("==", True),
+    "lt": ("<", False),
+    "le": ("<=", False),
+    "gt": (">", False),
+    "ge": (">=", False),
+}
 
 
 def _refusal(reference: Reference, what: str) -> CompileError:
     symbol = reference._symbol
     code, operation, reason, way_out = _REFUSED[what]
-    return symbol.error(code, operation.format(symbol.label), reason, way_out)
+    return symbol.error(code, operation.format(reference._label), reason, way_out)
 
 
 def _refuser(what: str) -> Callable[..., NoReturn]:
@@ -241,20 +289,21 @@ def _refuser(what: str) -> Callable[..., NoReturn]:
     return refuse
 
 
-def _comparison(sign: str) -> Callable[[Reference, object], Condition]:
-    def compare(self: Reference, other: object) -> Condition:
-        return Condition(replace(self._symbol, annotation=bool, label=f"{self._symbol.label} {sign} {_shown(other)}"))
+def _comparison(operator: Operator, negated: bool) -> Callable[[Reference, object], Question]:
+    def compare(self: Reference, other: object) -> Question:
+        if isinstance(other, Same):
+            return ask("is", self, other.value, negated=negated)
+        return ask(operator, self, other, negated=negated)
 
     return compare
 
 
 def _shown(value: object) -> str:
-    symbol = symbol_of(value)
-    return symbol.label if symbol else repr(value)
+    return value._label if symbol_of(value) is not None else repr(value)  # type: ignore[attr-defined]  # a reference
 
 
 for _what, _names in _OPERATIONS.items():
     for _name in _names.split():
         setattr(Reference, f"__{_name}__", _refuser(_what))
-for _name, _sign in _COMPARISONS.items():
-    setattr(Reference, f"__{_name}__", _comparison(_sign))
+for _name, (_operator, _negated) in _COMPARISONS.items():
+    setattr(Reference, f"__{_name}__", _comparison(_operator, _negated))

@@ -7,23 +7,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_args, get_origin
 
 from .annotations import output_name, plain
-from .exploring import Traced
+from .merging import Merged, Returned
 from .places import Place
-from .snapshot import Output, Parameter, ResultField, Source, StepSpec
-from .tracing import Argument, refuse
+from .snapshot import EVERY_PATH, Choice, Output, Parameter, ResultField, Source, StepSpec
+from .sources import choice
+from .tracing import refuse, union
 
 __all__ = ["named_results"]
 
 
-def named_results(traced: Traced, returns: Any, *, pipeline: str, place: Place) -> tuple[ResultField, ...]:
+def named_results(merged: Merged, returns: Any, *, pipeline: str, place: Place) -> tuple[ResultField, ...]:
     """The outputs in the order of the return statement. Raises ``CompileError`` for one name given twice."""
-    steps = {call.id: call.step for call in traced.calls}
-    declared = _declared(returns, len(traced.returned), traced.shape)
+    steps = {call.id: call.call.step for call in merged.calls}
+    declared = _declared(returns, len(merged.returned), merged.shape)
+    sources = [choice([(bits, argument.source) for bits, argument in returned.options]) for returned in merged.returned]
     wanted: list[tuple[str, bool]] = []
-    for index, ((key, argument), annotation) in enumerate(zip(traced.returned, declared, strict=True)):
-        given = key or output_name(annotation)[0]
-        wanted.append((given, True) if given else (_own_name(argument.source, steps, index, traced.shape), False))
-    names = _distinct(wanted, [argument.source for _, argument in traced.returned])
+    for index, (returned, annotation) in enumerate(zip(merged.returned, declared, strict=True)):
+        given = returned.name or output_name(annotation)[0]
+        wanted.append((given, True) if given else (_own_name(sources[index], steps, index, merged.shape), False))
+    names = _distinct(wanted, sources)
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         refuse(
             "duplicate-output",
@@ -33,8 +35,10 @@ def named_results(traced: Traced, returns: Any, *, pipeline: str, place: Place) 
             place,
         )
     return tuple(
-        ResultField(name, argument.source, _type(argument, output_name(annotation)[1]))
-        for name, (_, argument), annotation in zip(names, traced.returned, declared, strict=True)
+        ResultField(
+            name, source, _type(returned, output_name(annotation)[1]), returned.paths != EVERY_PATH, returned.paths
+        )
+        for name, source, returned, annotation in zip(names, sources, merged.returned, declared, strict=True)
     )
 
 
@@ -48,11 +52,16 @@ def _declared(returns: Any, count: int, shape: str) -> Sequence[Any]:
     return [Any] * count
 
 
-def _type(argument: Argument, declared: Any) -> Any:
-    return declared if plain(argument.annotation) is Any else argument.annotation
+def _type(returned: Returned, declared: Any) -> Any:
+    found = union(argument.annotation for _, argument in returned.options)
+    return declared if plain(found) is Any else found
 
 
 def _own_name(source: Source, steps: Mapping[str, StepSpec], index: int, shape: str) -> str:
+    if isinstance(source, Choice):
+        names = {_own_name(option, steps, index, shape) for _, option in source.options}
+        if len(names) == 1:
+            return names.pop()
     if isinstance(source, Output | Parameter):
         hops = [str(access.key) for access in source.path if isinstance(access.key, str)]
         if hops:

@@ -27,6 +27,7 @@ __all__ = [
     "Hook",
     "Hooks",
     "Node",
+    "Operator",
     "Output",
     "OutputField",
     "Parameter",
@@ -340,6 +341,9 @@ class Edge:
     conditional: bool = False
 
 
+Operator: TypeAlias = Literal["truth", "==", "<", "<=", ">", ">=", "in", "is"]
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """What a branch asks.
@@ -350,7 +354,7 @@ class Condition:
         right: The right operand; ``None`` for ``truth``.
     """
 
-    operator: Literal["truth", "==", "!=", "<", "<=", ">", ">=", "in", "is"]
+    operator: Operator
     left: Source
     right: Source | None = None
 

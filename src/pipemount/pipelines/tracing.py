@@ -5,20 +5,48 @@ The trace that is under way lives in a context variable: other threads and tasks
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any, NoReturn
 
 from ..errors import CompileError
 from .annotations import Signature
 from .constants import UnfitConstantError, constant, type_of
-from .places import Place, caller_place, function_place
-from .references import Condition, Reference, Symbol, symbol_of
-from .snapshot import Collected, Constant, Hook, Output, Parameter, ParameterField, Source, StepSpec
+from .deciding import Decision, Decisions, TooManyDecisionsError, forks
+from .naming import Names
+from .places import Place, caller_place, function_place, site
+from .references import Question, Reference, Symbol, symbol_of
+from .snapshot import (
+    Collected,
+    Condition,
+    Constant,
+    Hook,
+    Operator,
+    Output,
+    Parameter,
+    ParameterField,
+    Source,
+    StepSpec,
+)
 
-__all__ = ["VALIDATION", "Argument", "StepCall", "Trace", "bind", "current", "is_tracing", "refuse", "tracing"]
+__all__ = [
+    "VALIDATION",
+    "Argument",
+    "Scope",
+    "StepCall",
+    "Trace",
+    "bind",
+    "current",
+    "is_tracing",
+    "refuse",
+    "too_many_branches",
+    "tracing",
+    "union",
+]
 
 _current: ContextVar[Trace | None] = ContextVar("pipemount_trace", default=None)
 
@@ -35,14 +63,43 @@ class Argument:
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """A pipeline called in a body, as a part of its steps' ids.
+
+    Attributes:
+        key: Where it is called, the same on every path.
+        name: What its steps' ids begin with.
+        id: The id that the author gave it.
+    """
+
+    key: tuple[Any, ...]
+    name: str
+    id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class StepCall:
-    """One recorded call of a step."""
+    """One recorded call of a step.
+
+    Attributes:
+        id: Its name within one run of the body.
+        step: What is called.
+        arguments: What its parameters are bound to.
+        after: Ids of the calls that must end first.
+        place: The author's line.
+        key: Where in the body it is called, the same on every path.
+        scopes: The called pipelines that it is in, the outermost first.
+        given: The id that the author gave it.
+    """
 
     id: str
     step: StepSpec
     arguments: tuple[tuple[ParameterField, Argument], ...]
     after: tuple[str, ...]
     place: Place
+    key: tuple[Any, ...] = ()
+    scopes: tuple[Scope, ...] = ()
+    given: str | None = None
 
 
 @dataclass(slots=True)
@@ -53,41 +110,73 @@ class _Body:
     function: Callable[..., Any]
     prefix: str
     after: tuple[str, ...]
+    scopes: tuple[Scope, ...]
+    file: str | None
 
 
 @dataclass(slots=True)
 class Trace:
     """The record of one run of a body; closed when the body has returned.
 
-    ``ended`` is where faults are that show only after the body has run: in what it returned.
+    Attributes:
+        decisions: Answers for what the body asks.
+        on_init: The hook that makes the run's state.
+        root: The frame that runs the body; places in it are told apart by the way from here.
+        record: Step calls and decisions, in order.
+        fault: The first fault, in case the body hides it.
+        bodies: Those that are running, the outermost first.
+        ended: Where faults are that show only after the body has run: in what it returned.
     """
 
-    calls: list[StepCall] = field(default_factory=list)
+    decisions: Decisions = field(default_factory=Decisions)
+    on_init: Hook | None = None
+    root: FrameType | None = None
+    record: list[StepCall | Decision] = field(default_factory=list)
     fault: CompileError | None = None
     bodies: list[_Body] = field(default_factory=list)
-    pinned: Mapping[Parameter | Output, Any] = field(default_factory=dict)
-    on_init: Hook | None = None
-    entries: frozenset[str] = frozenset()
     ended: Place | None = None
-    _taken: set[str] = field(default_factory=set)
-    _counts: dict[str, int] = field(default_factory=dict)
+    _names: Names = field(default_factory=Names)
+    _counts: Counter[tuple[Any, ...]] = field(default_factory=Counter)
 
     # ------------------------------------------------------------------------------- for references
 
     @property
     def file(self) -> str | None:
         """Source file of the innermost body; errors point there."""
-        return function_place(self.bodies[-1].function).file if self.bodies else None
+        return self.bodies[-1].file if self.bodies else None
 
     def note(self, fault: CompileError) -> None:
         """Keeps the first fault, in case the body catches it."""
         self.fault = self.fault or fault
 
-    def reference(self, source: Parameter | Output, annotation: Any, label: str) -> Any:
-        """A reference; or a plain value, where this trace explores what the body does with it."""
-        if source in self.pinned:
-            return self.pinned[source]
+    def reference(self, source: Parameter | Output, annotation: Any, label: str) -> Reference:
+        """A reference of this trace."""
         return Reference(Symbol(self, source, annotation, label))
+
+    def narrowed(self, source: Parameter | Output, annotation: Any) -> Any:
+        """``annotation`` without what the answers so far rule out."""
+        return self.decisions.facts.narrowed(source, annotation)
+
+    def ask(self, operator: Operator, left: object, right: object) -> bool:
+        """The answer to a question about a value of the run; a new one is recorded."""
+        asked = self.argument(left, "a condition")
+        other = None if operator == "truth" else self.argument(right, "a condition").source
+        if self.ended or self.root is None:
+            raise self.error(
+                "foreign-reference",
+                f"`{left!r}` is asked about after the body has returned",
+                "the graph is complete then",
+                "Decide inside the body, or inside a step",
+            )
+        condition, place = Condition(operator, asked.source, other), caller_place(self.file)
+        try:
+            answer, decision = self.decisions.answer(condition, asked.annotation, site(self.root), place)
+        except TooManyDecisionsError:
+            self.note(too_many_branches(self.bodies[0].name, self.decisions, place))
+            raise self.fault or AssertionError from None
+        if decision is not None:
+            self.record.append(decision)
+        return answer
 
     # ----------------------------------------------------------------------------------- for bodies
 
@@ -105,8 +194,10 @@ class Trace:
                 "Write the repetition inside a step",
             )
         outer = self.bodies[-1] if self.bodies else None
-        prefix = f"{self._claim(outer.prefix, id) if id else self._unique(outer.prefix + name)}/" if outer else ""
-        self.bodies.append(_Body(name, function, prefix, (*(outer.after if outer else ()), *after)))
+        scopes = (*outer.scopes, Scope(self._key("body", name, id), name, id)) if outer else ()
+        prefix = f"{self._named(outer.prefix, name, id)}/" if outer else ""
+        order = (*(outer.after if outer else ()), *after)
+        self.bodies.append(_Body(name, function, prefix, order, scopes, function_place(function).file))
         try:
             yield
         finally:
@@ -132,40 +223,39 @@ class Trace:
             if parameter.name in values
         )
         order = tuple(dict.fromkeys((*body.after, *self.order(after))))
-        node = self._claim(body.prefix, id) if id else self._unique(body.prefix + step.name)
-        self.calls.append(StepCall(node, step, arguments, order, caller_place(self.file)))
+        node = self._named(body.prefix, step.name, id)
+        bound = tuple(parameter.name for parameter, _ in arguments)
+        key = self._key("step", step.name, step.version, step.retry, step.timeout, id, bound)
+        self.record.append(StepCall(node, step, arguments, order, caller_place(self.file), key, body.scopes, id))
         if len(step.outputs) == 1:
-            return self.reference(Output(node), step.outputs[0].annotation, node)  # type: ignore[no-any-return]  # see reference()
+            return self.reference(Output(node), step.outputs[0].annotation, node)
         return tuple(
             self.reference(Output(node, index), output.annotation, f"{node}.{output.name}")
             for index, output in enumerate(step.outputs)
         )
 
-    def _unique(self, wanted: str) -> str:
-        name, count = wanted, self._counts.get(wanted, 1)
-        while name in self._taken:
-            count += 1
-            name = f"{wanted}_{count}"
-        self._counts[wanted] = count
-        self._taken.add(name)
-        return name
-
-    def _claim(self, prefix: str, id: str) -> str:
+    def _named(self, prefix: str, name: str, id: str | None) -> str:
+        if id is None:
+            return self._names.unique(prefix + name)
         if "/" in (text := str(id)) or text != id or not id.isprintable():
             raise self.error(
                 "bad-id", f"id={id!r} cannot be used", "ids are names in events and URLs", "Write text without a slash"
             )
-        wanted = prefix + id
-        if wanted in self._taken:
+        if not self._names.claim(prefix + id):
             raise self.error(
-                "duplicate-id", f"id={wanted!r} is given to two steps", "ids are unique", "Choose another id"
+                "duplicate-id", f"id={prefix + id!r} is given to two steps", "ids are unique", "Choose another id"
             )
-        self._taken.add(wanted)
-        return wanted
+        return prefix + id
+
+    def _key(self, *what: Any) -> tuple[Any, ...]:
+        """Where in the body the caller is, and how often it was there before; the same in every run of the body."""
+        here = (*what, site(self.root) if self.root is not None else ())
+        self._counts[here] += 1
+        return (*here, self._counts[here])
 
     def order(self, after: object) -> tuple[str, ...]:
         """The nodes that ``after=`` names: references, calls' results, and lists or dicts of them."""
-        if after is None or (self.pinned and not isinstance(after, Reference | list | tuple | dict)):
+        if after is None:
             return ()
         if isinstance(after, dict):
             after = list(after.values())
@@ -185,15 +275,15 @@ class Trace:
 
     def argument(self, value: object, where: str) -> Argument:
         """What ``value`` is in the graph. Raises ``CompileError``."""
-        if isinstance(value, Condition):
+        if isinstance(value, Question):
             raise self.error(
                 "comparison-as-value",
-                f"the comparison `{value._symbol.label}` is used as a value in {where}",
-                "it could be computed in a run only",
-                "Compare inside a step and return the answer",
+                f"the comparison `{value._label}` is used as a value in {where}",
+                "a comparison can decide what the body does, and is no value of its own",
+                "Branch on it (`if`), or compare inside a step and return the answer",
             )
         if (symbol := self._own(value)) is not None:
-            return Argument(symbol.source, symbol.annotation)
+            return Argument(symbol.source, self.narrowed(symbol.source, symbol.annotation))
         if isinstance(value, list | tuple | dict) and _holds_reference(value):
             return self._collected(value, where)
         return self._constant(value, where)
@@ -215,11 +305,11 @@ class Trace:
             items = [self.argument(item, where) for item in value.values()]
             plain_keys = tuple(key.value for key in keys if isinstance(key, Constant))
             source = Collected("dict", tuple(item.source for item in items), plain_keys)
-            return Argument(source, dict[_union(type_of(k) for k in plain_keys), _union(i.annotation for i in items)])  # type: ignore[misc]  # made at run time
+            return Argument(source, dict[union(type_of(k) for k in plain_keys), union(i.annotation for i in items)])  # type: ignore[misc]  # made at run time
         items = [self.argument(item, where) for item in value]
         sources = tuple(item.source for item in items)
         if isinstance(value, list):
-            return Argument(Collected("list", sources), list[_union(i.annotation for i in items)])  # type: ignore[misc]  # made at run time
+            return Argument(Collected("list", sources), list[union(i.annotation for i in items)])  # type: ignore[misc]  # made at run time
         return Argument(Collected("tuple", sources), tuple[tuple(item.annotation for item in items)])  # type: ignore[misc]  # made at run time
 
     def _constant(self, value: object, where: str) -> Argument:
@@ -254,6 +344,19 @@ class Trace:
         )
 
 
+def too_many_branches(name: str, decisions: Decisions, place: Place) -> CompileError:
+    """The error for a body with more ways through it than are explored; it names the forks."""
+    return CompileError(
+        code="too-many-branches",
+        operation=f"the pipeline {name!r} has more ways through its body than are explored",
+        reason=f"each of these doubles them: {forks(decisions.taken)}",
+        way_out="Decide inside a step, loop inside a step (a `while` on a value of the run has no end here), "
+        "or raise the limit: @pipeline(max_paths=…)",
+        file=place.file,
+        line=place.line,
+    )
+
+
 def _holds_reference(value: object) -> bool:
     if isinstance(value, dict):
         return any(_holds_reference(item) for item in value.values())
@@ -262,7 +365,8 @@ def _holds_reference(value: object) -> bool:
     return isinstance(value, Reference)
 
 
-def _union(annotations: Iterator[Any]) -> Any:
+def union(annotations: Iterable[Any]) -> Any:
+    """The type of a value that is of one of these types."""
     found: Any = None
     for index, annotation in enumerate(annotations):
         found = annotation if index == 0 else _either(found, annotation)

@@ -1,0 +1,118 @@
+"""Sources: comparing them across traces, naming their nodes anew, writing them for people and for fingerprints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+from .constants import canonical
+from .snapshot import Access, Choice, Collected, Constant, Output, Parameter, Source
+
+__all__ = ["Outline", "choice", "origins", "outline", "renamed", "shown"]
+
+Outline: TypeAlias = tuple[Any, ...]
+"""A source as nested tuples of texts and numbers: hashable, and the same in every process."""
+
+_ATOMS = (str, int, bool, type(None))
+
+
+def outline(source: Source) -> Outline:
+    """Two sources have one outline if, and only if, they always give the same value."""
+    match source:
+        case Constant(value):
+            return _constant(value)
+        case Parameter(name, path):
+            return ("parameter", name, *_hops(path))
+        case Output(node, index, path):
+            return ("output", node, index, *_hops(path))
+        case Collected(kind, items, keys):
+            return (kind, tuple(map(outline, items)), tuple(map(_constant, keys)))
+        case Choice(options):
+            return ("choice", tuple((hex(paths), outline(option)) for paths, option in options))
+
+
+def _constant(value: Any) -> Outline:
+    kind = type(value)
+    if kind in _ATOMS:
+        return ("constant", kind.__name__, value)
+    return ("constant", kind.__name__, json.dumps(canonical(value), sort_keys=True))
+
+
+def _hops(path: Sequence[Access]) -> Outline:
+    return tuple((access.kind, access.key) for access in path)
+
+
+def origins(source: Source) -> Iterator[str]:
+    """Ids of the nodes that a value may be from; ``""`` for the pipeline's parameters."""
+    if isinstance(source, Collected):
+        for item in source.items:
+            yield from origins(item)
+    elif isinstance(source, Choice):
+        for _, option in source.options:
+            yield from origins(option)
+    elif isinstance(source, Output):
+        yield source.node
+    elif isinstance(source, Parameter):
+        yield ""
+
+
+def renamed(source: Source, ids: Mapping[str, str]) -> Source:
+    """``source`` with other ids for its nodes."""
+    if isinstance(source, Output):
+        return replace(source, node=ids[source.node])
+    if isinstance(source, Collected):
+        return replace(source, items=tuple(renamed(item, ids) for item in source.items))
+    return source
+
+
+def choice(options: Sequence[tuple[int, Source]]) -> Source:
+    """One source for several paths: itself where all agree, else a ``Choice``."""
+    found: dict[Outline, tuple[int, Source]] = {}
+    for paths, source in options:
+        key = outline(source)
+        bits, first = found.get(key, (0, source))
+        found[key] = (bits | paths, first)
+    if len(found) == 1:
+        return options[0][1]
+    return Choice(tuple(found.values()))
+
+
+def shown(source: Source | None) -> str:
+    """``source`` as an author would write it."""
+    match source:
+        case Constant(value):
+            return repr(value)
+        case Parameter(name, path):
+            return name + _path(path)
+        case Output(node, index, path):
+            return node + (f"[{index}]" if index is not None else "") + _path(path)
+        case Choice(options):
+            return _alternatives(tuple(dict.fromkeys(shown(option) for _, option in options)))
+        case Collected(kind, items, keys):
+            return _collected(kind, [shown(item) for item in items], keys)
+    return ""
+
+
+def _path(path: Sequence[Access]) -> str:
+    return "".join(f".{access.key}" if access.kind == "attribute" else f"[{access.key!r}]" for access in path)
+
+
+def _alternatives(texts: Sequence[str]) -> str:
+    """``(fetch or convert).temperature``: what the texts end with alike stands once."""
+    tails = [text[len(_head(text)) :] for text in texts]
+    if len(set(tails)) == 1:
+        return f"({' or '.join(map(_head, texts))}){tails[0]}"
+    return f"({' or '.join(texts)})"
+
+
+def _head(text: str) -> str:
+    return text.partition(".")[0].partition("[")[0]
+
+
+def _collected(kind: str, items: Sequence[str], keys: Sequence[Any]) -> str:
+    if kind == "dict":
+        return "{" + ", ".join(f"{key!r}: {item}" for key, item in zip(keys, items, strict=True)) + "}"
+    text = ", ".join(items)
+    return f"[{text}]" if kind == "list" else f"({text}{',' if len(items) == 1 else ''})"
