@@ -115,7 +115,7 @@ class CompileError(DefinitionError):
         way_out: What to write instead.
         file: Source file of the offending line, where known.
         line: Its line number, from 1.
-        code: A kebab-case code of its own, e.g. ``"branch-on-reference"``.
+        code: A kebab-case code of its own, e.g. ``"text-of-reference"``.
     """
 
     code = "compile"

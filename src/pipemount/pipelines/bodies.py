@@ -57,7 +57,7 @@ def _check_questions(code: CodeType, name: str, names: dict[str, Any]) -> None:
             "type-of-reference",
             f"the body of {name!r} {question}",
             "of a value of the run nothing is known but its annotation: the body runs once, at compile",
-            "Compare values (`==`, `in`, `is None`), or decide by type inside a step",
+            "Compare values (`==`, `in`, `is None`), or decide inside a step",
             Place(code.co_filename, line or code.co_firstlineno),
         )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import CompileError
-from .deciding import Decision, Decisions, same_questions
+from .deciding import Decision, Decisions, as_text, same_questions
 from .places import Place, raised_place
 from .snapshot import Hook, Parameter, ParameterField, Shape
 from .sources import Outline, outline
@@ -69,7 +69,7 @@ def trace(body: Body) -> tuple[Variant, ...]:
     while (script := _next_script(variants[-1])) is not None:
         if len(variants) == body.max_paths:
             decisions = Decisions()
-            decisions.taken = [decision for variant in variants for decision in variant.decisions]
+            decisions.taken = list({d.key: d for variant in variants for d in variant.decisions}.values())
             raise too_many_branches(body.name, decisions, body.place)
         variant = _run(body, script)
         if len(variant.decisions) < len(script) or not same_questions(
@@ -146,12 +146,18 @@ def _raised(body: Body, found: Trace, error: Exception) -> CompileError:
     place = raised_place(error, found.file)
     return CompileError(
         code="body-raised",
-        operation=f"the body of the pipeline {body.name!r} raised {type(error).__name__}",
+        operation=f"the body of the pipeline {body.name!r} raised {type(error).__name__}{_path(found)}",
         reason=str(error) or "it gave no reason",
-        way_out="The body runs at compile with references for values; take work on values into a step",
+        way_out="The body runs at compile with references for values; take work on values, and what it raises, "
+        "into a step",
         file=place.file,
         line=place.line,
     )
+
+
+def _path(found: Trace) -> str:
+    answers = [f"`{as_text(d.condition)}` is {'true' if d.answer else 'false'}" for d in found.decisions.taken]
+    return f" where {' and '.join(answers)}" if answers else ""
 
 
 def _returned(found: Trace, result: object, where: str) -> tuple[Shape, tuple[tuple[str | None, Argument], ...]]:

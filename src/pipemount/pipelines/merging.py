@@ -14,7 +14,7 @@ from .annotations import describe
 from .deciding import Decision, as_text
 from .exploring import Variant
 from .naming import Names
-from .paths import Answers, Fork, deciders, fork, led_to, paths_of
+from .paths import Answers, deciders, fork, led_to, paths_of
 from .places import Place
 from .snapshot import EVERY_PATH, Branch, Choice, Condition, ParameterField, Path, Shape, Source
 from .sources import Outline, choice, origins, outline, renamed
@@ -75,7 +75,7 @@ def branch(variants: Sequence[Variant], *, name: str, place: Place) -> Merged:
     asked = tuple(_branch(slot, ids[id(slot)], renames) for slot in slots if slot.asks)
     shape, returned = _returned(variants, renames, name, place)
     merged = Merged(calls, asked, (), shape, returned)
-    return _decided(merged, [_answers(slots, ids, number) for number in range(len(variants))]) if asked else merged
+    return _decided(merged, [_answers(slots, ids, number) for number in range(len(variants))])
 
 
 def _answers(slots: Sequence[Slot], ids: Mapping[int, str], number: int) -> Answers:
@@ -84,9 +84,7 @@ def _answers(slots: Sequence[Slot], ids: Mapping[int, str], number: int) -> Answ
 
 def _decided(merged: Merged, answers: Sequence[Answers]) -> Merged:
     """``merged`` with the branches that settle each difference; a branch that settles none is left out."""
-    tree = fork(answers)
-    if tree is None:
-        raise AssertionError("a question was asked on one path, and not on the other")
+    tree, every = fork(answers), (1 << len(answers)) - 1
     parts = {call.id: _parts(call.paths, *(options for _, options in call.arguments)) for call in merged.calls}
     parts |= {asked.id: _parts(asked.paths, *_choices(asked.condition)) for asked in merged.branches}
     sides = {asked.id: (asked.paths_true, asked.paths_false) for asked in merged.branches}
@@ -98,7 +96,7 @@ def _decided(merged: Merged, answers: Sequence[Answers]) -> Merged:
     led = led_to(tree, places)
     return Merged(
         calls=tuple(
-            replace(call, paths=_normal(call.paths, tree), decided_by=deciding[call.id]) for call in merged.calls
+            replace(call, paths=_normal(call.paths, every), decided_by=deciding[call.id]) for call in merged.calls
         ),
         branches=tuple(
             replace(
@@ -109,9 +107,9 @@ def _decided(merged: Merged, answers: Sequence[Answers]) -> Merged:
             )
             for asked in branches
         ),
-        paths=paths_of(answers, used),
+        paths=paths_of(answers, used) if used else (),
         shape=merged.shape,
-        returned=tuple(replace(r, paths=_normal(r.paths, tree)) for r in merged.returned),
+        returned=tuple(replace(r, paths=_normal(r.paths, every)) for r in merged.returned),
     )
 
 
@@ -136,8 +134,8 @@ def _used(deciding: Mapping[str, Sequence[str]], calls: Iterable[str], results: 
     return found
 
 
-def _normal(paths: int, tree: Fork) -> int:
-    return EVERY_PATH if paths == tree.paths else paths
+def _normal(paths: int, every: int) -> int:
+    return EVERY_PATH if paths == every else paths
 
 
 # ------------------------------------------------------------------------------------------- ordering

@@ -52,14 +52,16 @@ def _bits(start: int, end: int) -> int:
     return (1 << end) - (1 << start)
 
 
-def deciders(tree: Fork, parts: Iterable[int], answers: Mapping[str, tuple[int, int]]) -> tuple[str, ...]:
+def deciders(tree: Fork | None, parts: Iterable[int], answers: Mapping[str, tuple[int, int]]) -> tuple[str, ...]:
     """The branches that must be answered before it is known in which of ``parts``, or in none, a run is.
 
     Args:
-        tree: Of all paths.
+        tree: Of all paths; ``None`` where there is one only.
         parts: Sets of paths, as bits.
         answers: The paths of each branch with the answer yes, and those with no.
     """
+    if tree is None:
+        return ()
     wanted = tuple(part for part in set(parts) if part != tree.paths)
     found = list(dict.fromkeys(_deciders(tree, wanted)))
     for branch in tuple(found):
@@ -85,7 +87,7 @@ def _settle(paths: int, parts: Sequence[int], answers: Iterable[tuple[int, int]]
     return all(group & part in (0, group) for group in groups for part in parts)
 
 
-def led_to(tree: Fork, places: Mapping[str, int]) -> dict[tuple[str, bool], tuple[str, ...]]:
+def led_to(tree: Fork | None, places: Mapping[str, int]) -> dict[tuple[str, bool], tuple[str, ...]]:
     """Ids by the branch and the answer that let them run; ``places`` has the paths of each id."""
     found: dict[tuple[str, bool], dict[str, None]] = {}
     for id, paths in places.items():

@@ -195,7 +195,7 @@ _REFUSED: dict[str, tuple[str, str, str, str]] = {
         "type-of-reference",
         "the body asks for the type of `{}` (`isinstance()`, a class in `match`)",
         _UNKNOWN,
-        "Compare values (`==`, `in`, `is None`), or decide by type inside a step",
+        "Compare values (`==`, `in`, `is None`), or decide inside a step",
     ),
     "text": (
         "text-of-reference",

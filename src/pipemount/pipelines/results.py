@@ -74,10 +74,16 @@ def _distinct(wanted: Sequence[tuple[str, bool]], sources: Sequence[Source]) -> 
     """Names that steps gave and that collide become ``step.name``; the author's own stay."""
     counts = Counter(name for name, _ in wanted)
     names = [
-        f"{source.node}.{name}" if counts[name] > 1 and not chosen and isinstance(source, Output) else name
-        for (name, chosen), source in zip(wanted, sources, strict=True)
+        name if chosen or counts[name] == 1 else _told_apart(name, source, index)
+        for index, ((name, chosen), source) in enumerate(zip(wanted, sources, strict=True))
     ]
     return [_numbered(names, index) for index in range(len(names))]
+
+
+def _told_apart(name: str, source: Source, index: int) -> str:
+    if isinstance(source, Output):
+        return f"{source.node}.{name}"
+    return f"{name}_{index}" if isinstance(source, Choice) else name
 
 
 def _numbered(names: Sequence[str], index: int) -> str:
