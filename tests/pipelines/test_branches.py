@@ -343,7 +343,7 @@ def test_pipelines_that_are_called_on_one_path() -> None:
     ids = [node.id for node in outer.compile().nodes]
     scopes = ("inner", "other", "inner_2")
     assert sorted(ids) == sorted(f"{scope}/{name}" for scope in scopes for name in ("number", "number_2"))
-    assert [b.text for b in outer.compile().branches] == ["flag", "n > 3"]
+    assert [b.text for b in outer.compile().branches] == ["flag", "n > 3", "n > 3"]
 
 
 def test_decisions_without_effect_leave_no_branch() -> None:
@@ -513,3 +513,43 @@ def test_the_fingerprint_covers_the_branches() -> None:
 
     named = [compiled(body, name="same").fingerprint for body in (over, under, over)]
     assert named[0] == named[2] != named[1]
+
+
+def pick(value: int | None, other: int) -> Any:
+    return other if value is None else value
+
+
+def deeper(value: int | None) -> Any:
+    return pick(value, 3)
+
+
+def fine(value: int, other: int) -> Any:
+    return value if value == other else other
+
+
+def test_a_helper_that_asks_is_may_not_be_given_a_reference() -> None:
+    def body(n: int | None):  # type: ignore[no-untyped-def]
+        return use(deeper(n))
+
+    def harmless(n: int):  # type: ignore[no-untyped-def]
+        return use([pick(None, 3), fine(n, 2)])
+
+    inner = pipeline(body)
+
+    def outer(n: int | None):  # type: ignore[no-untyped-def]
+        return inner(n)
+
+    assert refusal(outer).detail_code == "identity-in-helper"
+    error = refusal(body)
+    assert error.detail_code == "identity-in-helper"
+    assert "`pick()`" in str(error)
+    assert asked(harmless) == ["n == 2"]
+
+
+def test_a_helper_that_is_a_pipeline_may_ask() -> None:
+    choose = pipeline(pick)
+
+    def body(n: int | None):  # type: ignore[no-untyped-def]
+        return use(choose(n, 3))
+
+    assert asked(body) == ["n is None"]

@@ -298,6 +298,10 @@ class PipelineDefinition:
         """The body's parameters, annotations resolved. Raises ``CompileError``."""
         return read_signature(self.function, self._names, what=f"the pipeline {self.name!r}")
 
+    @property
+    def __pipemount_body__(self) -> Callable[..., Any]:
+        return self.function
+
     @functools.cached_property
     def body(self) -> Callable[..., Any]:
         """The function as it is traced. Raises ``CompileError``."""

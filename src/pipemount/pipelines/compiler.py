@@ -17,6 +17,7 @@ from .constants import adapter_for
 from .edges import fit
 from .exploring import Body, trace
 from .fingerprint import fingerprint
+from .helpers import askers
 from .merging import Call, Merged, Option, branch
 from .models import input_schema, output_schema, overrides_schema
 from .places import Place, function_place
@@ -99,6 +100,7 @@ def compile_definition(definition: Definition) -> Snapshot:
         definition.place,
         definition.hooks.on_init,
         definition.max_paths,
+        askers(definition.function),
     )
     merged = branch(trace(body), name=definition.name, place=definition.place)
     checked = order(check(definition, merged))

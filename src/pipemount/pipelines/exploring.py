@@ -9,10 +9,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import CodeType
 from typing import Any
 
 from ..errors import CompileError
 from .deciding import Decision, Decisions, as_text, same_questions
+from .helpers import watching
 from .places import Place, raised_place
 from .snapshot import Hook, Parameter, ParameterField, Shape
 from .sources import Outline, outline
@@ -33,6 +35,7 @@ class Body:
         place: Where the function is.
         on_init: The hook that makes the run's state.
         max_paths: How many paths are explored.
+        askers: Functions that may not be called with a reference.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Body:
     place: Place
     on_init: Hook | None = None
     max_paths: int = 64
+    askers: frozenset[CodeType] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,7 @@ def _item(item: StepCall | Decision) -> Outline:
 
 def _run(body: Body, script: Sequence[bool]) -> Variant:
     found = Trace(Decisions(script, body.max_paths), body.on_init, sys._getframe())
-    with tracing(found), found.body(body.name, body.function):
+    with tracing(found), found.body(body.name, body.function), watching(found, body.askers):
         given = {p.name: found.reference(Parameter(p.name), p.annotation, p.name) for p in body.parameters}
         try:
             result = body.call(given)

@@ -22,6 +22,7 @@ __all__ = [
     "enclosing_frames",
     "function_place",
     "is_async",
+    "is_library",
     "raised_place",
     "site",
     "underlying",
@@ -72,13 +73,18 @@ def is_async(function: Callable[..., Any]) -> bool:
         layer = inner
 
 
+def is_library(file: str) -> bool:
+    """Whether a file is of this package, of Python itself or of what is installed."""
+    return file.startswith((_PACKAGE, *_LIBRARIES))
+
+
 def asked_by_author(file: str | None) -> bool:
     """Whether the caller of whoever calls this is an author's code, in ``file`` or anywhere outside libraries."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and frame.f_code.co_name == "__instancecheck__":
         frame = frame.f_back
     name = frame.f_code.co_filename if frame is not None else _PACKAGE
-    return name == file or not name.startswith((_PACKAGE, *_LIBRARIES))
+    return name == file or not is_library(name)
 
 
 def enclosing_frames(function: Callable[..., Any]) -> Iterator[FrameType]:
