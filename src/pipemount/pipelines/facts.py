@@ -42,7 +42,7 @@ class Facts:
 
     def __init__(self) -> None:
         self._answers: dict[Outline, bool] = {}
-        self._values: dict[Outline, tuple[Any, ...]] = {}
+        self._values: dict[Outline, tuple[Any, ...] | None] = {}
         self._is_none: dict[Outline, bool] = {}
 
     def known(self, condition: Condition, asked: Outline, annotation: Any) -> bool | None:
@@ -84,7 +84,9 @@ class Facts:
         return NONE if is_none else _without_none(annotation)
 
     def _domain(self, key: Outline, annotation: Any) -> tuple[Any, ...] | None:
-        return self._values[key] if key in self._values else domain(annotation)
+        if key not in self._values:
+            self._values[key] = domain(annotation)
+        return self._values[key]
 
 
 def key_of(condition: Condition) -> Outline:
