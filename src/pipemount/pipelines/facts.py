@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args, get_origin
@@ -113,6 +114,15 @@ def _answer(condition: Condition, left: Any, right: Any) -> bool | None:
 
 
 def domain(annotation: Any) -> tuple[Any, ...] | None:
+    """``_domain``, looked up once a type; an annotation may hold what cannot be hashed."""
+    try:
+        return _domain(annotation)
+    except TypeError:
+        return _domain.__wrapped__(annotation)
+
+
+@functools.lru_cache(maxsize=1024)
+def _domain(annotation: Any) -> tuple[Any, ...] | None:
     """All values of a type, where they are few: of bools, ``Literal`` and enums, and of unions of them."""
     found: list[Any] = []
     for member in members(annotation):
