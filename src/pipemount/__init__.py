@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from .errors import CompileError, PipelineError, PipemountError
     from .http.middleware import PipelineMiddleware
     from .inprocess import pipeline
-    from .pipelines.authoring import step
     from .pipelines.snapshot import Retry
+    from .pipelines.steps import step
+    from .pipelines.unmapped import unmapped
     from .runtime.context import StepContext, get_step_context
     from .settings import Settings
     from .types import Principal
@@ -36,6 +37,7 @@ __all__ = [
     "get_step_context",
     "pipeline",
     "step",
+    "unmapped",
 ]
 
 _HOMES = {
@@ -52,7 +54,8 @@ _HOMES = {
     "compile": "adapters.registry",
     "get_step_context": "runtime.context",
     "pipeline": "inprocess",
-    "step": "pipelines.authoring",
+    "step": "pipelines.steps",
+    "unmapped": "pipelines.unmapped",
 }
 
 

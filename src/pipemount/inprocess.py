@@ -12,6 +12,8 @@ from .adapters.native import NativePipeline
 from .adapters.protocol import CompiledPipeline, overrides_of
 from .errors import HomeLoopError
 from .pipelines.authoring import PipelineDefinition
+from .pipelines.mapping import FanKind, call_each, checked_limit, combined
+from .pipelines.steps import map_options
 from .pipelines.tracing import is_tracing
 from .runtime.admission import Admission
 from .runtime.call import Call
@@ -63,6 +65,19 @@ class Pipeline(PipelineDefinition):
             return asyncio.run(self.run(*args, **kwargs)).value
         raise HomeLoopError(
             f"{self.name}(…) would block the event loop that it was called on; use: await {self.name}.run(…)"
+        )
+
+    def _fan(self, kind: FanKind, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if is_tracing():
+            return super()._fan(kind, args, kwargs)
+        checked_limit(map_options(self.signature, kwargs))
+        snapshot, values = self.compile(), self.bind(*args, **kwargs)
+        return call_each(
+            self,
+            combined(self.name, kind, values),
+            awaited=False,
+            shape=snapshot.shape,
+            names=[result.name for result in snapshot.results],
         )
 
     async def run(self, /, *args: Any, **kwargs: Any) -> RunResult:

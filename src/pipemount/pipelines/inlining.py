@@ -15,7 +15,7 @@ from .schema import describe_errors
 from .snapshot import Constant, Hook, OutputField, ParameterField, StepSpec
 from .tracing import VALIDATION, Trace
 
-__all__ = ["inline"]
+__all__ = ["check_on_init", "inline"]
 
 
 def inline(
@@ -28,12 +28,18 @@ def inline(
     name: str,
     id: str | None,
     after: tuple[str, ...],
-    on_init: Hook | None,
 ) -> Any:
     """Runs a called pipeline's body in the caller's trace; what is left out takes the called pipeline's defaults.
 
     ``body`` is the author's ``function`` as it is traced.
     """
+    with trace.body(name, function, id=id, after=after):
+        given = {p.name: _entering(trace, p, values.get(p.name, p.default), name) for p in signature.parameters}
+        return body(**given)
+
+
+def check_on_init(trace: Trace, name: str, on_init: Hook | None) -> None:
+    """Refuses a called pipeline that would need a state other than the outer one's. Raises ``CompileError``."""
     if on_init is not None and on_init != trace.on_init:
         raise trace.error(
             "inlined-on-init",
@@ -41,9 +47,6 @@ def inline(
             "its steps run in the outer pipeline, whose on_init alone makes the pipeline_state",
             "Give the outer pipeline the same on_init, or call .with_options(on_init=None)",
         )
-    with trace.body(name, function, id=id, after=after):
-        given = {p.name: _entering(trace, p, values.get(p.name, p.default), name) for p in signature.parameters}
-        return body(**given)
 
 
 def _entering(trace: Trace, parameter: ParameterField, value: object, pipeline: str) -> Any:
