@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .http.middleware import PipelineMiddleware
     from .inprocess import pipeline
     from .pipelines.snapshot import Retry
+    from .pipelines.static import Static
     from .pipelines.steps import step
     from .pipelines.unmapped import unmapped
     from .runtime.context import StepContext, get_step_context
@@ -32,6 +33,7 @@ __all__ = [
     "Principal",
     "Retry",
     "Settings",
+    "Static",
     "StepContext",
     "compile",
     "get_step_context",
@@ -50,6 +52,7 @@ _HOMES = {
     "Principal": "types",
     "Retry": "pipelines.snapshot",
     "Settings": "settings",
+    "Static": "pipelines.static",
     "StepContext": "runtime.context",
     "compile": "adapters.registry",
     "get_step_context": "runtime.context",

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, overload
 
 from .adapters.native import NativePipeline
 from .adapters.protocol import CompiledPipeline, overrides_of
+from .adapters.registry import compile
 from .errors import HomeLoopError
 from .pipelines.authoring import PipelineDefinition
 from .pipelines.mapping import FanKind, call_each, checked_limit, combined
@@ -82,8 +83,7 @@ class Pipeline(PipelineDefinition):
 
     async def run(self, /, *args: Any, **kwargs: Any) -> RunResult:
         """Validate, run on this loop and return. Raises ``InvalidInputsError`` and ``RunError``."""
-        compiled = NativePipeline(self.compile())
-        return await run_compiled(compiled, self.bind(*args, **kwargs))
+        return await run_compiled(compile(self), self.bind(*args, **kwargs))
 
 
 @overload
@@ -141,7 +141,7 @@ def as_result(compiled: CompiledPipeline, call: Call, sealed: Sealed) -> RunResu
     """What ``call`` gave, in the shape of the pipeline's return statement."""
     outputs, _ = sealed
     return RunResult(
-        value=_shaped(compiled, outputs),
+        value=_shaped(compiled, call, outputs),
         outputs=outputs,
         run_id=call.run_id,
         run_name=call.run_name or "",
@@ -149,7 +149,7 @@ def as_result(compiled: CompiledPipeline, call: Call, sealed: Sealed) -> RunResu
     )
 
 
-def _shaped(compiled: CompiledPipeline, outputs: Mapping[str, Any]) -> Any:
-    shape = compiled.snapshot.shape if isinstance(compiled, NativePipeline) else "dict"
+def _shaped(compiled: CompiledPipeline, call: Call, outputs: Mapping[str, Any]) -> Any:
+    shape = compiled.shape(call) if isinstance(compiled, NativePipeline) else "dict"
     values = tuple(outputs.values())
     return {"dict": outputs, "tuple": values, "none": None, "value": values[0] if values else None}[shape]

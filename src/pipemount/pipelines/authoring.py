@@ -13,11 +13,12 @@ from ..errors import ConfigurationError, DefinitionError, InvalidInputsError
 from .annotations import Signature, local_names, read_signature
 from .bodies import check_body
 from .compiler import Definition, compile_definition
-from .inlining import check_on_init, inline
+from .inlining import check_on_init, inline, static_items
 from .mapping import FanKind, map_body, opened
 from .options import HookTarget, checked_count, checked_name, make_hooks, name_of, replaced_hooks
 from .rewriting import listening, source_lines
 from .snapshot import Hook, Hooks, Snapshot
+from .static import Key, StaticSnapshots, compile_with, static_key, static_snapshots
 from .steps import KEEP, Step, call_options, map_options, step
 from .tracing import Trace, bind, current
 
@@ -78,7 +79,7 @@ class PipelineDefinition:
         self._id: str | None = None
         self._after: object = ()
         self._snapshot: Snapshot | None = None
-        self._under: tuple[Hook | None, Snapshot] | None = None
+        self._bodies: list[tuple[Hook | None, Key, Snapshot]] = []
 
     def __repr__(self) -> str:
         return f"<pipeline {self.name}>"
@@ -99,21 +100,31 @@ class PipelineDefinition:
         return listening(self.function, self._source, self.name)
 
     def compile(self) -> Snapshot:
-        """The immutable, checked form; made once. Raises ``CompileError``."""
+        """The immutable, checked form; made once. Raises ``CompileError``.
+
+        Of a pipeline with ``Static`` parameters it is that of the defaults, with the outputs of all that are known.
+        """
         if self._snapshot is None:
-            body = self.body
-            self._snapshot = compile_definition(
-                Definition(
-                    name=self.name,
-                    doc=self.doc,
-                    function=self.function,
-                    signature=self.signature,
-                    call=lambda values: body(**values),
-                    hooks=self.hooks,
-                    max_paths=self.max_paths,
-                )
-            )
+            statics = self.statics
+            self._snapshot = statics.drawn if statics else compile_definition(self._definition())
         return self._snapshot
+
+    @functools.cached_property
+    def statics(self) -> StaticSnapshots | None:
+        """The snapshots by value, where there are ``Static`` parameters. Raises ``CompileError``."""
+        return static_snapshots(self._definition())
+
+    def _definition(self) -> Definition:
+        body = self.body
+        return Definition(
+            name=self.name,
+            doc=self.doc,
+            function=self.function,
+            signature=self.signature,
+            call=lambda values: body(**values),
+            hooks=self.hooks,
+            max_paths=self.max_paths,
+        )
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """In another pipeline's body: the steps of this one, under ``name/``; returns what its body returns."""
@@ -158,18 +169,21 @@ class PipelineDefinition:
         id, after = call_options(self.signature, kwargs, self._id, self._after)
         values = bind(trace, self.signature, self.name, args, kwargs)
         with opened(trace, self.function, self.name):
-            body = self._compiled_under(trace.on_init)
+            body = self._body(trace.on_init, static_items(trace, self.signature, self.name, values))
         return map_body(trace, body, kind, values, limit=limit, id=id, after=after)
 
-    def _compiled_under(self, on_init: Hook | None) -> Snapshot:
+    def _body(self, on_init: Hook | None, static: Mapping[str, Any]) -> Snapshot:
         """The snapshot as a body in a pipeline with this ``on_init``, which makes the state for both."""
-        if on_init == self.hooks.on_init:
+        if on_init == self.hooks.on_init and not static:
             return self.compile()
-        if self._under is None or self._under[0] != on_init:
-            made = copy.copy(self)
-            made.hooks, made._snapshot = replace(self.hooks, on_init=on_init), None
-            self._under = on_init, made.compile()
-        return self._under[1]
+        key = static_key(static.values())
+        for known, values, body in self._bodies:
+            if (known, values) == (on_init, key):
+                return body
+        definition = replace(self._definition(), hooks=replace(self.hooks, on_init=on_init))
+        body = compile_with(definition, static)
+        self._bodies.append((on_init, key, body))
+        return body
 
     def bind(self, /, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The arguments of a call by parameter name, not validated. Raises ``InvalidInputsError``."""
@@ -192,7 +206,8 @@ class PipelineDefinition:
     def with_options(self, *, id: str | None = KEEP, after: Any = KEEP, name: str = KEEP, **hooks: Any) -> Self:
         """A copy with other options: ``name``, hooks and their ``*_kwargs``; ``id``, ``after`` for calls in a body."""
         made = copy.copy(self)
-        made._snapshot = made._under = None
+        made._snapshot, made._bodies = None, []
+        vars(made).pop("statics", None)
         made._id = self._id if id is KEEP else id
         made._after = self._after if after is KEEP else after
         made.name = self.name if name is KEEP else checked_name(name)

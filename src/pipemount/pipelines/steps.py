@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, overload
 
 from ..errors import CompileError, ConfigurationError
-from .annotations import Signature, local_names, output_fields, read_signature
+from .annotations import Signature, describe, local_names, output_fields, read_signature
 from .fingerprint import source_version
 from .mapping import FanKind, call_each, checked_limit, combined, map_step
+from .marks import is_static
 from .options import (
     STEP_HOOKS,
     HookTarget,
@@ -90,6 +91,7 @@ class Step:
 
     def _build(self) -> StepSpec:
         target = underlying(self.function)
+        self._refuse_static()
         return StepSpec(
             function=self.function,
             name=self.name,
@@ -107,6 +109,19 @@ class Step:
             version=source_version(self.function),
             doc=inspect.getdoc(target) or "",
         )
+
+    def _refuse_static(self) -> None:
+        place = function_place(self.function)
+        for parameter in self.signature.parameters:
+            if is_static(parameter.annotation):
+                raise CompileError(
+                    code="static-on-step",
+                    operation=f"the step {self.name!r} declares the parameter {parameter.name!r} as Static",
+                    reason="a step sees the values of all its parameters; Static is for the body of a pipeline",
+                    way_out=f"Write {describe(parameter.annotation)}",
+                    file=place.file,
+                    line=place.line,
+                )
 
     def _outputs(self) -> tuple[OutputField, ...]:
         outputs = output_fields(self.signature.returns)
