@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from .errors import CompileError, PipelineError, PipemountError
     from .http.middleware import PipelineMiddleware
     from .inprocess import pipeline
-    from .pipelines.authoring import step
     from .pipelines.snapshot import Retry
+    from .pipelines.static import Static
+    from .pipelines.steps import step
+    from .pipelines.unmapped import unmapped
     from .runtime.context import StepContext, get_step_context
     from .settings import Settings
     from .types import Principal
@@ -31,11 +33,13 @@ __all__ = [
     "Principal",
     "Retry",
     "Settings",
+    "Static",
     "StepContext",
     "compile",
     "get_step_context",
     "pipeline",
     "step",
+    "unmapped",
 ]
 
 _HOMES = {
@@ -48,11 +52,13 @@ _HOMES = {
     "Principal": "types",
     "Retry": "pipelines.snapshot",
     "Settings": "settings",
+    "Static": "pipelines.static",
     "StepContext": "runtime.context",
     "compile": "adapters.registry",
     "get_step_context": "runtime.context",
     "pipeline": "inprocess",
-    "step": "pipelines.authoring",
+    "step": "pipelines.steps",
+    "unmapped": "pipelines.unmapped",
 }
 
 

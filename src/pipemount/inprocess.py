@@ -10,8 +10,11 @@ from typing import Any, TypeVar, overload
 
 from .adapters.native import NativePipeline
 from .adapters.protocol import CompiledPipeline, overrides_of
+from .adapters.registry import compile
 from .errors import HomeLoopError
 from .pipelines.authoring import PipelineDefinition
+from .pipelines.mapping import FanKind, call_each, checked_limit, combined
+from .pipelines.steps import map_options
 from .pipelines.tracing import is_tracing
 from .runtime.admission import Admission
 from .runtime.call import Call
@@ -65,10 +68,22 @@ class Pipeline(PipelineDefinition):
             f"{self.name}(…) would block the event loop that it was called on; use: await {self.name}.run(…)"
         )
 
+    def _fan(self, kind: FanKind, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if is_tracing():
+            return super()._fan(kind, args, kwargs)
+        checked_limit(map_options(self.signature, kwargs))
+        snapshot, values = self.compile(), self.bind(*args, **kwargs)
+        return call_each(
+            self,
+            combined(self.name, kind, values),
+            awaited=False,
+            shape=snapshot.shape,
+            names=[result.name for result in snapshot.results],
+        )
+
     async def run(self, /, *args: Any, **kwargs: Any) -> RunResult:
         """Validate, run on this loop and return. Raises ``InvalidInputsError`` and ``RunError``."""
-        compiled = NativePipeline(self.compile())
-        return await run_compiled(compiled, self.bind(*args, **kwargs))
+        return await run_compiled(compile(self), self.bind(*args, **kwargs))
 
 
 @overload
@@ -126,7 +141,7 @@ def as_result(compiled: CompiledPipeline, call: Call, sealed: Sealed) -> RunResu
     """What ``call`` gave, in the shape of the pipeline's return statement."""
     outputs, _ = sealed
     return RunResult(
-        value=_shaped(compiled, outputs),
+        value=_shaped(compiled, call, outputs),
         outputs=outputs,
         run_id=call.run_id,
         run_name=call.run_name or "",
@@ -134,7 +149,7 @@ def as_result(compiled: CompiledPipeline, call: Call, sealed: Sealed) -> RunResu
     )
 
 
-def _shaped(compiled: CompiledPipeline, outputs: Mapping[str, Any]) -> Any:
-    shape = compiled.snapshot.shape if isinstance(compiled, NativePipeline) else "dict"
+def _shaped(compiled: CompiledPipeline, call: Call, outputs: Mapping[str, Any]) -> Any:
+    shape = compiled.shape(call) if isinstance(compiled, NativePipeline) else "dict"
     values = tuple(outputs.values())
     return {"dict": outputs, "tuple": values, "none": None, "value": values[0] if values else None}[shape]

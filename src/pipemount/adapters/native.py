@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from ..pipelines.schema import Schema
-from ..pipelines.snapshot import Snapshot
+from ..pipelines.snapshot import Shape, Snapshot
 from ..runtime.call import Call
 from ..runtime.events import Event
 from ..runtime.executor import Executor
@@ -51,7 +51,8 @@ class NativePipeline:
 
     async def run(self, call: Call) -> Mapping[str, Any]:
         """Run once, without a word on the way; the outputs by name, as the steps returned them."""
-        return await self._ready().run(call, dict)
+        outputs: Mapping[str, Any] = await self.run_sealed(call, dict)
+        return outputs
 
     @property
     def run_sealed(self) -> Callable[..., Awaitable[Any]]:
@@ -68,7 +69,7 @@ class NativePipeline:
         """Run once, telling each event; ends with one ``Result``. Closing the iterator cancels the run."""
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
         recorder = Recorder(queue.put_nowait, call.run_id)
-        run = asyncio.ensure_future(self._ready().run(call, dict, recorder))
+        run = asyncio.ensure_future(self.run_sealed(call, dict, recorder))
         run.add_done_callback(lambda _: queue.put_nowait(None))
         try:
             while (event := await queue.get()) is not None:
@@ -77,6 +78,14 @@ class NativePipeline:
         finally:
             run.cancel()
             await asyncio.wait([run])
+
+    def anew(self) -> NativePipeline:
+        """The same pipeline for another app, which starts and stops its own."""
+        return NativePipeline(self.snapshot)
+
+    def shape(self, call: Call) -> Shape:
+        """The form of the return statement that this call comes to."""
+        return self.snapshot.shape
 
     def _ready(self) -> Executor:
         if self._executor is None:

@@ -10,6 +10,7 @@ from ..errors import ConfigurationError
 from ..pipelines.authoring import PipelineDefinition, Step, compile_function
 from .native import NativePipeline
 from .protocol import CompiledPipeline
+from .static import StaticPipeline
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint, EntryPoints
@@ -32,11 +33,11 @@ def compile(thing: Any) -> CompiledPipeline:
         ConfigurationError: Nothing knows how to run ``thing``.
     """
     if isinstance(thing, PipelineDefinition):
-        return NativePipeline(thing.compile())
+        return StaticPipeline(thing.statics) if thing.statics else NativePipeline(thing.compile())
     if isinstance(thing, Step):
         return NativePipeline(compile_function(thing))
     if isinstance(thing, NativePipeline):
-        return NativePipeline(thing.snapshot)  # each app starts and stops its own
+        return thing.anew()
     if isinstance(thing, CompiledPipeline):
         return thing
     if (adapter := _adapter_for(thing)) is not None:

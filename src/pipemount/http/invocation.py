@@ -6,6 +6,7 @@ import json
 import math
 import re
 from asyncio import get_running_loop
+from collections.abc import Mapping
 from functools import partial
 from os import getpid
 from time import monotonic
@@ -68,10 +69,13 @@ class Invocation:
                 sent = await exchange.read(message, self._limit, declared)
             call = self._call(sent, exchange)
             used = self._dump_inputs(call.inputs, by_alias=True)  # before a step can change them
-            if lifecycle.home is get_running_loop():
-                _, outputs = await self._service.invoke(call, exchange.left)
-            else:
-                _, outputs = await guard(lifecycle.call(partial(self._service.invoke, call)), None, exchange.left)
+            try:
+                if lifecycle.home is get_running_loop():
+                    _, outputs = await self._service.invoke(call, exchange.left)
+                else:
+                    _, outputs = await guard(lifecycle.call(partial(self._service.invoke, call)), None, exchange.left)
+            except InvalidInputsError as error:  # found only when the run began, e.g. in a Static value
+                raise InvalidInputsError(errors=[_in_body(fault) for fault in error.errors]) from error
         finally:
             admission.leave(monotonic() - began)
         body = self._body(call, outputs, used)
@@ -190,6 +194,11 @@ def _explain(error: ValidationError) -> MalformedRequestError | InvalidInputsErr
     if faults[0]["type"] == "json_invalid":
         return MalformedRequestError(f"the body is not JSON that this app reads: {faults[0]['msg']}")
     return InvalidInputsError(errors=faults)
+
+
+def _in_body(fault: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A fault in the inputs as one in the request's body."""
+    return {**fault, "loc": ["parameters", *fault["loc"]]}
 
 
 def _refuse_non_finite(body: bytes) -> None:

@@ -6,233 +6,23 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Self, cast, overload
+from dataclasses import replace
+from typing import Any, Self, cast
 
-from ..errors import CompileError, ConfigurationError, DefinitionError, InvalidInputsError
-from .annotations import Signature, local_names, output_fields, read_signature
+from ..errors import ConfigurationError, DefinitionError, InvalidInputsError
+from .annotations import Signature, local_names, read_signature
 from .bodies import check_body
 from .compiler import Definition, compile_definition
-from .fingerprint import source_version
-from .inlining import inline
-from .options import (
-    STEP_HOOKS,
-    HookTarget,
-    checked_count,
-    checked_errors,
-    checked_name,
-    checked_retry,
-    checked_statuses,
-    checked_timeout,
-    make_hooks,
-    name_of,
-    replaced_hooks,
-    taken_hooks,
-)
-from .places import function_place, is_async, underlying
+from .inlining import check_on_init, inline, static_items
+from .mapping import FanKind, map_body, opened
+from .options import HookTarget, checked_count, checked_name, make_hooks, name_of, replaced_hooks
 from .rewriting import listening, source_lines
-from .snapshot import Hooks, OutputField, Retry, Snapshot, StepSpec
+from .snapshot import Hook, Hooks, Snapshot
+from .static import Key, StaticSnapshots, compile_with, static_key, static_snapshots
+from .steps import KEEP, Step, call_options, map_options, step
 from .tracing import Trace, bind, current
 
 __all__ = ["PipelineDefinition", "Step", "compile_function", "step"]
-
-_KEEP: Any = object()
-
-
-# --------------------------------------------------------------------------------------------- steps
-
-
-class Step:
-    """A function that a pipeline can call.
-
-    Outside a pipeline's body a call runs the function; inside it records the call and returns references: one, or a
-    tuple of them where the return annotation is a tuple of fixed length.
-
-    Attributes:
-        function: The author's function, unchanged.
-    """
-
-    __name__: str
-
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        *,
-        name: str | None = None,
-        retry: Retry | None = None,
-        timeout: float | None = None,
-        thread: bool = True,
-        hooks: Hooks | None = None,
-        public_errors: tuple[type[BaseException], ...] | type[BaseException] = (),
-        error_statuses: Mapping[type[BaseException], int] | None = None,
-    ) -> None:
-        if isinstance(function, type) or not callable(function):
-            raise ConfigurationError(f"@step takes a function, not {function!r}")
-        functools.update_wrapper(self, function)
-        self.function = function
-        self.name = checked_name(name or name_of(function))
-        self.retry, self.timeout = checked_retry(retry), checked_timeout(timeout)
-        self.hooks = hooks or Hooks()
-        self.public_errors = checked_errors(public_errors)
-        self.error_statuses = checked_statuses(error_statuses or {})
-        self._thread = thread
-        self._names = local_names(function)
-        self._id: str | None = None
-        self._after: object = ()
-        self._spec: StepSpec | None = None
-
-    def __repr__(self) -> str:
-        return f"<step {self.name}>"
-
-    @functools.cached_property
-    def signature(self) -> Signature:
-        """The function's parameters and outputs, annotations resolved. Raises ``CompileError``."""
-        return read_signature(self.function, self._names, what=f"the step {self.name!r}")
-
-    @property
-    def spec(self) -> StepSpec:
-        """The step as data. Raises ``CompileError``, e.g. for an annotation that cannot be resolved."""
-        if self._spec is None:
-            self._spec = self._build()
-        return self._spec
-
-    def _build(self) -> StepSpec:
-        target = underlying(self.function)
-        return StepSpec(
-            function=self.function,
-            name=self.name,
-            kind="async" if is_async(self.function) else "thread" if self._thread else "loop",
-            generator=inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target),
-            parameters=self.signature.parameters,
-            outputs=self._outputs(),
-            context_parameter=self.signature.context_parameter,
-            retry=self.retry,
-            timeout=self.timeout,
-            hooks=self.hooks,
-            public_errors=self.public_errors,
-            collects=self.signature.collects,
-            error_statuses=self.error_statuses,
-            version=source_version(self.function),
-            doc=inspect.getdoc(target) or "",
-        )
-
-    def _outputs(self) -> tuple[OutputField, ...]:
-        outputs = output_fields(self.signature.returns)
-        names = [output.name for output in outputs]
-        if len(set(names)) == len(names):
-            return outputs
-        place = function_place(self.function)
-        raise CompileError(
-            code="duplicate-output",
-            operation=f"the step {self.name!r} names two outputs alike ({', '.join(names)})",
-            reason="outputs are told apart by name",
-            way_out='Give each its own: tuple[Annotated[A, "a"], Annotated[B, "b"]]',
-            file=place.file,
-            line=place.line,
-        )
-
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        """Runs the function; in a pipeline's body records the call.
-
-        ``id=`` names the node and ``after=`` orders it behind others without data, unless the function has parameters
-        of these names; then ``with_options`` says it.
-        """
-        trace = current()
-        if trace is None:
-            return self.function(*args, **kwargs)
-        id, after = _options(self.signature, kwargs, self._id, self._after)
-        values = bind(trace, self.signature, self.name, args, kwargs)
-        return trace.call(self.spec, values, id=id, after=after)
-
-    def with_options(
-        self,
-        *,
-        id: str | None = _KEEP,
-        after: Any = _KEEP,
-        name: str = _KEEP,
-        retry: Retry | None = _KEEP,
-        timeout: float | None = _KEEP,
-        **hooks: Any,
-    ) -> Step:
-        """A copy with other options, or other hooks and their ``*_kwargs``; this step stays as it is."""
-        made = copy.copy(self)
-        made._spec = None
-        made._id = self._id if id is _KEEP else id
-        made._after = self._after if after is _KEEP else after
-        made.name = self.name if name is _KEEP else checked_name(name)
-        made.retry = self.retry if retry is _KEEP else checked_retry(retry)
-        made.timeout = self.timeout if timeout is _KEEP else checked_timeout(timeout)
-        made.hooks = replaced_hooks(self.hooks, hooks, STEP_HOOKS)
-        return made
-
-
-@overload
-def step(function: Callable[..., Any], /) -> Step: ...
-@overload
-def step(
-    *,
-    name: str | None = None,
-    retry: Retry | None = None,
-    timeout: float | None = None,
-    thread: bool = True,
-    on_start: HookTarget | None = None,
-    on_start_kwargs: Mapping[str, Any] | None = None,
-    on_success: HookTarget | None = None,
-    on_success_kwargs: Mapping[str, Any] | None = None,
-    on_failure: HookTarget | None = None,
-    on_failure_kwargs: Mapping[str, Any] | None = None,
-    on_end: HookTarget | None = None,
-    on_end_kwargs: Mapping[str, Any] | None = None,
-    public_errors: tuple[type[BaseException], ...] | type[BaseException] = (),
-    error_statuses: Mapping[type[BaseException], int] | None = None,
-) -> Callable[[Callable[..., Any]], Step]: ...
-def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-    """Makes a function a step.
-
-    Sync functions run in the app's own thread pool, ``async`` ones on the loop that ran ``on_init``. A generator
-    streams what it yields. Its output is what its annotation says that it returns, ``Generator[str, None, Report]``;
-    where it says nothing of that kind, and for async generators, the list of all it yielded.
-
-    Args:
-        function: The function, where the decorator is used bare.
-        name: Instead of the function's own.
-        retry: When and how often a failed attempt is repeated.
-        timeout: Seconds that one attempt may take.
-        thread: ``False`` promises that a sync function never blocks: it then runs on the loop, without a thread.
-        on_start: Called before the first attempt; what it raises fails the step.
-        on_success: Called with the output.
-        on_failure: Called with the exception of the last attempt.
-        on_end: Called last, in either case.
-        on_start_kwargs: Keyword arguments for ``on_start``; every hook has such.
-        public_errors: Exceptions whose message callers may see.
-        error_statuses: HTTP status by exception class, 400 to 599.
-        **options: All of these; see the overloads.
-
-    Raises:
-        ConfigurationError: An option that cannot be.
-
-    Example:
-        >>> @step
-        ... def double(number: int) -> int:
-        ...     return 2 * number
-        >>> double(4)
-        8
-    """
-    hooks = taken_hooks(options)
-
-    def decorate(function: Callable[..., Any]) -> Step:
-        return Step(function, hooks=hooks, **options)
-
-    return decorate if function is None else decorate(function)
-
-
-def _options(signature: Signature, kwargs: dict[str, Any], id: str | None, after: object) -> tuple[str | None, object]:
-    """Takes ``id`` and ``after`` out of a call's keywords, unless they are the function's own."""
-    if "id" not in signature.call.parameters:
-        id = kwargs.pop("id", None) or id
-    if "after" not in signature.call.parameters:
-        after = [kwargs.pop("after", ()), after]
-    return id, after
-
 
 # ----------------------------------------------------------------------------------------- pipelines
 
@@ -289,6 +79,7 @@ class PipelineDefinition:
         self._id: str | None = None
         self._after: object = ()
         self._snapshot: Snapshot | None = None
+        self._bodies: list[tuple[Hook | None, Key, Snapshot]] = []
 
     def __repr__(self) -> str:
         return f"<pipeline {self.name}>"
@@ -309,32 +100,38 @@ class PipelineDefinition:
         return listening(self.function, self._source, self.name)
 
     def compile(self) -> Snapshot:
-        """The immutable, checked form; made once. Raises ``CompileError``."""
+        """The immutable, checked form; made once. Raises ``CompileError``.
+
+        Of a pipeline with ``Static`` parameters it is that of the defaults, with the outputs of all that are known.
+        """
         if self._snapshot is None:
-            body = self.body
-            self._snapshot = compile_definition(
-                Definition(
-                    name=self.name,
-                    doc=self.doc,
-                    function=self.function,
-                    signature=self.signature,
-                    call=lambda values: body(**values),
-                    hooks=self.hooks,
-                    max_paths=self.max_paths,
-                )
-            )
+            statics = self.statics
+            self._snapshot = statics.drawn if statics else compile_definition(self._definition())
         return self._snapshot
+
+    @functools.cached_property
+    def statics(self) -> StaticSnapshots | None:
+        """The snapshots by value, where there are ``Static`` parameters. Raises ``CompileError``."""
+        return static_snapshots(self._definition())
+
+    def _definition(self) -> Definition:
+        body = self.body
+        return Definition(
+            name=self.name,
+            doc=self.doc,
+            function=self.function,
+            signature=self.signature,
+            call=lambda values: body(**values),
+            hooks=self.hooks,
+            max_paths=self.max_paths,
+        )
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """In another pipeline's body: the steps of this one, under ``name/``; returns what its body returns."""
-        trace = current()
-        if trace is None:
-            raise DefinitionError(f"{self!r} is a definition; only another pipeline's body can call it")
-        return self._inline(trace, args, kwargs)
-
-    def _inline(self, trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        trace = self._trace()
+        check_on_init(trace, self.name, self.hooks.on_init)
         body = self.body
-        id, after = _options(self.signature, kwargs, self._id, self._after)
+        id, after = call_options(self.signature, kwargs, self._id, self._after)
         values = bind(trace, self.signature, self.name, args, kwargs)
         return inline(
             trace,
@@ -345,8 +142,48 @@ class PipelineDefinition:
             name=self.name,
             id=id,
             after=trace.order(after),
-            on_init=self.hooks.on_init,
         )
+
+    def _trace(self) -> Trace:
+        trace = current()
+        if trace is None:
+            raise DefinitionError(f"{self!r} is a definition; only another pipeline's body can call it")
+        return trace
+
+    def map(self, /, *args: Any, **kwargs: Any) -> Any:
+        """In another pipeline's body: one run of this one per item; as ``Step.map``.
+
+        What it returns has the form of this pipeline's return, with lists in it; what exists on some paths only is
+        ``None`` in the items of the others.
+        """
+        return self._fan("map", args, kwargs)
+
+    def product(self, /, *args: Any, **kwargs: Any) -> Any:
+        """As ``map``, with one run for every combination of items; the last list varies fastest."""
+        return self._fan("product", args, kwargs)
+
+    def _fan(self, kind: FanKind, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        trace = self._trace()
+        check_on_init(trace, self.name, self.hooks.on_init)
+        limit = map_options(self.signature, kwargs)
+        id, after = call_options(self.signature, kwargs, self._id, self._after)
+        values = bind(trace, self.signature, self.name, args, kwargs)
+        with opened(trace, self.function, self.name):
+            body = self._body(trace.on_init, static_items(trace, self.signature, self.name, values))
+        return map_body(trace, body, kind, values, limit=limit, id=id, after=after)
+
+    def _body(self, on_init: Hook | None, static: Mapping[str, Any]) -> Snapshot:
+        """The snapshot as a body in a pipeline with this ``on_init``, which makes the state for both."""
+        if on_init == self.hooks.on_init and not static:
+            return self.compile()
+        key = static_key(static.values())
+        for known, values, body in self._bodies:
+            if (known, values) == (on_init, key):
+                return body
+        definition = replace(self._definition(), hooks=replace(self.hooks, on_init=on_init))
+        body = compile_with(definition, static)
+        self._bodies.append((on_init, key, body))
+        return body
 
     def bind(self, /, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The arguments of a call by parameter name, not validated. Raises ``InvalidInputsError``."""
@@ -366,13 +203,14 @@ class PipelineDefinition:
             raise InvalidInputsError(errors=faults)
         return {**given, **kwargs}
 
-    def with_options(self, *, id: str | None = _KEEP, after: Any = _KEEP, name: str = _KEEP, **hooks: Any) -> Self:
+    def with_options(self, *, id: str | None = KEEP, after: Any = KEEP, name: str = KEEP, **hooks: Any) -> Self:
         """A copy with other options: ``name``, hooks and their ``*_kwargs``; ``id``, ``after`` for calls in a body."""
         made = copy.copy(self)
-        made._snapshot = None
-        made._id = self._id if id is _KEEP else id
-        made._after = self._after if after is _KEEP else after
-        made.name = self.name if name is _KEEP else checked_name(name)
+        made._snapshot, made._bodies = None, []
+        vars(made).pop("statics", None)
+        made._id = self._id if id is KEEP else id
+        made._after = self._after if after is KEEP else after
+        made.name = self.name if name is KEEP else checked_name(name)
         made.hooks = replaced_hooks(self.hooks, hooks, tuple(Hooks.__dataclass_fields__))
         return made
 

@@ -18,6 +18,7 @@ from .edges import fit
 from .exploring import Body, trace
 from .fingerprint import fingerprint
 from .helpers import askers
+from .mapping import fit_items
 from .merging import Call, Merged, Option, branch
 from .models import input_schema, output_schema, overrides_schema
 from .places import Place, function_place
@@ -150,6 +151,8 @@ def _node(call: Call, bindings: tuple[Binding, ...]) -> Node:
         after=call.after,
         file=call.call.place.file or "",
         line=call.call.place.line or 0,
+        fan=call.call.fan,
+        body=call.call.body,
         paths=call.paths,
         decided_by=call.decided_by,
     )
@@ -161,7 +164,8 @@ def _bind(call: Call, parameter: ParameterField, options: Sequence[Option]) -> t
     coerce, edges = False, []
     sources: list[tuple[int, Source]] = []
     for paths, argument in options:
-        source, verdict = _fitted(call, parameter, argument)
+        fitted = fit_items if call.call.fan and parameter.name in call.call.fan.over else _fitted
+        source, verdict = fitted(call, parameter, argument)
         sources.append((paths, source))
         coerce = coerce or verdict == "coerce"
         edges += [Edge(origin, call.id, parameter.name, verdict, conditional) for origin in origins(source)]

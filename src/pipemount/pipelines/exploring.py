@@ -123,7 +123,7 @@ def _item(item: StepCall | Decision) -> Outline:
     if isinstance(item, Decision):
         return item.key
     arguments = tuple((parameter.name, outline(argument.source)) for parameter, argument in item.arguments)
-    return (item.id, item.step.name, item.step.version, arguments, item.after)
+    return (item.id, item.step.name, item.step.version, arguments, item.after, item.fan)
 
 
 # --------------------------------------------------------------------------------------------- running

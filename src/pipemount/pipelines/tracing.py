@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -24,14 +24,18 @@ from .snapshot import (
     Collected,
     Condition,
     Constant,
+    Fan,
     Hook,
     Operator,
     Output,
+    OutputField,
     Parameter,
     ParameterField,
+    Snapshot,
     Source,
     StepSpec,
 )
+from .unmapped import Unmapped
 
 __all__ = [
     "VALIDATION",
@@ -90,6 +94,8 @@ class StepCall:
         key: Where in the body it is called, the same on every path.
         scopes: The called pipelines that it is in, the outermost first.
         given: The id that the author gave it.
+        fan: How it is repeated, if it is mapped.
+        body: The pipeline that is mapped, if it is one.
     """
 
     id: str
@@ -100,6 +106,15 @@ class StepCall:
     key: tuple[Any, ...] = ()
     scopes: tuple[Scope, ...] = ()
     given: str | None = None
+    fan: Fan | None = None
+    body: Snapshot | None = None
+
+    @property
+    def outputs(self) -> tuple[OutputField, ...]:
+        """What the call gives: the step's outputs, or the lists of them."""
+        if self.fan is None:
+            return self.step.outputs
+        return tuple(replace(output, annotation=list[output.annotation]) for output in self.step.outputs)  # type: ignore[name-defined]  # made at run time
 
 
 @dataclass(slots=True)
@@ -213,25 +228,34 @@ class Trace:
     # ------------------------------------------------------------------------------------ for steps
 
     def call(
-        self, step: StepSpec, values: Mapping[str, object], *, id: str | None, after: object
+        self,
+        step: StepSpec,
+        values: Mapping[str, object],
+        *,
+        id: str | None,
+        after: object,
+        fan: Fan | None = None,
+        body: Snapshot | None = None,
     ) -> Reference | tuple[Reference, ...]:
         """Records a call and returns references to its outputs."""
-        body = self.bodies[-1]
+        within = self.bodies[-1]
         arguments = tuple(
             (parameter, self.argument(values[parameter.name], f"{step.name}({parameter.name}=…)"))
             for parameter in step.parameters
             if parameter.name in values
         )
-        order = tuple(dict.fromkeys((*body.after, *self.order(after))))
-        node = self._named(body.prefix, step.name, id)
+        order = tuple(dict.fromkeys((*within.after, *self.order(after))))
+        node = self._named(within.prefix, step.name, id)
         bound = tuple(parameter.name for parameter, _ in arguments)
-        key = self._key("step", step.name, step.version, step.retry, step.timeout, id, bound)
-        self.record.append(StepCall(node, step, arguments, order, caller_place(self.file), key, body.scopes, id))
-        if len(step.outputs) == 1:
-            return self.reference(Output(node), step.outputs[0].annotation, node)
+        key = self._key("step", step.name, step.version, step.retry, step.timeout, id, bound, fan)
+        place = caller_place(self.file)
+        call = StepCall(node, step, arguments, order, place, key, within.scopes, id, fan, body)
+        self.record.append(call)
+        if len(call.outputs) == 1:
+            return self.reference(Output(node), call.outputs[0].annotation, node)
         return tuple(
             self.reference(Output(node, index), output.annotation, f"{node}.{output.name}")
-            for index, output in enumerate(step.outputs)
+            for index, output in enumerate(call.outputs)
         )
 
     def _named(self, prefix: str, name: str, id: str | None) -> str:
@@ -281,6 +305,13 @@ class Trace:
                 f"the comparison `{value._label}` is used as a value in {where}",
                 "a comparison can decide what the body does, and is no value of its own",
                 "Branch on it (`if`), or compare inside a step and return the answer",
+            )
+        if isinstance(value, Unmapped):
+            raise self.error(
+                "unmapped-outside-map",
+                f"unmapped(…) is given to {where}",
+                "it marks an argument of .map(…) and .product(…) that is no list of items; here nothing is mapped",
+                "Give the value as it is",
             )
         if (symbol := self._own(value)) is not None:
             return Argument(symbol.source, self.narrowed(symbol.source, symbol.annotation))

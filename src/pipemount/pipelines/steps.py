@@ -1,0 +1,278 @@
+"""Steps: functions that a pipeline can call."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, overload
+
+from ..errors import CompileError, ConfigurationError
+from .annotations import Signature, describe, local_names, output_fields, read_signature
+from .fingerprint import source_version
+from .mapping import FanKind, call_each, checked_limit, combined, map_step
+from .marks import is_static
+from .options import (
+    STEP_HOOKS,
+    HookTarget,
+    checked_errors,
+    checked_name,
+    checked_retry,
+    checked_statuses,
+    checked_timeout,
+    name_of,
+    replaced_hooks,
+    taken_hooks,
+)
+from .places import function_place, is_async, underlying
+from .snapshot import Hooks, OutputField, Retry, StepSpec
+from .tracing import bind, current
+
+__all__ = ["KEEP", "Step", "call_options", "map_options", "step"]
+
+KEEP: Any = object()
+"""The default of what ``with_options`` leaves as it is."""
+
+
+class Step:
+    """A function that a pipeline can call.
+
+    Outside a pipeline's body a call runs the function; inside it records the call and returns references: one, or a
+    tuple of them where the return annotation is a tuple of fixed length.
+
+    Attributes:
+        function: The author's function, unchanged.
+    """
+
+    __name__: str
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        retry: Retry | None = None,
+        timeout: float | None = None,
+        thread: bool = True,
+        hooks: Hooks | None = None,
+        public_errors: tuple[type[BaseException], ...] | type[BaseException] = (),
+        error_statuses: Mapping[type[BaseException], int] | None = None,
+    ) -> None:
+        if isinstance(function, type) or not callable(function):
+            raise ConfigurationError(f"@step takes a function, not {function!r}")
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.name = checked_name(name or name_of(function))
+        self.retry, self.timeout = checked_retry(retry), checked_timeout(timeout)
+        self.hooks = hooks or Hooks()
+        self.public_errors = checked_errors(public_errors)
+        self.error_statuses = checked_statuses(error_statuses or {})
+        self._thread = thread
+        self._names = local_names(function)
+        self._id: str | None = None
+        self._after: object = ()
+        self._spec: StepSpec | None = None
+
+    def __repr__(self) -> str:
+        return f"<step {self.name}>"
+
+    @functools.cached_property
+    def signature(self) -> Signature:
+        """The function's parameters and outputs, annotations resolved. Raises ``CompileError``."""
+        return read_signature(self.function, self._names, what=f"the step {self.name!r}")
+
+    @property
+    def spec(self) -> StepSpec:
+        """The step as data. Raises ``CompileError``, e.g. for an annotation that cannot be resolved."""
+        if self._spec is None:
+            self._spec = self._build()
+        return self._spec
+
+    def _build(self) -> StepSpec:
+        target = underlying(self.function)
+        self._refuse_static()
+        return StepSpec(
+            function=self.function,
+            name=self.name,
+            kind="async" if is_async(self.function) else "thread" if self._thread else "loop",
+            generator=inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target),
+            parameters=self.signature.parameters,
+            outputs=self._outputs(),
+            context_parameter=self.signature.context_parameter,
+            retry=self.retry,
+            timeout=self.timeout,
+            hooks=self.hooks,
+            public_errors=self.public_errors,
+            collects=self.signature.collects,
+            error_statuses=self.error_statuses,
+            version=source_version(self.function),
+            doc=inspect.getdoc(target) or "",
+        )
+
+    def _refuse_static(self) -> None:
+        place = function_place(self.function)
+        for parameter in self.signature.parameters:
+            if is_static(parameter.annotation):
+                raise CompileError(
+                    code="static-on-step",
+                    operation=f"the step {self.name!r} declares the parameter {parameter.name!r} as Static",
+                    reason="a step sees the values of all its parameters; Static is for the body of a pipeline",
+                    way_out=f"Write {describe(parameter.annotation)}",
+                    file=place.file,
+                    line=place.line,
+                )
+
+    def _outputs(self) -> tuple[OutputField, ...]:
+        outputs = output_fields(self.signature.returns)
+        names = [output.name for output in outputs]
+        if len(set(names)) == len(names):
+            return outputs
+        place = function_place(self.function)
+        raise CompileError(
+            code="duplicate-output",
+            operation=f"the step {self.name!r} names two outputs alike ({', '.join(names)})",
+            reason="outputs are told apart by name",
+            way_out='Give each its own: tuple[Annotated[A, "a"], Annotated[B, "b"]]',
+            file=place.file,
+            line=place.line,
+        )
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Runs the function; in a pipeline's body records the call.
+
+        ``id=`` names the node and ``after=`` orders it behind others without data, unless the function has parameters
+        of these names; then ``with_options`` says it.
+        """
+        trace = current()
+        if trace is None:
+            return self.function(*args, **kwargs)
+        id, after = call_options(self.signature, kwargs, self._id, self._after)
+        values = bind(trace, self.signature, self.name, args, kwargs)
+        return trace.call(self.spec, values, id=id, after=after)
+
+    def map(self, /, *args: Any, **kwargs: Any) -> Any:
+        """One call per item: lists side by side, which must be of one length; ``unmapped(x)`` for what is no list.
+
+        In a pipeline's body the calls run side by side, at most ``max_concurrency=`` at a time, and what is returned
+        is a reference to the list of outputs, in the order of the items; ``id=`` and ``after=`` are as for a call.
+        Outside it the function is called for one item after the other; of an ``async`` one the list is awaited.
+        """
+        return self._fan("map", args, kwargs)
+
+    def product(self, /, *args: Any, **kwargs: Any) -> Any:
+        """As ``map``, with one call for every combination of items; the last list varies fastest."""
+        return self._fan("product", args, kwargs)
+
+    def _fan(self, kind: FanKind, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        trace, limit = current(), map_options(self.signature, kwargs)
+        id, after = call_options(self.signature, kwargs, self._id, self._after)
+        if trace is not None:
+            values = bind(trace, self.signature, self.name, args, kwargs)
+            return map_step(trace, self.spec, kind, values, limit=limit, id=id, after=after)
+        checked_limit(limit)
+        values = dict(self.signature.call.bind(*args, **kwargs).arguments)
+        return call_each(
+            self.function,
+            combined(self.name, kind, values),
+            awaited=self.spec.kind == "async" and not self.spec.generator,
+            shape="tuple" if len(self.spec.outputs) > 1 else "value",
+            names=[output.name for output in self.spec.outputs],
+        )
+
+    def with_options(
+        self,
+        *,
+        id: str | None = KEEP,
+        after: Any = KEEP,
+        name: str = KEEP,
+        retry: Retry | None = KEEP,
+        timeout: float | None = KEEP,
+        **hooks: Any,
+    ) -> Step:
+        """A copy with other options, or other hooks and their ``*_kwargs``; this step stays as it is."""
+        made = copy.copy(self)
+        made._spec = None
+        made._id = self._id if id is KEEP else id
+        made._after = self._after if after is KEEP else after
+        made.name = self.name if name is KEEP else checked_name(name)
+        made.retry = self.retry if retry is KEEP else checked_retry(retry)
+        made.timeout = self.timeout if timeout is KEEP else checked_timeout(timeout)
+        made.hooks = replaced_hooks(self.hooks, hooks, STEP_HOOKS)
+        return made
+
+
+@overload
+def step(function: Callable[..., Any], /) -> Step: ...
+@overload
+def step(
+    *,
+    name: str | None = None,
+    retry: Retry | None = None,
+    timeout: float | None = None,
+    thread: bool = True,
+    on_start: HookTarget | None = None,
+    on_start_kwargs: Mapping[str, Any] | None = None,
+    on_success: HookTarget | None = None,
+    on_success_kwargs: Mapping[str, Any] | None = None,
+    on_failure: HookTarget | None = None,
+    on_failure_kwargs: Mapping[str, Any] | None = None,
+    on_end: HookTarget | None = None,
+    on_end_kwargs: Mapping[str, Any] | None = None,
+    public_errors: tuple[type[BaseException], ...] | type[BaseException] = (),
+    error_statuses: Mapping[type[BaseException], int] | None = None,
+) -> Callable[[Callable[..., Any]], Step]: ...
+def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Makes a function a step.
+
+    Sync functions run in the app's own thread pool, ``async`` ones on the loop that ran ``on_init``. A generator
+    streams what it yields. Its output is what its annotation says that it returns, ``Generator[str, None, Report]``;
+    where it says nothing of that kind, and for async generators, the list of all it yielded.
+
+    Args:
+        function: The function, where the decorator is used bare.
+        name: Instead of the function's own.
+        retry: When and how often a failed attempt is repeated.
+        timeout: Seconds that one attempt may take.
+        thread: ``False`` promises that a sync function never blocks: it then runs on the loop, without a thread.
+        on_start: Called before the first attempt; what it raises fails the step.
+        on_success: Called with the output.
+        on_failure: Called with the exception of the last attempt.
+        on_end: Called last, in either case.
+        on_start_kwargs: Keyword arguments for ``on_start``; every hook has such.
+        public_errors: Exceptions whose message callers may see.
+        error_statuses: HTTP status by exception class, 400 to 599.
+        **options: All of these; see the overloads.
+
+    Raises:
+        ConfigurationError: An option that cannot be.
+
+    Example:
+        >>> @step
+        ... def double(number: int) -> int:
+        ...     return 2 * number
+        >>> double(4)
+        8
+    """
+    hooks = taken_hooks(options)
+
+    def decorate(function: Callable[..., Any]) -> Step:
+        return Step(function, hooks=hooks, **options)
+
+    return decorate if function is None else decorate(function)
+
+
+def call_options(
+    signature: Signature, kwargs: dict[str, Any], id: str | None, after: object
+) -> tuple[str | None, object]:
+    """Takes ``id`` and ``after`` out of a call's keywords, unless they are the function's own."""
+    if "id" not in signature.call.parameters:
+        id = kwargs.pop("id", None) or id
+    if "after" not in signature.call.parameters:
+        after = [kwargs.pop("after", ()), after]
+    return id, after
+
+
+def map_options(signature: Signature, kwargs: dict[str, Any]) -> Any:
+    """Takes ``max_concurrency`` out of a map's keywords, unless it is the function's own."""
+    return None if "max_concurrency" in signature.call.parameters else kwargs.pop("max_concurrency", None)
