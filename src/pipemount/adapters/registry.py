@@ -13,12 +13,17 @@ from .protocol import CompiledPipeline
 from .static import StaticPipeline
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint, EntryPoints
+    from importlib.metadata import EntryPoint
 
-__all__ = ["GROUP", "compile"]
+__all__ = ["BUILT_IN", "GROUP", "compile"]
 
 GROUP = "pipemount.adapters"
 """Entry points named after a class (``module.Class``, or its top package) that load ``(thing) -> CompiledPipeline``."""
+
+BUILT_IN = {
+    "sklearn": "pipemount.adapters.sklearn:compile_estimator",
+}
+"""The adapters that we bring, named like entry points; one that is installed under the same name takes its place."""
 
 
 def compile(thing: Any) -> CompiledPipeline:
@@ -46,14 +51,15 @@ def compile(thing: Any) -> CompiledPipeline:
         return NativePipeline(compile_function(thing))
     raise ConfigurationError(
         f"{type(thing).__module__}.{type(thing).__qualname__} cannot be served; give a @pipeline, a function, "
-        f"or an object of a library whose adapter is installed ({', '.join(_known()) or 'none is'})"
+        f"or an object of a library that has an adapter ({', '.join(sorted(_adapters()))})"
     )
 
 
 def _adapter_for(thing: Any) -> Callable[[Any], CompiledPipeline] | None:
-    """The installed adapter that names a class of ``thing``, nearest class first."""
-    points = {point.name: point for point in _points()}
-    for kind in type(thing).__mro__ if points else ():
+    """The adapter that names a class of ``thing``, nearest class first."""
+    kinds = [kind for kind in type(thing).__mro__ if kind.__module__ != "builtins"]
+    points = _adapters() if kinds else {}
+    for kind in kinds:
         for name in (f"{kind.__module__}.{kind.__qualname__}", kind.__module__.partition(".")[0]):
             if name in points:
                 return _loaded(points[name])
@@ -71,11 +77,8 @@ def _loaded(point: EntryPoint) -> Callable[[Any], CompiledPipeline]:
     return adapter
 
 
-def _known() -> list[str]:
-    return sorted(point.name for point in _points())
+def _adapters() -> dict[str, EntryPoint]:
+    from importlib.metadata import EntryPoint, entry_points  # 30 ms to import, and pipelines of our own need none
 
-
-def _points() -> EntryPoints:
-    from importlib.metadata import entry_points  # takes 30 ms to import, and pipelines of our own need none
-
-    return entry_points(group=GROUP)
+    known = {name: EntryPoint(name, value, GROUP) for name, value in BUILT_IN.items()}
+    return known | {point.name: point for point in entry_points(group=GROUP) if point.value != BUILT_IN.get(point.name)}
