@@ -24,4 +24,7 @@ def as_run_error(error: BaseException, pipeline: str) -> RunError:
 def node_of(error: BaseException) -> str | None:
     """The path ``outer/inner`` of the node that let ``error`` out."""
     notes = (NOTE.fullmatch(note) for note in getattr(error, "__notes__", ()))
-    return "/".join(found[1] for found in reversed([note for note in notes if note])) or None
+    names = [note[1] for note in notes if note]
+    if type(error).__module__ == "langgraph.errors" and (own := getattr(error, "node", None)) not in names[:1]:
+        names = [own, *names] if own else names  # of a timeout, and of a node that cancelled itself, nothing is noted
+    return "/".join(reversed(names)) or None

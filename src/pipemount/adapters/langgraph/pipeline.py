@@ -197,8 +197,10 @@ class LangGraphPipeline:
 
     async def _suspended(self, config: Any, interrupts: Any) -> RunError:
         """What a caller is told of a run that waits, and for what: the value of ``interrupt(…)`` is meant for them."""
-        state = await self.source.aget_state(config)
-        waiting = [task.name for task in state.tasks if task.interrupts] or list(state.next)
+        waiting = []
+        if "configurable" in config:
+            state = await self.source.aget_state(config)
+            waiting = [task.name for task in state.tasks if task.interrupts] or list(state.next)
         asked = [{"id": i.id, "value": to_jsonable_python(i.value, fallback=repr)} for i in interrupts]
         return RunSuspendedError(step=waiting[0] if waiting else None, interrupts=asked)
 

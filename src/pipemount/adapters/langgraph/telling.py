@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from langchain_core.messages import AIMessage
 
@@ -15,18 +15,26 @@ from .messages import text_of
 __all__ = ["Teller"]
 
 
+class _Open(NamedTuple):
+    """A node or task that runs: its path, the level it runs at, and since when."""
+
+    path: str
+    level: str
+    started: float
+
+
 class Teller:
     """Tells a recorder of one run what happens in it, piece by piece."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._open: dict[str, tuple[str, float]] = {}
+        self._open: dict[str, _Open] = {}
         self._waiting: str | None = None
 
     def tell(self, namespace: tuple[str, ...], mode: str, payload: Any) -> None:
         """One piece of ``astream(subgraphs=True)``; its state is nobody's business until the end."""
         if mode == "tasks":
-            self._task(path_of(namespace, payload["name"]), payload)
+            self._task(namespace, payload)
         elif mode == "custom" and isinstance(payload, Told):
             self._recorder.emit(payload.kind, payload.step, 1, **payload.data)
         elif mode == "custom":
@@ -39,22 +47,31 @@ class Teller:
         if isinstance(error, RunSuspendedError):
             self._recorder.emit("suspended", self._waiting or error.step, None, interrupts=error.interrupts)
             return
-        for path, _ in self._open.values():
+        for path, _, _ in self._open.values():
             if error.step is not None and (error.step == path or error.step.startswith(f"{path}/")):
                 self._recorder.emit("step_failed", path, 1, error=type(error).__name__)
 
-    def _task(self, path: str, payload: dict[str, Any]) -> None:
+    def _task(self, namespace: tuple[str, ...], payload: dict[str, Any]) -> None:
         if "result" not in payload:
-            self._open[payload["id"]] = path, perf_counter()
-            self._recorder.emit("step_started", path, 1)
+            task = self._open[payload["id"]] = self._begun(namespace, payload)
+            self._recorder.emit("step_started", task.path, 1)
             return
-        _, started = self._open.pop(payload["id"], (path, perf_counter()))
+        path, _, started = self._open.pop(payload["id"])
         if payload["interrupts"]:
             self._waiting = self._waiting or path
         elif payload["error"] is not None:
             self._recorder.emit("step_failed", path, 1, error=f"step {path!r} raised {_class_of(payload['error'])}")
         else:
             self._recorder.emit("step_completed", path, 1, duration=perf_counter() - started)
+
+    def _begun(self, namespace: tuple[str, ...], payload: dict[str, Any]) -> _Open:
+        """A ``@task`` is told at the level of the node that calls it, and belongs below that node."""
+        level = path_of(namespace)
+        path = path_of(namespace, payload["name"])
+        if _is_call(payload) and (caller := self._running(namespace)):
+            level = "()"
+            path = f"{caller}/{payload['name']}"
+        return _Open(path, level, perf_counter())
 
     def _message(self, namespace: tuple[str, ...], message: Any, about: dict[str, Any]) -> None:
         """What a model said: its tokens as they come, or the whole of an answer that was not streamed."""
@@ -64,9 +81,17 @@ class Teller:
 
     def _running(self, namespace: tuple[str, ...]) -> str | None:
         """The node that speaks, which LangGraph does not tell: the only one that runs there, or the subgraph's."""
-        outer = path_of(namespace)
-        there = [path for path, _ in self._open.values() if path.rpartition("/")[0] == outer]
-        return there[0] if len(there) == 1 else outer or None
+        level = path_of(namespace)
+        there = [task.path for task in self._open.values() if task.level == level]
+        return there[0] if len(there) == 1 else level or None
+
+
+def _is_call(payload: dict[str, Any]) -> bool:
+    """Whether it is a call of a ``@task``: pushed like what a ``Send`` starts, with the call's arguments."""
+    match payload:
+        case {"triggers": ("__pregel_push",), "input": (tuple(), dict())}:
+            return True
+    return False
 
 
 def _class_of(error: Any) -> str:
