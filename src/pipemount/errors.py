@@ -25,6 +25,7 @@
     │   ├── StepTimeoutError          504
     │   ├── InvalidOutputsError       500
     │   ├── DeadlineExceededError     504
+    │   ├── RunSuspendedError         409
     │   └── RunCancelledError         499
     ├── UnavailableError              503, with the seconds after which to come back
     ├── UnsupportedError              501
@@ -61,6 +62,7 @@ __all__ = [
     "RequestError",
     "RunCancelledError",
     "RunError",
+    "RunSuspendedError",
     "StepFailedError",
     "StepTimeoutError",
     "StoreError",
@@ -353,6 +355,27 @@ class DeadlineExceededError(RunError):
     def __init__(self, *, timeout: float) -> None:
         super().__init__(f"the run took longer than its timeout of {timeout:g} s and was cancelled")
         self.timeout = timeout
+
+
+class RunSuspendedError(RunError):
+    """The run waits for an answer before it can go on, and nobody who called can give it.
+
+    Args:
+        step: Where it waits.
+        interrupts: What is asked: an ``id`` and a ``value`` each, as JSON-compatible values. Callers see them.
+    """
+
+    code = "run-suspended"
+    status = 409
+
+    def __init__(self, *, step: str | None, interrupts: Sequence[Mapping[str, Any]]) -> None:
+        where = "the run" if step is None else f"the run waits at {step!r} and"
+        super().__init__(f"{where} is suspended until its question is answered", step=step)
+        self.interrupts = tuple(interrupts)
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {**super().extensions, "interrupts": self.interrupts}
 
 
 class RunCancelledError(RunError):

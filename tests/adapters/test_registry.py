@@ -122,7 +122,9 @@ def test_an_adapter_that_cannot_be_loaded_is_explained(installed: Path) -> None:
 
 
 def test_what_nothing_knows_is_refused_with_the_adapters_that_there_are(installed: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"builtins\.int cannot .* \(broken_kitchen, .*sklearn, soup_kitchen, soup_"):
+    with pytest.raises(
+        ConfigurationError, match=r"builtins\.int cannot .* \(broken_kitchen, .*sklearn, soup_kitchen, soup_"
+    ):
         compile_pipeline(3)
 
 
@@ -182,6 +184,22 @@ def test_two_apps_that_are_given_one_compiled_pipeline_share_nothing() -> None:
     assert isinstance(other, NativePipeline)
     assert other is not compiled
     assert other.snapshot is compiled.snapshot
+
+
+def named(thing: Any, **options: Any) -> str:
+    return compile_pipeline(thing, name="other", **options).info.name
+
+
+def test_pipelines_steps_and_functions_take_another_name_and_their_hooks() -> None:
+    assert [named(doubled), named(double), named(awaited), named(doubled, on_init=int)] == ["other"] * 4
+    assert doubled.name == "doubled"
+    with pytest.raises(ConfigurationError, match="knows no colour"):
+        compile_pipeline(doubled, colour="red")
+
+
+def test_what_is_compiled_takes_no_further_options() -> None:
+    with pytest.raises(ConfigurationError, match="'doubled' is compiled already; say name where it is compiled first"):
+        named(compile_pipeline(doubled))
 
 
 def test_a_function_with_open_parameters_cannot_be_served() -> None:
