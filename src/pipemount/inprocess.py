@@ -93,7 +93,7 @@ class Pipeline(PipelineDefinition):
         Ends after ``run_completed``, which has the outputs. Of a run that fails or is cancelled the error is raised
         after its last event. Leaving the loop early cancels the run; ``contextlib.aclosing`` does so at once.
         """
-        return stream_compiled(NativePipeline(self.compile()), self.bind(*args, **kwargs))
+        return stream_compiled(compile(self), self.bind(*args, **kwargs))
 
 
 @overload

@@ -15,7 +15,7 @@ from .adapters.protocol import CompiledPipeline, Result
 from .errors import PipemountError, RunCancelledError, RunError, StepFailedError
 from .runtime.admission import Admission
 from .runtime.call import Call
-from .runtime.events import OF_READERS, OF_RUNS, EventKind, Listener
+from .runtime.events import OF_RUNS, EventKind, Listener
 from .runtime.failures import is_signal
 from .runtime.guard import Guarded, guard
 from .runtime.recorder import Recorder
@@ -157,7 +157,7 @@ class Service:
         async for item in self.compiled.stream(call):
             if isinstance(item, Result):
                 results.append(item)
-            elif recorder is not None and item.kind not in OF_RUNS | OF_READERS:
+            elif recorder is not None and item.kind not in OF_RUNS:
                 recorder.record(item.kind, item.step, item.attempt, item.data)
                 if recorder.crowded:
                     await recorder.give_way()

@@ -21,7 +21,7 @@ from pipemount.runtime import events as event_module
 from pipemount.runtime import recorder as recorder_module
 from pipemount.runtime.admission import Admission
 from pipemount.runtime.call import Call
-from pipemount.runtime.events import OF_READERS, OF_RUNS, PASSING, TERMINAL, Event, EventKind
+from pipemount.runtime.events import OF_RUNS, PASSING, TERMINAL, Event, EventKind
 from pipemount.runtime.recorder import Recorder
 from pipemount.runtime.threads import ThreadPool
 from pipemount.service import Service
@@ -408,18 +408,37 @@ async def test_an_end_of_our_own_making_is_told_without_its_words(monkeypatch: p
 
 # ------------------------------------------------------------------------------------------- adapters
 
+KINDS = [kind for kind in get_args(EventKind) if kind != "missed"]
+
 
 async def test_an_adapters_events_pass_but_for_those_that_are_not_its_own() -> None:
     foreign = Foreign(
-        *(Event(kind, 9, "else", 0.0, "inner", 2, {1: kind}) for kind in get_args(EventKind)),  # type: ignore[dict-item]
+        *(Event(kind, 9, "else", 0.0, "inner", 2, {1: kind}) for kind in KINDS),  # type: ignore[dict-item]
         Result({"y": 1}),
     )
     events = await told_by(foreign, {"x": 1})
-    own = [kind for kind in get_args(EventKind) if kind not in OF_RUNS | OF_READERS]
+    own = [kind for kind in KINDS if kind not in OF_RUNS]
     assert [event.kind for event in events[1:-1]] == own
     assert "suspended" in own
     assert {(event.step, event.attempt) for event in events[1:-1]} == {("inner", 2)}
     assert [list(event.data.values()) for event in events[1:-1]] == [[kind] for kind in own]
+
+
+async def test_what_an_adapter_missed_is_missed_in_the_runs_own_numbers() -> None:
+    def data(n: int) -> Event:
+        return Event("data", n, "", 0.0, None, None, {"value": n})
+
+    missed = Event("missed", 80, "", 0.0, None, None, {"first": 71, "last": 80, "kinds": {"delta": 9, "log": 1}})
+    events: list[Event] = []
+    await run_compiled(Foreign(data(1), missed, data(2), Result({"y": 1})), {"x": 1}, listener=events.append)
+    assert [(event.kind, event.sequence) for event in events] == [
+        ("run_started", 1),
+        ("data", 2),
+        ("missed", 12),
+        ("data", 13),
+        ("run_completed", 14),
+    ]
+    assert events[2].data == {"first": 3, "last": 12, "kinds": {"delta": 9, "log": 1}}
 
 
 async def test_an_adapter_that_never_waits_lets_its_readers_read() -> None:

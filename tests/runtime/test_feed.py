@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,7 @@ from pipemount.adapters.protocol import Result
 from pipemount.errors import ConfigurationError, InvalidInputsError, PipelineError, RunError, StepFailedError
 from pipemount.inprocess import Pipeline, run_compiled
 from pipemount.runtime import feed as feeds
-from pipemount.runtime.buffer import LIMIT
+from pipemount.runtime.buffer import LIMIT, LIMIT_BYTES
 from pipemount.runtime.call import Call
 from pipemount.runtime.events import Event
 from pipemount.runtime.feed import Feed, reading
@@ -123,6 +124,17 @@ async def test_who_does_not_read_learns_afterwards_what_was_missed(talk: Pipelin
         "step_completed",
         "run_completed",
     ]
+
+
+async def test_what_nobody_reads_takes_little_memory() -> None:
+    feed = Feed()
+    recorder = Recorder("run", [feed])
+    tracemalloc.start()
+    for n in range(20_000):
+        recorder.emit("delta", "step", 1, value=f"{n:01000d}")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2 * LIMIT_BYTES
 
 
 async def test_an_error_is_raised_after_the_last_event() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-__all__ = ["OF_READERS", "OF_RUNS", "PASSING", "TERMINAL", "Event", "EventKind", "Listener"]
+__all__ = ["OF_RUNS", "PASSING", "TERMINAL", "Event", "EventKind", "Listener"]
 
 EventKind: TypeAlias = Literal[
     "run_started",
@@ -34,9 +34,6 @@ OF_RUNS: frozenset[str] = TERMINAL | {"run_started"}
 
 PASSING: frozenset[str] = frozenset({"delta", "data", "log", "progress"})
 """What steps say on the way: it makes way where a reader is slow. All else is kept for it."""
-
-OF_READERS: frozenset[str] = frozenset({"missed"})
-"""Told to one reader, by its own buffer: what that reader did not get."""
 
 
 @dataclass(frozen=True, slots=True)

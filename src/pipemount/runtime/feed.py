@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from .buffer import LIMIT, LIMIT_BYTES, Buffer
 from .events import TERMINAL, Event
@@ -136,7 +136,7 @@ class Feed(Inbox):
 
 
 @asynccontextmanager
-async def reading(feed: Feed, run: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
+async def reading(feed: Feed, run: Awaitable[T]) -> AsyncIterator[asyncio.Task[T]]:
     """``run``, which fills ``feed``, as a task for as long as the block reads: it is cancelled when the block ends."""
     task = asyncio.ensure_future(run)
     task.add_done_callback(lambda _: feed.close())

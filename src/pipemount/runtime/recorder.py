@@ -94,6 +94,8 @@ class Recorder:
                 if self._closed:
                     continue
                 self._sequence += 1
+                if kind == "missed":
+                    data = self._renumbered(data)
                 if (now := time()) > self._last:
                     self._last = now
                 event = Event(kind, self._sequence, self._run_id, self._last, step, attempt, data)
@@ -102,6 +104,11 @@ class Recorder:
                 self._closed = kind in TERMINAL
         finally:
             self._recording = False
+
+    def _renumbered(self, missed: Mapping[str, Any]) -> dict[str, Any]:
+        """What an adapter says it missed of its own pipeline, in the numbers of this run."""
+        first, self._sequence = self._sequence, self._sequence + sum(missed["kinds"].values()) - 1
+        return {**missed, "first": first, "last": self._sequence}
 
 
 class _Handover(Inbox):
