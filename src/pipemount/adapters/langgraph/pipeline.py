@@ -144,7 +144,7 @@ class LangGraphPipeline:
 
     async def _follow(self, call: Call, teller: Teller | None) -> Mapping[str, Any]:
         """One run in this task, its nodes' context set; every failure leaves it as a ``RunError``."""
-        run = NodeContext(call, self.info.name)
+        run = NodeContext(call, self.info.name, listening=teller is not None)
         shown, inherited = CURRENT.set(run), var_child_runnable_config.set(None)
         try:
             return self._interface.leave(await self._walk(call, run, teller))
