@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .pipelines.steps import step
     from .pipelines.unmapped import unmapped
     from .runtime.context import StepContext, get_step_context
+    from .runtime.logs import StepLogHandler
     from .settings import Settings
     from .types import Principal
 
@@ -35,6 +36,7 @@ __all__ = [
     "Settings",
     "Static",
     "StepContext",
+    "StepLogHandler",
     "compile",
     "get_step_context",
     "pipeline",
@@ -54,6 +56,7 @@ _HOMES = {
     "Settings": "settings",
     "Static": "pipelines.static",
     "StepContext": "runtime.context",
+    "StepLogHandler": "runtime.logs",
     "compile": "adapters.registry",
     "get_step_context": "runtime.context",
     "pipeline": "inprocess",
