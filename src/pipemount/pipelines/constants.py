@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, PydanticUserError, T
 from pydantic_core import SchemaError, to_json
 
 from .annotations import NONE, describe
+from .codecs import coded
 from .references import MARK
 from .snapshot import Constant
 
@@ -70,6 +71,7 @@ def _opaque(value: object) -> str:
 
 def adapter_for(annotation: Any) -> TypeAdapter[Any]:
     """Validates values of ``annotation``; types that pydantic does not know are checked with ``isinstance``."""
+    annotation = coded(annotation)
     try:
         return _complete(TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True)))
     except NO_SCHEMA:
