@@ -129,7 +129,8 @@ def _dataclass(kind: Any, within: frozenset[Any]) -> Any:
 def _record(kind: Any, members: dict[str, Any]) -> Any:
     make: Any = typing_extensions.TypedDict  # names and members are known at run time only
     record = make(kind.__name__, members)
-    record.__module__, record.__qualname__, record.__doc__ = kind.__module__, kind.__qualname__, kind.__doc__
+    record.__module__, record.__qualname__ = kind.__module__, kind.__qualname__
+    record.__doc__ = None if (kind.__doc__ or "").startswith(f"{kind.__name__}(") else kind.__doc__  # made by dataclass
     if (config := getattr(kind, "__pydantic_config__", None)) is not None:
         record.__pydantic_config__ = config
     return record

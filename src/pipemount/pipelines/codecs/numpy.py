@@ -73,7 +73,7 @@ def _numpy() -> Any:
 def _kind(element: Any) -> tuple[Any, str] | None:
     """The dtype and the kind that an element type means; ``None`` for one that JSON has no form of."""
     numpy = _numpy()
-    if not isinstance(element, type) or element in (object, numpy.generic):
+    if element in (Any, object, numpy.generic) or not isinstance(element, type):
         return None, ""
     if element in numpy.sctypeDict.values():
         dtype = numpy.dtype(element)
