@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from .errors import CompileError, PipelineError, PipemountError
     from .http.middleware import PipelineMiddleware
     from .inprocess import pipeline
+    from .pipelines.authoring import step
+    from .pipelines.codecs import Codec, codec_for, register_codec
     from .pipelines.snapshot import Retry
     from .pipelines.static import Static
     from .pipelines.steps import step
@@ -26,6 +28,7 @@ __version__ = VERSION
 
 __all__ = [
     "AuthKeys",
+    "Codec",
     "CompileError",
     "PipelineApp",
     "PipelineError",
@@ -37,15 +40,18 @@ __all__ = [
     "Static",
     "StepContext",
     "StepLogHandler",
+    "codec_for",
     "compile",
     "get_step_context",
     "pipeline",
+    "register_codec",
     "step",
     "unmapped",
 ]
 
 _HOMES = {
     "AuthKeys": "auth.keys",
+    "Codec": "pipelines.codecs",
     "CompileError": "errors",
     "PipelineApp": "app",
     "PipelineError": "errors",
@@ -57,9 +63,12 @@ _HOMES = {
     "Static": "pipelines.static",
     "StepContext": "runtime.context",
     "StepLogHandler": "runtime.logs",
+    "codec_for": "pipelines.codecs",
     "compile": "adapters.registry",
     "get_step_context": "runtime.context",
     "pipeline": "inprocess",
+    "register_codec": "pipelines.codecs",
+    "step": "pipelines.authoring",
     "step": "pipelines.steps",
     "unmapped": "pipelines.unmapped",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -230,11 +231,20 @@ def plain(annotation: Any) -> Any:
         elif hasattr(annotation, "__supertype__"):
             annotation = annotation.__supertype__
         elif type(annotation).__name__ == "TypeAliasType":
-            annotation = annotation.__value__
+            annotation = _aliased(annotation)
         elif isinstance(annotation, typing.TypeVar):
             annotation = annotation.__bound__ or Any
         else:
             return NONE if annotation is None else annotation
+
+
+def _aliased(alias: Any) -> Any:
+    """What an alias stands for; before Python 3.12 one that contains itself is written as text."""
+    stated = types.SimpleNamespace(__annotations__={"value": alias.__value__})
+    try:
+        return typing.get_type_hints(stated, vars(sys.modules[alias.__module__]), include_extras=True)["value"]
+    except (NameError, KeyError):
+        return alias.__value__
 
 
 def members(annotation: Any) -> tuple[Any, ...]:
