@@ -142,7 +142,7 @@ def test_operations_on_references(name: str) -> None:
     assert error.detail_code == code
     assert error.file == __file__
     assert error.line
-    assert str(error).endswith(f"{error.way_out}.")
+    assert str(error).endswith(f"{error.way_out}.\nSee {error.docs_url}")
 
 
 def test_the_line_is_the_authors() -> None:
