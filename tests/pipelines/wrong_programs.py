@@ -619,9 +619,10 @@ def a_while_loop(number: int):
     return repeat(number)
 
 
-@pipeline
-def too_many_questions(a: bool, b: bool, c: bool, d: bool, e: bool, f: bool, g: bool):  # wrong
-    return [keep(name) for name, wanted in {"a": a, "b": b, "c": c, "d": d, "e": e, "f": f, "g": g}.items() if wanted]
+@pipeline  # wrong
+def too_many_questions(a: bool, b: bool, c: bool, d: bool, e: bool, f: bool, g: bool):
+    wanted = {"rain": a, "sun": b, "snow": c, "wind": d, "hail": e, "fog": f, "frost": g}
+    return [send(name) for name, is_wanted in wanted.items() if is_wanted]
 
 
 # ------------------------------------------------------------------------------------- edges and constants
@@ -855,19 +856,12 @@ def a_body_that_calls_itself(city: str):
 
 
 @pipeline
-def _ping(city: str):
-    fetch(city)
-    return _pong(city)  # wrong: two_that_call_each_other
-
-
-@pipeline
-def _pong(city: str):
-    return _ping(city)
-
-
-@pipeline
 def two_that_call_each_other(city: str):
-    return _ping(city)
+    @pipeline
+    def other(city: str):
+        return two_that_call_each_other(fetch(city).city)  # wrong
+
+    return other(city)
 
 
 @pipeline
@@ -961,10 +955,15 @@ def a_pipeline_with_a_state_of_its_own(city: str):
 
 
 @pipeline
-def a_pipeline_in_a_pipeline_with_a_wrong_argument(number: int):
-    return a_part(number, unit="K")  # wrong
+def _in_unit(number: int, unit: Literal["C", "F"] = "C"):
+    return repeat(number)
 
 
 @pipeline
-def a_part(number: int, unit: Literal["C", "F"] = "C"):
-    return repeat(number)
+def a_pipeline_with_a_wrong_argument(number: int):
+    return _in_unit(number, unit="K")  # wrong
+
+
+@pipeline
+def a_pipeline_with_a_wrong_type(text: str):
+    return _in_unit(words(text))  # wrong
