@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from tests.pipelines.examples import draw
+from tests.support.client import TestClient
 
 import pipemount
 from pipemount import PipelineApp
 from pipemount.inprocess import Pipeline, run_compiled
 from pipemount.runtime.events import Event
-from tests.pipelines.examples import draw
-from tests.support.client import TestClient
 
 INVOICE = "Invoice  A-7\n amount due: {} EUR"
 LAPTOP = "Is a broken laptop replaced?"

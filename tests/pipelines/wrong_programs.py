@@ -5,7 +5,7 @@ What each is told stands in ``wrong_programs.txt``.
 
 # They are wrong on purpose: neither the type checker nor the linter has anything to say to that.
 # mypy: ignore-errors
-# ruff: noqa: B, C4, E, F, PTH, RET, RUF, SIM, UP
+# ruff: noqa: B905, F821, PTH118, PTH123, RUF013, RUF059, UP031, UP032
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
 import numpy
 from pydantic import BaseModel, Field
