@@ -31,6 +31,13 @@ def told(name: str) -> CompileError:
     raise AssertionError(f"{name} compiles")
 
 
+def message(name: str) -> str:
+    """What an author reads, with ``{here}`` for the marked line and other lines counted from there."""
+    here = marked_line(name)
+    text = str(told(name)).replace(f"{wrong_programs.__file__}:{here}: ", "{here}: ")
+    return re.sub(r"\(line (\d+)", lambda found: f"(line {int(found[1]) - here:+}", text)
+
+
 def marked_line(name: str) -> int:
     """The line of a program that is marked as the wrong one."""
     lines, first = inspect.getsourcelines(inspect.unwrap(PROGRAMS[name].function))
@@ -39,19 +46,14 @@ def marked_line(name: str) -> int:
 
 
 def expected() -> dict[str, str]:
-    """The messages by program; ``{here}`` stands for file and line."""
+    """The messages by program."""
     entries = re.split(r"\n(?=\S)", FILE.read_text().strip())
     return {name: textwrap.dedent(message).strip() for name, _, message in (e.partition("\n") for e in entries)}
 
 
 def written() -> str:
     """The file as it ought to be."""
-    entries = []
-    for name in PROGRAMS:
-        error = told(name)
-        message = str(error).replace(f"{error.file}:{error.line}", "{here}")
-        entries.append(f"{name}\n{textwrap.indent(message, '    ')}\n")
-    return "\n".join(entries)
+    return "\n".join(f"{name}\n{textwrap.indent(message(name), '    ')}\n" for name in PROGRAMS)
 
 
 if __name__ == "__main__":

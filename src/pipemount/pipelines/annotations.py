@@ -156,7 +156,7 @@ def _refuse_kind(parameter: inspect.Parameter, function: Callable[..., Any], wha
     )
 
 
-_STARS = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+_STARS: dict[Any, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
 
 
 def _field(parameter: inspect.Parameter, annotation: Any) -> ParameterField:

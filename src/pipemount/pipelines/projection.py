@@ -55,7 +55,9 @@ def _member(annotation: Any, access: Access) -> Any:
         return Any
     if annotation is NONE:
         raise NoFieldError(
-            "optional-field", "it can be None, which has no fields", "Read the field inside a step that handles None"
+            "optional-field",
+            "it can be None, which has no fields",
+            "Ask first (`if … is not None:`), or read it in a step",
         )
     return _attribute(annotation, str(access.key)) if access.kind == "attribute" else _item(annotation, access.key)
 

@@ -54,7 +54,7 @@ def discounted(amount: float, member: bool):
 
 
 @pipeline
-def priced(basket: Basket) -> Annotated[float, "amount"]:
+def priced(basket: Basket):
     return discounted(add_up(basket.items), basket.member)
 
 
