@@ -10,9 +10,10 @@ import re
 import textwrap
 from pathlib import Path
 
+from tests.pipelines import wrong_programs
+
 from pipemount import CompileError
 from pipemount.pipelines.authoring import PipelineDefinition
-from tests.pipelines import wrong_programs
 
 FILE = Path(__file__).with_suffix("").with_name("wrong_programs.txt")
 PROGRAMS = {

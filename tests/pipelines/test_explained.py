@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-
 from tests.pipelines.explained import PROGRAMS, expected, message, told
 
 EXPECTED = expected()

@@ -2,43 +2,26 @@
 
 from __future__ import annotations
 
-import base64
-import bisect
 import builtins
 import collections
 import contextlib
 import copy
-import csv
-import dataclasses
 import datetime
 import decimal
-import enum
-import fractions
 import functools
-import hashlib
-import heapq
-import html
-import inspect
 import io
 import itertools
 import json
-import logging
 import math
 import operator
 import os.path
 import pathlib
 import pickle
-import pprint
-import random
 import re
-import shlex
 import statistics
 import string
-import struct
 import textwrap
 import types
-import typing
-import urllib.parse
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -82,44 +65,44 @@ READS: list[Callable[[Any], Any]] = [
     lambda weather: weather.temperature > 3,
 ]
 
-MODULES = [base64, bisect, collections, contextlib, copy, csv, dataclasses, datetime, decimal, enum, fractions]
-MODULES += [functools, hashlib, heapq, html, inspect, io, itertools, json, logging, math, operator, os.path, pathlib]
-MODULES += [pickle, pprint, random, re, shlex, statistics, string, struct, textwrap, types, typing, urllib.parse, uuid]
+MODULES = [collections, copy, datetime, decimal, functools, itertools, json, math, operator, os.path, pathlib, pickle]
+MODULES += [re, statistics, string, textwrap, uuid]
 
 UNFIT = {
     *("breakpoint", "help", "input", "exit", "quit", "copyright", "credits", "license"),  # they wait for a person
-    *("uuid.main", "basicConfig", "logging.shutdown", "logging.disable", "captureWarnings"),  # they change the process
-    *("setLoggerClass", "setLogRecordFactory", "random.seed", "setcontext", "currentframe", "itertools.cycle"),
-    *("itertools.count", "itertools.repeat", "randbytes", "getrandbits"),  # they have no end
-    *("anext",),  # Python 3.11 crashes where what it calls raises
-}
-ANSWERED = {
-    # What Python answers of any object without asking it; nothing can be known by it of the value.
-    *("id", "callable", "repr", "ascii", "dir", "is_", "is_not"),
+    "decimal.setcontext",  # it changes the process
+    "anext",  # Python 3.11 crashes where what it calls raises
+    *("id", "repr", "ascii", "dir", "callable", "pickle.whichmodule"),  # Python answers, and asks no reference
 }
 
 
 def named(module: types.ModuleType) -> Iterator[tuple[str, Any]]:
     for name, value in vars(module).items():
         full = name if module is builtins else f"{module.__name__}.{name}"
-        if callable(value) and not name.startswith("_") and not {name, full} & (UNFIT | ANSWERED):
+        if callable(value) and not name.startswith("_") and not {name, full} & UNFIT:
             yield full, value
 
 
 CALLS = dict(item for module in (builtins, *MODULES) for item in named(module))
-CALLS |= {f"numpy.{name}": getattr(numpy, name) for name in ("array", "asarray", "mean", "sqrt", "float64", "dot", "add")}
+CALLS |= {f"numpy.{name}": getattr(numpy, name) for name in ("array", "asarray", "mean", "sqrt", "float64", "dot")}
 CALLS |= {"TypeAdapter": TypeAdapter(int).validate_python, "Weather": Weather, "print": print}
 
 SHAPES: dict[str, Callable[[Any], tuple[Any, ...]]] = {
     "one": lambda r: (r,),
-    "two": lambda r: (r, r),
     "first": lambda r: (r, 2),
-    "second": lambda r: (2, r),
-    "text": lambda r: ("%s", r),
+    "second": lambda r: ("%s", r),
     "inside": lambda r: ([r, 1],),
-    "three": lambda r: (r, "x", 3),
-    "function": lambda r: (str, [r]),
 }
+
+
+class Anything:
+    """An object of which nothing is known."""
+
+    def __getattr__(self, name: str) -> Anything:
+        return self
+
+    def __gt__(self, other: object) -> Anything:
+        return self
 
 
 def outcome(use: Callable[[Any], Any]) -> Snapshot | CompileError:
@@ -138,8 +121,8 @@ def outcome(use: Callable[[Any], Any]) -> Snapshot | CompileError:
         assert error.file
         assert error.line
         return error
-    asked = len(seen) > 2  # once, again to compare, and once more for each further path
-    assert asked or holds_reference(seen[0]), f"{seen[0]!r} was made of a reference, and nothing was said"
+    forked = len(seen) > 2  # once, again to compare, and once more for each further path
+    assert forked or holds_reference(seen[0]) or seen[0] == use(Anything()), f"nothing was said of {seen[0]!r}"
     return snapshot
 
 
@@ -161,8 +144,8 @@ def calling(function: Callable[..., Any], shape: str, read: Callable[[Any], Any]
 
 @pytest.mark.parametrize("name", CALLS)
 def test_every_call_of_pythons_own(name: str) -> None:
-    said = [outcome(calling(CALLS[name], shape, read)) for shape in SHAPES for read in READS[:3]]
-    assert len(said) == 3 * len(SHAPES)
+    said = [outcome(calling(CALLS[name], shape, read)) for shape in SHAPES for read in READS[:2]]
+    assert len(said) == 2 * len(SHAPES)
 
 
 METHODS = sorted({name for kind in (int, str, list, dict, object, float) for name in dir(kind) if name[:2] == "__"})
@@ -171,7 +154,7 @@ SKIPPED = {"__class__", "__init__", "__new__", "__getattribute__", "__repr__", "
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name not in SKIPPED])
 def test_every_method_that_python_calls(name: str) -> None:
-    for read in READS:
+    for read in READS[:4]:
         for arguments in ((), (2,)):
             said = outcome(lambda weather, r=read, a=arguments: getattr(type(r(weather)), name)(r(weather), *a))  # type: ignore[misc]  # early bound
             assert isinstance(said, Snapshot | CompileError)
