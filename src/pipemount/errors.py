@@ -23,6 +23,7 @@
     │   ├── PipelineError             raised by a step on purpose; its message is public
     │   ├── StepFailedError           500
     │   ├── StepTimeoutError          504
+    │   ├── BranchFailedError         500
     │   ├── InvalidOutputsError       500
     │   ├── DeadlineExceededError     504
     │   ├── RunSuspendedError         409
@@ -43,6 +44,7 @@ from typing import Any, ClassVar
 
 __all__ = [
     "BodyTooLargeError",
+    "BranchFailedError",
     "CompileError",
     "ConfigurationError",
     "DeadlineExceededError",
@@ -345,6 +347,17 @@ class StepTimeoutError(RunError, TimeoutError):
     def __init__(self, *, step: str, timeout: float) -> None:
         super().__init__(f"step {step!r} took longer than its timeout of {timeout:g} s", step=step)
         self.timeout = timeout
+
+
+class BranchFailedError(RunError):
+    """A branch could not be decided: its condition raised, or was answered as the declared types rule out."""
+
+    code = "branch-failed"
+
+    def __init__(self, *, condition: str, cause: BaseException | None = None, answer: bool | None = None) -> None:
+        fault = f"raised {type(cause).__name__}" if cause else f"is {answer}, which the types of its values rule out"
+        super().__init__(f"the condition `{condition}` {fault}")
+        self.condition, self.cause = condition, cause
 
 
 class InvalidOutputsError(RunError):
