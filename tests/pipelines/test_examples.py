@@ -26,7 +26,7 @@ BASKET = {"items": {"tea": 2}}
 def png(width: int, height: int, colour: str) -> str:
     buffer = io.BytesIO()
     Image.new("RGB", (width, height), colour).save(buffer, format="PNG")
-    return base64.b64encode(buffer.getvalue()).decode()
+    return base64.urlsafe_b64encode(buffer.getvalue()).decode()
 
 
 def verdict(decision: str, reason: str) -> dict[str, Any]:
@@ -97,13 +97,13 @@ CASES: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = {
     "image_thumbnails": [
         ({"images": [], "sizes": [8]}, {"thumbnails": []}),
         (
-            {"images": [png(40, 20, "red"), png(10, 10, "blue")], "sizes": [20, 5]},
+            {"images": [png(40, 20, "black"), png(10, 10, "white")], "sizes": [20, 4]},
             {
                 "thumbnails": [
-                    {"width": 20, "height": 10, "png": png(20, 10, "red")},
-                    {"width": 5, "height": 2, "png": png(5, 2, "red")},
-                    {"width": 10, "height": 10, "png": png(10, 10, "blue")},
-                    {"width": 5, "height": 5, "png": png(5, 5, "blue")},
+                    {"width": 20, "height": 10, "png": png(20, 10, "black")},
+                    {"width": 4, "height": 2, "png": png(4, 2, "black")},
+                    {"width": 10, "height": 10, "png": png(10, 10, "white")},
+                    {"width": 4, "height": 4, "png": png(4, 4, "white")},
                 ]
             },
         ),

@@ -36,7 +36,7 @@ def features(customer: Customer) -> list[float]:
 @step
 def score(row: list[float], context: StepContext) -> Risk:
     probability = float(context.pipeline_state.predict_proba([row])[0][1])
-    return Risk(probability=round(probability, 3), likely=probability > 0.5)
+    return Risk(probability=round(probability, 2), likely=probability > 0.5)
 
 
 @step

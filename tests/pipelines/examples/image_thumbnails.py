@@ -6,7 +6,7 @@ import io
 from typing import Annotated
 
 from PIL import Image, ImageOps
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipemount import pipeline, step, unmapped
 
@@ -14,6 +14,8 @@ Size = Annotated[int, Field(ge=1, le=1024)]
 
 
 class Thumbnail(BaseModel):
+    model_config = ConfigDict(ser_json_bytes="base64")
+
     width: int
     height: int
     png: bytes

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Annotated, TypedDict
+from typing import Annotated
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from pipemount import StepContext, pipeline, step
 
@@ -26,8 +27,6 @@ class Passage(TypedDict):
 
 @dataclass
 class Library:
-    """What the steps share: the passages, and the language model."""
-
     passages: dict[str, str]
 
     def tokens(self, prompt: str) -> Iterator[str]:
