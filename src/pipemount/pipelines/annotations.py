@@ -149,12 +149,15 @@ def _refuse_kind(parameter: inspect.Parameter, function: Callable[..., Any], wha
     positional = parameter.kind is parameter.POSITIONAL_ONLY
     raise CompileError(
         code="positional-only-parameter" if positional else "variadic-parameter",
-        operation=f"{what} declares the parameter {str(parameter)!r}",
+        operation=f"{what} declares the parameter `{_STARS.get(parameter.kind, '')}{parameter.name}`",
         reason="values are handed over by name" if positional else "its inputs must be known and named",
         way_out="Leave out the `/`" if positional else "Name each parameter, or take one list or dict",
         file=place.file,
         line=place.line,
     )
+
+
+_STARS: dict[Any, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
 
 
 def _field(parameter: inspect.Parameter, annotation: Any) -> ParameterField:

@@ -190,7 +190,7 @@ def _public_adapter(
         return refuse(
             "type-without-schema",
             f"{what} has the type {describe(annotation)}",
-            f"it has no JSON Schema ({str(error).splitlines()[0]})",
+            f"it has no JSON Schema ({str(error).splitlines()[0].partition('. ')[0]})",
             "Use scalars, lists, dicts, dataclasses, TypedDict, enums or pydantic models, and convert inside a step; "
             "or give the type a codec",
             place,
