@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
 from ..pipelines.authoring import PipelineDefinition, Step, compile_function
+from .dynamic import DynamicPipeline
 from .native import NativePipeline
 from .protocol import CompiledPipeline
 from .static import StaticPipeline
@@ -33,7 +34,7 @@ def compile(thing: Any) -> CompiledPipeline:
         ConfigurationError: Nothing knows how to run ``thing``.
     """
     if isinstance(thing, PipelineDefinition):
-        return StaticPipeline(thing.statics) if thing.statics else NativePipeline(thing.compile())
+        return _native(thing)
     if isinstance(thing, Step):
         return NativePipeline(compile_function(thing))
     if isinstance(thing, NativePipeline):
@@ -48,6 +49,12 @@ def compile(thing: Any) -> CompiledPipeline:
         f"{type(thing).__module__}.{type(thing).__qualname__} cannot be served; give a @pipeline, a function, "
         f"or an object of a library whose adapter is installed ({', '.join(_known()) or 'none is'})"
     )
+
+
+def _native(definition: PipelineDefinition) -> NativePipeline:
+    if definition.dynamic:
+        return DynamicPipeline(definition)
+    return StaticPipeline(definition.statics) if definition.statics else NativePipeline(definition.compile())
 
 
 def _adapter_for(thing: Any) -> Callable[[Any], CompiledPipeline] | None:
