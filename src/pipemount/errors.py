@@ -24,6 +24,7 @@
     │   ├── StepFailedError           500
     │   ├── StepTimeoutError          504
     │   ├── DynamicBodyError          500
+    │   ├── BranchFailedError         500
     │   ├── InvalidOutputsError       500
     │   ├── DeadlineExceededError     504
     │   └── RunCancelledError         499
@@ -43,6 +44,7 @@ from typing import Any, ClassVar
 
 __all__ = [
     "BodyTooLargeError",
+    "BranchFailedError",
     "CompileError",
     "ConfigurationError",
     "DeadlineExceededError",
@@ -356,6 +358,15 @@ class DynamicBodyError(RunError):
         super().__init__(f"{operation}. {way_out}.")
         self.operation, self.way_out = operation, way_out
         self.file, self.line = file, line
+class BranchFailedError(RunError):
+    """A branch could not be decided: its condition raised, or was answered as the declared types rule out."""
+
+    code = "branch-failed"
+
+    def __init__(self, *, condition: str, cause: BaseException | None = None, answer: bool | None = None) -> None:
+        fault = f"raised {type(cause).__name__}" if cause else f"is {answer}, which the types of its values rule out"
+        super().__init__(f"the condition `{condition}` {fault}")
+        self.condition, self.cause = condition, cause
 
 
 class InvalidOutputsError(RunError):

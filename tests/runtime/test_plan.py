@@ -152,9 +152,9 @@ def test_chains_are_cut_where_the_place_changes_and_needs_are_reduced() -> None:
         return awaited(third, second)
 
     plan = build_plan(mixed.compile())
-    assert [[node.node.id for node in segment.nodes] for segment in plan.segments] == [
+    assert [[node.node.id for node in segment.nodes] for segment in plan.units] == [
         ["same", "same_2"],
         ["awaited", "awaited_2"],
     ]
-    assert plan.linear
-    assert plan.swift is None
+    assert plan.ways is not None
+    assert not plan.swift

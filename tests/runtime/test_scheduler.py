@@ -33,7 +33,7 @@ def timed(value: int) -> int:
 
 
 def shape(plan: Plan) -> list[list[str]]:
-    return [[planned.node.id for planned in segment.nodes] for segment in plan.segments]
+    return [[planned.node.id for planned in segment.nodes] for segment in plan.units]
 
 
 def plan_of(body: Callable[..., Any]) -> Plan:
@@ -47,7 +47,7 @@ def test_a_chain_of_sync_steps_is_one_segment() -> None:
     plan = plan_of(body)
 
     assert shape(plan) == [["one", "one_2", "one_3"]]
-    assert plan.linear
+    assert plan.ways is not None
 
 
 def test_a_chain_changes_segment_where_it_changes_place() -> None:
@@ -81,11 +81,11 @@ def test_independent_steps_are_ready_together_and_what_joins_them_last() -> None
     scheduler = Scheduler(plan)
 
     assert shape(plan) == [["one"], ["one_2"], ["join"]]
-    assert not plan.linear
+    assert plan.ways is None
     assert scheduler.start() == [0, 1]
-    assert scheduler.completed(1) == []
-    assert scheduler.completed(0) == [2]
-    assert scheduler.completed(2) == []
+    assert scheduler.completed(1, plan.every) == []
+    assert scheduler.completed(0, plan.every) == [2]
+    assert scheduler.completed(2, plan.every) == []
 
 
 def test_two_chains_beside_each_other_are_two_segments() -> None:

@@ -59,7 +59,7 @@ class StepContext:
     @property
     def cancelled(self) -> bool:
         """Whether nobody waits for this step any more; a sync step should look now and then, and return."""
-        return self._abandoned or self._run.call.cancelled
+        return self._abandoned or self._run.cancelled
 
     @property
     def principal(self) -> Principal | None:

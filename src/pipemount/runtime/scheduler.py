@@ -1,4 +1,4 @@
-"""Decides, and never acts: which segments are ready, what is retried and when. Knows no clock, thread or loop."""
+"""Decides, and never acts: which units are ready, what is retried and when. Knows no clock, thread or loop."""
 
 from __future__ import annotations
 
@@ -14,30 +14,40 @@ class Scheduler:
     Not thread-safe; the executor calls it on the home loop only.
     """
 
-    __slots__ = ("_left", "_plan", "_waiting")
+    __slots__ = ("_plan", "_waiting")
 
     def __init__(self, plan: Plan) -> None:
-        self._plan, self._left = plan, len(plan.segments)
-        self._waiting = [len(segment.needs) for segment in plan.segments]
+        self._plan = plan
+        self._waiting = list(plan.waiting)
 
     def start(self) -> list[int]:
-        """Indexes of the segments that need nothing."""
+        """Indexes of the units that need nothing."""
         return [index for index, count in enumerate(self._waiting) if count == 0]
 
-    @property
-    def ended(self) -> bool:
-        """Whether every segment has ended."""
-        return self._left == 0
+    def completed(self, index: int, alive: int) -> list[int]:
+        """Indexes of the units that became ready because unit ``index`` ended.
 
-    def completed(self, index: int) -> list[int]:
-        """Indexes of the segments that became ready because segment ``index`` ended."""
-        self._left -= 1
-        ready = []
-        for other in self._plan.segments[index].feeds:
-            self._waiting[other] -= 1
-            if self._waiting[other] == 0:
-                ready.append(other)
+        Args:
+            index: What ended.
+            alive: The paths that the run may still take, as bits. Units on none of them end with it.
+        """
+        ready: list[int] = []
+        ended = [index]
+        units, waiting = self._plan.units, self._waiting
+        for index in ended:  # and what ends with it
+            for other in units[index].feeds:
+                waiting[other] -= 1
+                if waiting[other] == 0:
+                    (ready if units[other].paths & alive else ended).append(other)
+            for other in units[index].decides:
+                if waiting[other] > 0 and not units[other].paths & alive:
+                    waiting[other] = _NEVER
+                    ended.append(other)
         return ready
+
+
+_NEVER = -1
+"""What a unit waits for that is skipped before all has ended that it needs; it only ever sinks."""
 
 
 def retry_delay(retry: Retry | None, attempt: int, error: BaseException, draw: float) -> float | None:

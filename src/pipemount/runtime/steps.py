@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
-from pydantic import ValidationError
-
 from ..errors import InvalidOutputsError, RunCancelledError, StepFailedError
 from ..pipelines.snapshot import StepSpec
 from .context import CURRENT, StepContext
 from .failures import SIGNALS
-from .plan import PlannedNode
 from .run import Run
+from .turn import Turn
 
 __all__ = ["call_in_thread", "call_on_loop"]
 
 
-async def call_on_loop(run: Run, planned: PlannedNode, context: StepContext) -> Any:
+async def call_on_loop(run: Run, turn: Turn, context: StepContext) -> Any:
     """Call an ``async`` or ``loop`` step and wait for its value. On the home loop."""
-    step = planned.node.step
+    step = turn.step
     token = CURRENT.set(context)
     try:
-        result = step.function(**_arguments(run, planned, context))
+        result = step.function(**_arguments(run, turn, context))
         if step.generator:
             result = (
                 await _drain_async(step, result, context) if step.kind == "async" else _drain(step, result, context)
@@ -31,43 +29,27 @@ async def call_on_loop(run: Run, planned: PlannedNode, context: StepContext) -> 
             result = await result
     finally:
         CURRENT.reset(token)
-    return result if len(step.outputs) <= 1 else _several(step, result)
+    return result if len(step.outputs) <= 1 else _several(turn, result)
 
 
-def call_in_thread(run: Run, planned: PlannedNode, context: StepContext) -> Any:
+def call_in_thread(run: Run, turn: Turn, context: StepContext) -> Any:
     """Call a ``thread`` step and return its value. In one of the app's threads, under copied context variables."""
-    step = planned.node.step
+    step = turn.step
     CURRENT.set(context)
     try:
-        result = step.function(**_arguments(run, planned, context))
+        result = step.function(**_arguments(run, turn, context))
         if step.generator:
             result = _drain(step, result, context)
     except SIGNALS as error:  # they never reach a thread from outside, and the loop must not take them for its own
-        raise StepFailedError(step=planned.node.id, cause=error) from error
-    return result if len(step.outputs) <= 1 else _several(step, result)
+        raise StepFailedError(step=turn.name, cause=error) from error
+    return result if len(step.outputs) <= 1 else _several(turn, result)
 
 
-def _arguments(run: Run, planned: PlannedNode, context: StepContext) -> dict[str, Any]:
-    values, inputs = run.values, run.inputs
-    arguments = {
-        name: get(values, inputs) if coerce is None else _coerced(coerce, get(values, inputs), name, planned)
-        for name, get, coerce in planned.arguments
-    }
-    if planned.node.step.context_parameter is not None:
-        arguments[planned.node.step.context_parameter] = context
-    if run.overrides:
-        arguments |= run.overrides.get(planned.node.id, {}).get("parameters", {})
+def _arguments(run: Run, turn: Turn, context: StepContext) -> dict[str, Any]:
+    arguments = turn.given(run, turn.name)
+    if turn.step.context_parameter is not None:
+        arguments[turn.step.context_parameter] = context
     return arguments
-
-
-def _coerced(adapter: Any, value: Any, name: str, planned: PlannedNode) -> Any:
-    try:
-        return adapter.validate_python(value)
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"]
-        raise InvalidOutputsError(
-            f"the value for {name!r} of step {planned.node.id!r} does not fit its type: {fault}", step=planned.node.id
-        ) from error
 
 
 def _drain(step: StepSpec, generator: Generator[Any, None, Any], context: StepContext) -> Any:
@@ -98,10 +80,9 @@ async def _drain_async(step: StepSpec, generator: AsyncGenerator[Any, None], con
     return yielded
 
 
-def _several(step: StepSpec, result: Any) -> Any:
-    if not isinstance(result, tuple) or len(result) != len(step.outputs):
+def _several(turn: Turn, result: Any) -> Any:
+    count = len(turn.step.outputs)
+    if not isinstance(result, tuple) or len(result) != count:
         found = f"a tuple of {len(result)}" if isinstance(result, tuple) else type(result).__name__
-        raise InvalidOutputsError(
-            f"step {step.name!r} declares {len(step.outputs)} outputs but returned {found}", step=step.name
-        )
+        raise InvalidOutputsError(f"step {turn.name!r} declares {count} outputs but returned {found}", step=turn.name)
     return result

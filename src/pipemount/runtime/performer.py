@@ -1,0 +1,211 @@
+"""Performs one step: its attempts and the pauses between them, its timeout, its hooks, its events."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import random
+import time
+from typing import Any, NoReturn
+
+from ..errors import RunCancelledError, RunError, StepFailedError, StepTimeoutError
+from ..pipelines.snapshot import Hooks
+from .context import CURRENT, StepContext
+from .events import EventKind
+from .failures import SIGNALS, as_run_error, blame, is_signal
+from .hooks import call_hook, observe
+from .run import Run
+from .scheduler import retry_delay
+from .steps import call_in_thread, call_on_loop
+from .threads import ThreadPool
+from .turn import Turn
+
+__all__ = ["Performer", "call_start_hook", "fail", "tell", "tell_completed", "tell_started", "try_in_thread"]
+
+
+class Performer:
+    """Performs steps for any number of runs, side by side. Its methods belong to the home loop."""
+
+    def __init__(self, threads: ThreadPool) -> None:
+        self.threads = threads
+
+    async def perform(self, run: Run, turn: Turn) -> Any:
+        """One step with its attempts, between its hooks; its value. Raises ``RunError``."""
+        hooks = turn.step.hooks
+        if hooks == _NO_HOOKS:
+            return await self._attempts(run, turn)
+        context = StepContext(run, turn.name, 1)
+        token = CURRENT.set(context)
+        try:
+            await call_start_hook(hooks, self.threads, turn.name)
+            value = await self._attempts(run, turn, context)
+        except (Exception, asyncio.CancelledError) as error:
+            await observe(hooks.on_failure, self.threads, blame(error))
+            raise
+        else:
+            await observe(hooks.on_success, self.threads, value)
+            return value
+        finally:
+            await observe(hooks.on_end, self.threads)
+            CURRENT.reset(token)
+
+    async def perform_chain(self, run: Run, turns: tuple[Turn, ...], slots: tuple[int, ...]) -> None:
+        """A chain of sync steps: one hop to a thread, and one more for each retry. Its values go to ``slots``."""
+        start, attempt = 0, 1
+        while True:
+            work = functools.partial(_walk_chain, run, turns, slots, start, attempt)
+            position, error = await self.threads.run(work)
+            if error is None:
+                return
+            if position != start:
+                start, attempt = position, 1
+            await asyncio.sleep(self.retry_or_raise(run, turns[position], attempt, error))
+            attempt += 1
+
+    def retry_or_raise(self, run: Run, turn: Turn, attempt: int, error: BaseException) -> float:
+        """The delay before the next attempt; raises the run's error if the failure stands."""
+        if run.cancelled:  # whatever the step made of that
+            raise asyncio.CancelledError from error
+        judged = blame(error) if isinstance(blame(error), SIGNALS) else error  # a thread's are wrapped, the loop's not
+        delay = retry_delay(turn.step.retry, attempt, judged, random.random())  # noqa: S311 - no secret
+        if delay is None:
+            fail(run, turn, attempt, error)
+        tell(run, "step_retrying", turn.name, attempt, delay=delay, error=type(error).__name__)
+        return delay
+
+    async def _attempts(self, run: Run, turn: Turn, shown: StepContext | None = None) -> Any:
+        """Attempts until one succeeds or the failure stands; ``shown`` is told which it is."""
+        attempt = 1
+        while True:
+            started = tell_started(run, turn.name, attempt)
+            try:
+                value = await self._attempt(run, turn, StepContext(run, turn.name, attempt))
+            except BaseException as error:
+                if is_signal(error):
+                    raise
+                await asyncio.sleep(self.retry_or_raise(run, turn, attempt, error))
+            else:
+                tell_completed(run, turn.name, attempt, started)
+                return value
+            attempt += 1
+            if shown is not None:
+                shown.attempt = attempt
+
+    async def _attempt(self, run: Run, turn: Turn, context: StepContext) -> Any:
+        step = turn.step
+        try:
+            if step.timeout is not None:
+                value = await self._timed(run, turn, context, step.timeout)
+            elif step.kind == "thread":
+                value = await self.threads.run(functools.partial(call_in_thread, run, turn, context))
+            else:
+                value = await call_on_loop(run, turn, context)
+        except BaseException:
+            context._abandon()
+            raise
+        if run.cancelled:  # and the step kept its cancellation to itself
+            raise asyncio.CancelledError
+        return value
+
+    async def _timed(self, run: Run, turn: Turn, context: StepContext, timeout: float) -> Any:
+        """An attempt under its timeout, which counts from when a thread takes it: waiting for one is no fault."""
+        loop = asyncio.get_running_loop()
+        threaded = turn.step.kind == "thread"
+
+        def in_thread() -> Any:
+            loop.call_soon_threadsafe(_begin_timeout, limit, timeout)
+            return call_in_thread(run, turn, context)
+
+        value = None
+        try:
+            async with asyncio.timeout(None if threaded else timeout) as limit:
+                value = await (self.threads.run(in_thread) if threaded else call_on_loop(run, turn, context))
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise StepTimeoutError(step=turn.name, timeout=timeout) from error
+        if limit.expired():  # it was cancelled, and kept that to itself
+            raise StepTimeoutError(step=turn.name, timeout=timeout)
+        return value
+
+
+_NO_HOOKS = Hooks()
+
+
+def _begin_timeout(limit: asyncio.Timeout, timeout: float) -> None:
+    with contextlib.suppress(RuntimeError):  # the attempt has ended meanwhile
+        limit.reschedule(asyncio.get_running_loop().time() + timeout)
+
+
+async def call_start_hook(hooks: Hooks, threads: ThreadPool, step: str) -> None:
+    """Call ``on_start``; what it raises fails the run."""
+    if hooks.on_start is None:
+        return
+    try:
+        await call_hook(hooks.on_start, threads)
+    except BaseException as error:
+        if isinstance(error, RunError) or is_signal(error):
+            raise
+        raise StepFailedError(step=step or "on_start", cause=error) from error
+
+
+def fail(run: Run, turn: Turn, attempt: int, error: BaseException) -> NoReturn:
+    """Raise what the run fails with because ``turn`` raised ``error``, and tell it."""
+    failure = as_run_error(error, turn.name, turn.step)
+    tell(run, "step_failed", turn.name, attempt, error=str(failure))
+    if failure is error:
+        raise failure
+    raise failure from error
+
+
+# ---------------------------------------------------------------------------------------- in a thread
+
+
+def _walk_chain(
+    run: Run, turns: tuple[Turn, ...], slots: tuple[int, ...], start: int, attempt: int
+) -> tuple[int, BaseException | None]:
+    """Perform ``turns[start:]``; answers where it stopped and why, or ``None`` at the end."""
+    for position in range(start, len(turns)):
+        value, error = try_in_thread(run, turns[position], attempt)
+        if error is not None:
+            return position, error
+        run.values[slots[position]] = value
+        attempt = 1
+    return len(turns), None
+
+
+def try_in_thread(run: Run, turn: Turn, attempt: int) -> tuple[Any, BaseException | None]:
+    """One attempt at a sync step: its value, or what it raised, to be judged on the loop."""
+    if run.cancelled:
+        return None, RunCancelledError("the run was cancelled before this step", step=turn.name)
+    started = tell_started(run, turn.name, attempt)
+    try:
+        value = call_in_thread(run, turn, StepContext(run, turn.name, attempt))
+    except BaseException as error:  # judged on the loop
+        return None, error
+    tell_completed(run, turn.name, attempt, started)
+    return value, None
+
+
+# ---------------------------------------------------------------------------------------------- events
+
+
+def tell(run: Run, kind: EventKind, step: str, attempt: int | None, **data: Any) -> None:
+    """Tell an event of a step, if anybody listens."""
+    if run.recorder is not None:
+        run.recorder.emit(kind, step, attempt, **data)
+
+
+def tell_started(run: Run, step: str, attempt: int) -> float:
+    """Tell that a step starts; what to hand to ``tell_completed``."""
+    if run.recorder is None:
+        return 0.0
+    run.recorder.emit("step_started", step, attempt)
+    return time.perf_counter()
+
+
+def tell_completed(run: Run, step: str, attempt: int, started: float, **data: Any) -> None:
+    """Tell that a step has a value, and how long it took."""
+    if run.recorder is not None:
+        run.recorder.emit("step_completed", step, attempt, duration=time.perf_counter() - started, **data)
