@@ -27,6 +27,7 @@
     │   ├── BranchFailedError         500
     │   ├── InvalidOutputsError       500
     │   ├── DeadlineExceededError     504
+    │   ├── RunSuspendedError         409
     │   └── RunCancelledError         499
     ├── UnavailableError              503, with the seconds after which to come back
     ├── UnsupportedError              501
@@ -65,6 +66,7 @@ __all__ = [
     "RequestError",
     "RunCancelledError",
     "RunError",
+    "RunSuspendedError",
     "StepFailedError",
     "StepTimeoutError",
     "StoreError",
@@ -358,6 +360,8 @@ class DynamicBodyError(RunError):
         super().__init__(f"{operation}. {way_out}.")
         self.operation, self.way_out = operation, way_out
         self.file, self.line = file, line
+
+
 class BranchFailedError(RunError):
     """A branch could not be decided: its condition raised, or was answered as the declared types rule out."""
 
@@ -384,6 +388,27 @@ class DeadlineExceededError(RunError):
     def __init__(self, *, timeout: float) -> None:
         super().__init__(f"the run took longer than its timeout of {timeout:g} s and was cancelled")
         self.timeout = timeout
+
+
+class RunSuspendedError(RunError):
+    """The run waits for an answer before it can go on, and nobody who called can give it.
+
+    Args:
+        step: Where it waits.
+        interrupts: What is asked: an ``id`` and a ``value`` each, as JSON-compatible values. Callers see them.
+    """
+
+    code = "run-suspended"
+    status = 409
+
+    def __init__(self, *, step: str | None, interrupts: Sequence[Mapping[str, Any]]) -> None:
+        where = "the run" if step is None else f"the run waits at {step!r} and"
+        super().__init__(f"{where} is suspended until its question is answered", step=step)
+        self.interrupts = tuple(interrupts)
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {**super().extensions, "interrupts": self.interrupts}
 
 
 class RunCancelledError(RunError):

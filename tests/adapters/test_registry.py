@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import pytest
 from pipemount import compile as compile_pipeline
 from pipemount import pipeline, step
 from pipemount.adapters.native import NativePipeline
+from pipemount.adapters.registry import BUILT_IN, GROUP
 from pipemount.errors import CompileError, ConfigurationError
 from pipemount.inprocess import run_compiled
 
@@ -118,14 +122,23 @@ def test_an_adapter_that_cannot_be_loaded_is_explained(installed: Path) -> None:
 
 
 def test_what_nothing_knows_is_refused_with_the_adapters_that_there_are(installed: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"builtins\.int cannot .* \(broken_kitchen, soup_kitchen, soup_"):
+    with pytest.raises(
+        ConfigurationError, match=r"builtins\.int cannot .* \(broken_kitchen, .*sklearn, soup_kitchen, soup_"
+    ):
         compile_pipeline(3)
 
 
 @pytest.mark.parametrize("thing", [3, "text", functools.partial(int, base=2), object()])
-def test_without_adapters_the_refusal_says_so(thing: Any) -> None:
-    with pytest.raises(ConfigurationError, match=r"adapter is installed \(none is\)"):
+def test_a_refusal_names_the_adapters_that_we_bring(thing: Any) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(f"has an adapter ({', '.join(sorted(BUILT_IN))})")):
         compile_pipeline(thing)
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_the_adapters_that_we_bring_can_be_loaded_and_are_entry_points_too(name: str) -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert project["entry-points"][GROUP] == BUILT_IN
+    assert callable(EntryPoint(name, BUILT_IN[name], GROUP).load())
 
 
 # ------------------------------------------------------------------------------------ our own kinds
@@ -171,6 +184,22 @@ def test_two_apps_that_are_given_one_compiled_pipeline_share_nothing() -> None:
     assert isinstance(other, NativePipeline)
     assert other is not compiled
     assert other.snapshot is compiled.snapshot
+
+
+def named(thing: Any, **options: Any) -> str:
+    return compile_pipeline(thing, name="other", **options).info.name
+
+
+def test_pipelines_steps_and_functions_take_another_name_and_their_hooks() -> None:
+    assert [named(doubled), named(double), named(awaited), named(doubled, on_init=int)] == ["other"] * 4
+    assert doubled.name == "doubled"
+    with pytest.raises(ConfigurationError, match="knows no colour"):
+        compile_pipeline(doubled, colour="red")
+
+
+def test_what_is_compiled_takes_no_further_options() -> None:
+    with pytest.raises(ConfigurationError, match="'doubled' is compiled already; say name where it is compiled first"):
+        named(compile_pipeline(doubled))
 
 
 def test_a_function_with_open_parameters_cannot_be_served() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args, get_origin
@@ -42,7 +43,7 @@ class Facts:
 
     def __init__(self) -> None:
         self._answers: dict[Outline, bool] = {}
-        self._values: dict[Outline, tuple[Any, ...]] = {}
+        self._values: dict[Outline, tuple[Any, ...] | None] = {}
         self._is_none: dict[Outline, bool] = {}
 
     def known(self, condition: Condition, asked: Outline, annotation: Any) -> bool | None:
@@ -84,7 +85,9 @@ class Facts:
         return NONE if is_none else _without_none(annotation)
 
     def _domain(self, key: Outline, annotation: Any) -> tuple[Any, ...] | None:
-        return self._values[key] if key in self._values else domain(annotation)
+        if key not in self._values:
+            self._values[key] = domain(annotation)
+        return self._values[key]
 
 
 def key_of(condition: Condition) -> Outline:
@@ -111,6 +114,15 @@ def _answer(condition: Condition, left: Any, right: Any) -> bool | None:
 
 
 def domain(annotation: Any) -> tuple[Any, ...] | None:
+    """``_domain``, looked up once a type; an annotation may hold what cannot be hashed."""
+    try:
+        return _domain(annotation)
+    except TypeError:
+        return _domain.__wrapped__(annotation)
+
+
+@functools.lru_cache(maxsize=1024)
+def _domain(annotation: Any) -> tuple[Any, ...] | None:
     """All values of a type, where they are few: of bools, ``Literal`` and enums, and of unions of them."""
     found: list[Any] = []
     for member in members(annotation):

@@ -25,7 +25,7 @@ def source_version(function: Callable[..., Any]) -> str:
 
 def _bytecode(code: types.CodeType) -> list[Any]:
     constants = [_bytecode(c) if isinstance(c, types.CodeType) else _constant(c) for c in code.co_consts]
-    return [code.co_code.hex(), constants, list(code.co_names), list(code.co_varnames)]
+    return [code.co_name, code.co_code.hex(), constants, list(code.co_names), list(code.co_varnames)]
 
 
 def _constant(value: object) -> str:

@@ -182,7 +182,7 @@ def ask(operator: Operator, left: Reference, right: object, *, negated: bool = F
 
 def symbol_of(value: object) -> Symbol | None:
     """The symbol of a reference; ``None`` for every other value."""
-    return value._symbol if isinstance(value, Reference) else None
+    return value._symbol if issubclass(type(value), Reference) else None  # type: ignore[attr-defined]  # it is one
 
 
 # ------------------------------------------------------------------------------------- what is refused

@@ -18,19 +18,18 @@ Outline: TypeAlias = tuple[Any, ...]
 _ATOMS = (str, int, bool, type(None))
 
 
-def outline(source: Source) -> Outline:
-    """Two sources have one outline if, and only if, they always give the same value."""
-    match source:
-        case Constant(value):
-            return _constant(value)
-        case Parameter(name, path):
-            return ("parameter", name, *_hops(path))
-        case Output(node, index, path):
-            return ("output", node, index, *_hops(path))
-        case Collected(kind, items, keys):
-            return (kind, tuple(map(outline, items)), tuple(map(_constant, keys)))
-        case Choice(options):
-            return ("choice", tuple((hex(paths), outline(option)) for paths, option in options))
+def outline(source: Any) -> Outline:
+    """Two sources (``Source``) have one outline if, and only if, they always give the same value."""
+    kind = type(source)  # asked for by the hundred; a match statement takes three times as long
+    if kind is Output:
+        return ("output", source.node, source.index, *_hops(source.path))
+    if kind is Parameter:
+        return ("parameter", source.name, *_hops(source.path))
+    if kind is Constant:
+        return _constant(source.value)
+    if kind is Collected:
+        return (source.kind, tuple(map(outline, source.items)), tuple(map(_constant, source.keys)))
+    return ("choice", tuple((hex(paths), outline(option)) for paths, option in source.options))
 
 
 def _constant(value: Any) -> Outline:
@@ -41,7 +40,7 @@ def _constant(value: Any) -> Outline:
 
 
 def _hops(path: Sequence[Access]) -> Outline:
-    return tuple((access.kind, access.key) for access in path)
+    return tuple([(access.kind, access.key) for access in path]) if path else ()
 
 
 def origins(source: Source) -> Iterator[str]:

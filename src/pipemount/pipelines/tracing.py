@@ -301,9 +301,9 @@ class Trace:
 
     # ----------------------------------------------------------------------------------- for values
 
-    def argument(self, value: object, where: str) -> Argument:
+    def argument(self, value: Any, where: str) -> Argument:
         """What ``value`` is in the graph. Raises ``CompileError``."""
-        if isinstance(value, Question):
+        if issubclass(type(value), Question):
             raise self.error(
                 "comparison-as-value",
                 f"the comparison `{value._label}` is used as a value in {where}",

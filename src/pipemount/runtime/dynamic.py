@@ -74,8 +74,9 @@ class DynamicExecutor(Executor):
         if (statics := called.statics) is None:
             return drawn
         inputs = vars(drawn.input.validate(values))
-        known = statics.eager.get(statics.key(inputs))
-        return known or await self.threads.run(functools.partial(statics.compile, inputs))
+        if (known := statics.eager.get(statics.key(inputs))) is not None:
+            return known
+        return await self.threads.run(functools.partial(statics.compile, inputs))
 
     def plan_of(self, called: PipelineDefinition, snapshot: Snapshot) -> Plan:
         """The plan of a pipeline that the body calls."""
