@@ -23,6 +23,7 @@
     │   ├── PipelineError             raised by a step on purpose; its message is public
     │   ├── StepFailedError           500
     │   ├── StepTimeoutError          504
+    │   ├── DynamicBodyError          500
     │   ├── BranchFailedError         500
     │   ├── InvalidOutputsError       500
     │   ├── DeadlineExceededError     504
@@ -49,6 +50,7 @@ __all__ = [
     "ConfigurationError",
     "DeadlineExceededError",
     "DefinitionError",
+    "DynamicBodyError",
     "ForbiddenError",
     "HomeLoopError",
     "InvalidInputsError",
@@ -347,6 +349,24 @@ class StepTimeoutError(RunError, TimeoutError):
     def __init__(self, *, step: str, timeout: float) -> None:
         super().__init__(f"step {step!r} took longer than its timeout of {timeout:g} s", step=step)
         self.timeout = timeout
+
+
+class DynamicBodyError(RunError):
+    """The body of a dynamic pipeline called something in a way that cannot be performed.
+
+    Args:
+        operation: What was attempted, as a sentence without its full stop.
+        way_out: What to write instead.
+        file: Source file of the call, where known; it is no part of the message, which callers see.
+        line: Its line number, from 1.
+    """
+
+    code = "dynamic-body"
+
+    def __init__(self, *, operation: str, way_out: str, file: str | None = None, line: int | None = None) -> None:
+        super().__init__(f"{operation}. {way_out}.")
+        self.operation, self.way_out = operation, way_out
+        self.file, self.line = file, line
 
 
 class BranchFailedError(RunError):

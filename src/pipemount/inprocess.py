@@ -9,13 +9,13 @@ from time import monotonic
 from typing import Any, TypeVar, overload
 
 from .adapters.native import NativePipeline
-from .adapters.protocol import CompiledPipeline, overrides_of
+from .adapters.protocol import CompiledPipeline, GraphView, overrides_of
 from .adapters.registry import compile
 from .errors import HomeLoopError
 from .pipelines.authoring import PipelineDefinition
 from .pipelines.mapping import FanKind, call_each, checked_limit, combined
 from .pipelines.steps import map_options
-from .pipelines.tracing import is_tracing
+from .pipelines.tracing import current
 from .runtime.admission import Admission
 from .runtime.call import Call
 from .runtime.events import Event, Listener
@@ -39,6 +39,7 @@ class RunResult:
         run_id: A UUID.
         run_name: For people.
         execution_time: Seconds.
+        graph: What was run: the pipeline's graph, or of a dynamic pipeline what its body did.
     """
 
     value: Any
@@ -46,6 +47,7 @@ class RunResult:
     run_id: str
     run_name: str
     execution_time: float
+    graph: GraphView
 
 
 class Pipeline(PipelineDefinition):
@@ -60,7 +62,7 @@ class Pipeline(PipelineDefinition):
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Run and wait. Not on a running event loop: ``await pipeline.run(…)`` there."""
-        if is_tracing():
+        if current() is not None:
             return super().__call__(*args, **kwargs)
         try:
             asyncio.get_running_loop()
@@ -71,9 +73,9 @@ class Pipeline(PipelineDefinition):
         )
 
     def _fan(self, kind: FanKind, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if is_tracing():
+        if current() is not None:
             return super()._fan(kind, args, kwargs)
-        checked_limit(map_options(self.signature, kwargs))
+        checked_limit(map_options(self.signature, kwargs, None, ()).limit)
         snapshot, values = self.compile(), self.bind(*args, **kwargs)
         return call_each(
             self,
@@ -177,6 +179,7 @@ def as_result(compiled: CompiledPipeline, call: Call, sealed: Sealed) -> RunResu
         run_id=call.run_id,
         run_name=call.run_name or "",
         execution_time=monotonic() - call.began,
+        graph=call.graph or compiled.graph,
     )
 
 

@@ -38,7 +38,7 @@ class NativePipeline:
     async def start(self, resources: Mapping[str, Any]) -> Any:
         """Call ``on_init`` and return its value; ``resources["threads"]`` is the app's pool."""
         threads: ThreadPool = resources["threads"]
-        self._threads, self._executor = threads, Executor(self.snapshot, threads)
+        self._threads, self._executor = threads, self._executor_for(threads)
         await find_hooks(self.snapshot, threads)
         hook = self.snapshot.hooks.on_init
         return None if hook is None else await call_hook(hook, threads)
@@ -82,6 +82,9 @@ class NativePipeline:
     def shape(self, call: Call) -> Shape:
         """The form of the return statement that this call comes to."""
         return self.snapshot.shape
+
+    def _executor_for(self, threads: ThreadPool) -> Executor:
+        return Executor(self.snapshot, threads)
 
     def _ready(self) -> Executor:
         if self._executor is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
 from ..pipelines.authoring import PipelineDefinition, Step, compile_function
+from .dynamic import DynamicPipeline
 from .native import NativePipeline
 from .protocol import CompiledPipeline
 from .static import StaticPipeline
@@ -42,8 +43,7 @@ def compile(thing: Any, *, name: str | None = None, **options: Any) -> CompiledP
     """
     given = options if name is None else {"name": name, **options}
     if isinstance(thing, PipelineDefinition):
-        made = thing.with_options(**given) if given else thing
-        return StaticPipeline(made.statics) if made.statics else NativePipeline(made.compile())
+        return _native(thing.with_options(**given) if given else thing)
     if isinstance(thing, CompiledPipeline):
         return _compiled_before(thing, given)
     if not isinstance(thing, Step) and (adapter := _adapter_for(thing)) is not None:
@@ -55,6 +55,12 @@ def compile(thing: Any, *, name: str | None = None, **options: Any) -> CompiledP
         f"{type(thing).__module__}.{type(thing).__qualname__} cannot be served; give a @pipeline, a function, "
         f"or an object of a library that has an adapter ({', '.join(sorted(_adapters()))})"
     )
+
+
+def _native(definition: PipelineDefinition) -> NativePipeline:
+    if definition.dynamic:
+        return DynamicPipeline(definition)
+    return StaticPipeline(definition.statics) if definition.statics else NativePipeline(definition.compile())
 
 
 def _compiled_before(compiled: CompiledPipeline, given: dict[str, Any]) -> CompiledPipeline:

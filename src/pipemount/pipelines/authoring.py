@@ -7,20 +7,21 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from ..errors import ConfigurationError, DefinitionError, InvalidInputsError
 from .annotations import Signature, local_names, read_signature
 from .bodies import check_body
 from .compiler import Definition, compile_definition
+from .dynamic import dynamic_snapshot
 from .inlining import check_on_init, inline, static_items
 from .mapping import FanKind, map_body, opened
 from .options import HookTarget, checked_count, checked_name, make_hooks, name_of, replaced_hooks
 from .rewriting import listening, source_lines
 from .snapshot import Hook, Hooks, Snapshot
 from .static import Key, StaticSnapshots, compile_with, static_key, static_snapshots
-from .steps import KEEP, Step, call_options, map_options, step
-from .tracing import Trace, bind, current
+from .steps import KEEP, Step, call_options, map_options, step, submitted
+from .tracing import Taker, Trace, bind, current, current_trace
 
 __all__ = ["PipelineDefinition", "Step", "compile_function", "step"]
 
@@ -41,6 +42,7 @@ class PipelineDefinition:
         on_failure: Called after a run that failed.
         on_end: Called after every run.
         max_paths: How many ways through the body are explored, one per combination of its decisions.
+        dynamic: The body is an ``async def`` that runs for each request, and awaits the steps it calls.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class PipelineDefinition:
         on_end: HookTarget | None = None,
         on_end_kwargs: Mapping[str, Any] | None = None,
         max_paths: int = 64,
+        dynamic: bool = False,
     ) -> None:
         if not inspect.isroutine(function):
             raise ConfigurationError(f"@pipeline takes a function, not {function!r}")
@@ -74,6 +77,7 @@ class PipelineDefinition:
             {hook: given[f"{hook}_kwargs"] for hook in Hooks.__dataclass_fields__},
         )
         self.max_paths = checked_count(max_paths, "max_paths")
+        self.dynamic = dynamic
         self._names = local_names(function)
         self._source = source_lines(function)
         self._id: str | None = None
@@ -105,17 +109,21 @@ class PipelineDefinition:
         Of a pipeline with ``Static`` parameters it is that of the defaults, with the outputs of all that are known.
         """
         if self._snapshot is None:
-            statics = self.statics
-            self._snapshot = statics.drawn if statics else compile_definition(self._definition())
+            self._snapshot = self._compiled()
         return self._snapshot
+
+    def _compiled(self) -> Snapshot:
+        if self.dynamic:
+            return dynamic_snapshot(self._definition())
+        return self.statics.drawn if self.statics else compile_definition(self._definition())
 
     @functools.cached_property
     def statics(self) -> StaticSnapshots | None:
         """The snapshots by value, where there are ``Static`` parameters. Raises ``CompileError``."""
-        return static_snapshots(self._definition())
+        return None if self.dynamic else static_snapshots(self._definition())
 
     def _definition(self) -> Definition:
-        body = self.body
+        body = self.function if self.dynamic else self.body
         return Definition(
             name=self.name,
             doc=self.doc,
@@ -128,27 +136,36 @@ class PipelineDefinition:
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """In another pipeline's body: the steps of this one, under ``name/``; returns what its body returns."""
-        trace = self._trace()
-        check_on_init(trace, self.name, self.hooks.on_init)
-        body = self.body
-        id, after = call_options(self.signature, kwargs, self._id, self._after)
-        values = bind(trace, self.signature, self.name, args, kwargs)
+        taker = self._taker()
+        options = call_options(self.signature, kwargs, self._id, self._after)
+        if not isinstance(taker, Trace):
+            return taker.take("call", self, args, kwargs, options)
+        self._check_within(taker)
+        values = bind(taker, self.signature, self.name, args, kwargs)
+        order = taker.order(options.after)
         return inline(
-            trace,
-            self.function,
-            body,
-            self.signature,
-            values,
-            name=self.name,
-            id=id,
-            after=trace.order(after),
+            taker, self.function, self.body, self.signature, values, name=self.name, id=options.id, after=order
         )
 
-    def _trace(self) -> Trace:
-        trace = current()
-        if trace is None:
+    def submit(self, /, *args: Any, **kwargs: Any) -> Any:
+        """As ``Step.submit``."""
+        return submitted(self, args, kwargs, call_options(self.signature, kwargs, self._id, self._after))
+
+    def _taker(self) -> Trace | Taker:
+        taker = current()
+        if taker is None:
             raise DefinitionError(f"{self!r} is a definition; only another pipeline's body can call it")
-        return trace
+        return taker
+
+    def _check_within(self, trace: Trace) -> None:
+        check_on_init(trace, self.name, self.hooks.on_init)
+        if self.dynamic:
+            raise trace.error(
+                "dynamic-in-pipeline",
+                f"the dynamic pipeline {self.name!r} is called",
+                "its body runs in requests only, so there are no steps to take over into this graph",
+                "Make this pipeline dynamic, too, or call its steps here",
+            )
 
     def map(self, /, *args: Any, **kwargs: Any) -> Any:
         """In another pipeline's body: one run of this one per item; as ``Step.map``.
@@ -163,14 +180,14 @@ class PipelineDefinition:
         return self._fan("product", args, kwargs)
 
     def _fan(self, kind: FanKind, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        trace = self._trace()
-        check_on_init(trace, self.name, self.hooks.on_init)
-        limit = map_options(self.signature, kwargs)
-        id, after = call_options(self.signature, kwargs, self._id, self._after)
-        values = bind(trace, self.signature, self.name, args, kwargs)
-        with opened(trace, self.function, self.name):
-            body = self._body(trace.on_init, static_items(trace, self.signature, self.name, values))
-        return map_body(trace, body, kind, values, limit=limit, id=id, after=after)
+        taker, options = self._taker(), map_options(self.signature, kwargs, self._id, self._after)
+        if not isinstance(taker, Trace):
+            return taker.take(kind, self, args, kwargs, options)
+        self._check_within(taker)
+        values = bind(taker, self.signature, self.name, args, kwargs)
+        with opened(taker, self.function, self.name):
+            body = self._body(taker.on_init, static_items(taker, self.signature, self.name, values))
+        return map_body(taker, body, kind, values, options)
 
     def _body(self, on_init: Hook | None, static: Mapping[str, Any]) -> Snapshot:
         """The snapshot as a body in a pipeline with this ``on_init``, which makes the state for both."""
@@ -231,4 +248,4 @@ def compile_function(function: Callable[..., Any]) -> Snapshot:
 
 
 def _record(made: Step, values: Mapping[str, Any]) -> Any:
-    return cast(Trace, current()).call(made.spec, values, id=None, after=())
+    return current_trace().call(made.spec, values, id=None, after=())

@@ -26,7 +26,7 @@ from .projection import elements, is_typed_dict
 from .references import Reference, symbol_of
 from .schema import describe_errors
 from .snapshot import Constant, Fan, OutputField, ParameterField, Shape, Snapshot, Source, StepSpec
-from .tracing import Argument, Trace, refuse
+from .tracing import Argument, CallOptions, Trace, refuse
 from .unmapped import Unmapped
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "map_body",
     "map_step",
     "opened",
+    "regrouped",
 ]
 
 FanKind: TypeAlias = Literal["map", "product"]
@@ -52,20 +53,16 @@ _WRAP = "Give a list, or wrap it in unmapped(…) if every item is to get it as 
 # -------------------------------------------------------------------------------------- in a body
 
 
-def map_step(
-    trace: Trace, step: StepSpec, kind: FanKind, values: Mapping[str, Any], *, limit: Any, id: str | None, after: object
-) -> Any:
+def map_step(trace: Trace, step: StepSpec, kind: FanKind, values: Mapping[str, Any], options: CallOptions) -> Any:
     """Records a mapped call of a step and returns references to its lists. Raises ``CompileError``."""
-    fan, given = _fan(trace, step.name, kind, values, limit)
-    return trace.call(step, given, id=id, after=after, fan=fan)
+    fan, given = _fan(trace, step.name, kind, values, options.limit)
+    return trace.call(step, given, id=options.id, after=options.after, fan=fan)
 
 
-def map_body(
-    trace: Trace, body: Snapshot, kind: FanKind, values: Mapping[str, Any], *, limit: Any, id: str | None, after: object
-) -> Any:
+def map_body(trace: Trace, body: Snapshot, kind: FanKind, values: Mapping[str, Any], options: CallOptions) -> Any:
     """Records a map of a pipeline; the answer has the form of the pipeline's own. Raises ``CompileError``."""
-    fan, given = _fan(trace, body.name, kind, values, limit)
-    found = trace.call(_as_step(body), given, id=id, after=after, fan=fan, body=body)
+    fan, given = _fan(trace, body.name, kind, values, options.limit)
+    found = trace.call(_as_step(body), given, id=options.id, after=options.after, fan=fan, body=body)
     lists = found if isinstance(found, tuple) else (found,)
     return formed(body.shape, [result.name for result in body.results], lists)
 
@@ -297,13 +294,13 @@ def call_each(
     """Calls a function for each item, one after the other; the lists, or for async functions what gives them."""
     if awaited:
         return _await_each(call, combined, shape, names)
-    return _regrouped([call(**item) for item in combined], shape, names)
+    return regrouped([call(**item) for item in combined], shape, names)
 
 
 async def _await_each(
     call: Callable[..., Awaitable[Any]], combined: list[dict[str, Any]], shape: Shape, names: Sequence[str]
 ) -> Any:
-    return _regrouped([await call(**item) for item in combined], shape, names)
+    return regrouped([await call(**item) for item in combined], shape, names)
 
 
 def combined(name: str, kind: FanKind, values: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -323,8 +320,8 @@ def combined(name: str, kind: FanKind, values: Mapping[str, Any]) -> list[dict[s
     return [shared | dict(zip(lists, row, strict=True)) for row in rows]
 
 
-def _regrouped(results: list[Any], shape: Shape, names: Sequence[str]) -> Any:
-    """A list of tuples or dicts as a tuple or dict of lists."""
+def regrouped(results: list[Any], shape: Shape, names: Sequence[str]) -> Any:
+    """A list of tuples or dicts as a tuple or dict of lists, whose names or number ``names`` tells."""
     if shape == "value":
         return results
     if shape == "dict":

@@ -6,9 +6,10 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, overload
 
-from ..errors import CompileError, ConfigurationError
+from ..errors import CompileError, ConfigurationError, DefinitionError
 from .annotations import Signature, describe, local_names, output_fields, read_signature
 from .fingerprint import source_version
 from .mapping import FanKind, call_each, checked_limit, combined, map_step
@@ -27,9 +28,9 @@ from .options import (
 )
 from .places import function_place, is_async, underlying
 from .snapshot import Hooks, OutputField, Retry, StepSpec
-from .tracing import bind, current
+from .tracing import CallOptions, Trace, bind, current
 
-__all__ = ["KEEP", "Step", "call_options", "map_options", "step"]
+__all__ = ["KEEP", "Step", "call_options", "map_options", "step", "submitted"]
 
 KEEP: Any = object()
 """The default of what ``with_options`` leaves as it is."""
@@ -144,12 +145,21 @@ class Step:
         ``id=`` names the node and ``after=`` orders it behind others without data, unless the function has parameters
         of these names; then ``with_options`` says it.
         """
-        trace = current()
-        if trace is None:
+        taker = current()
+        if taker is None:
             return self.function(*args, **kwargs)
-        id, after = call_options(self.signature, kwargs, self._id, self._after)
-        values = bind(trace, self.signature, self.name, args, kwargs)
-        return trace.call(self.spec, values, id=id, after=after)
+        options = call_options(self.signature, kwargs, self._id, self._after)
+        if not isinstance(taker, Trace):
+            return taker.take("call", self, args, kwargs, options)
+        values = bind(taker, self.signature, self.name, args, kwargs)
+        return taker.call(self.spec, values, id=options.id, after=options.after)
+
+    def submit(self, /, *args: Any, **kwargs: Any) -> Any:
+        """In a dynamic pipeline's body: starts the call and returns a handle at once.
+
+        The handle can be awaited, and be given to other calls, which then wait for it.
+        """
+        return submitted(self, args, kwargs, call_options(self.signature, kwargs, self._id, self._after))
 
     def map(self, /, *args: Any, **kwargs: Any) -> Any:
         """One call per item: lists side by side, which must be of one length; ``unmapped(x)`` for what is no list.
@@ -165,12 +175,13 @@ class Step:
         return self._fan("product", args, kwargs)
 
     def _fan(self, kind: FanKind, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        trace, limit = current(), map_options(self.signature, kwargs)
-        id, after = call_options(self.signature, kwargs, self._id, self._after)
-        if trace is not None:
-            values = bind(trace, self.signature, self.name, args, kwargs)
-            return map_step(trace, self.spec, kind, values, limit=limit, id=id, after=after)
-        checked_limit(limit)
+        taker, options = current(), map_options(self.signature, kwargs, self._id, self._after)
+        if isinstance(taker, Trace):
+            values = bind(taker, self.signature, self.name, args, kwargs)
+            return map_step(taker, self.spec, kind, values, options)
+        if taker is not None:
+            return taker.take(kind, self, args, kwargs, options)
+        checked_limit(options.limit)
         values = dict(self.signature.call.bind(*args, **kwargs).arguments)
         return call_each(
             self.function,
@@ -262,17 +273,31 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     return decorate if function is None else decorate(function)
 
 
-def call_options(
-    signature: Signature, kwargs: dict[str, Any], id: str | None, after: object
-) -> tuple[str | None, object]:
+def call_options(signature: Signature, kwargs: dict[str, Any], id: str | None, after: object) -> CallOptions:
     """Takes ``id`` and ``after`` out of a call's keywords, unless they are the function's own."""
     if "id" not in signature.call.parameters:
         id = kwargs.pop("id", None) or id
     if "after" not in signature.call.parameters:
         after = [kwargs.pop("after", ()), after]
-    return id, after
+    return CallOptions(id, after)
 
 
-def map_options(signature: Signature, kwargs: dict[str, Any]) -> Any:
-    """Takes ``max_concurrency`` out of a map's keywords, unless it is the function's own."""
-    return None if "max_concurrency" in signature.call.parameters else kwargs.pop("max_concurrency", None)
+def map_options(signature: Signature, kwargs: dict[str, Any], id: str | None, after: object) -> CallOptions:
+    """``call_options`` with ``max_concurrency``."""
+    limit = None if "max_concurrency" in signature.call.parameters else kwargs.pop("max_concurrency", None)
+    return replace(call_options(signature, kwargs, id, after), limit=limit)
+
+
+def submitted(called: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions) -> Any:
+    """What ``called.submit(…)`` gives. Raises ``CompileError`` in a traced body, ``DefinitionError`` outside of any."""
+    taker = current()
+    if taker is None:
+        raise DefinitionError(f"{called!r}.submit(…) is for the body of a dynamic pipeline; call it plainly here")
+    if isinstance(taker, Trace):
+        raise taker.error(
+            "submit-in-body",
+            f"{called.name}.submit(…) is called",
+            "the body is traced once; independent steps run side by side without being told",
+            f"Write {called.name}(…), or make it a @pipeline(dynamic=True)",
+        )
+    return taker.take("submit", called, args, kwargs, options)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn, Protocol, TypeAlias, cast
 
 from ..errors import CompileError
 from .annotations import Signature
@@ -40,11 +40,15 @@ from .unmapped import Unmapped
 __all__ = [
     "VALIDATION",
     "Argument",
+    "CallKind",
+    "CallOptions",
     "Scope",
     "StepCall",
+    "Taker",
     "Trace",
     "bind",
     "current",
+    "current_trace",
     "is_tracing",
     "refuse",
     "too_many_branches",
@@ -52,7 +56,7 @@ __all__ = [
     "union",
 ]
 
-_current: ContextVar[Trace | None] = ContextVar("pipemount_trace", default=None)
+_current: ContextVar[Trace | Taker | None] = ContextVar("pipemount_body", default=None)
 
 VALIDATION = "validation of"
 """Opens the version of steps of our own, which validate what enters a pipeline called in a body."""
@@ -415,20 +419,47 @@ def _either(one: Any, other: Any) -> Any:
 # ---------------------------------------------------------------------------------------- the current
 
 
-def current() -> Trace | None:
-    """The trace that is under way in this context."""
+CallKind: TypeAlias = Literal["call", "submit", "map", "product"]
+"""How a body calls a step or a pipeline."""
+
+
+class Taker(Protocol):
+    """Who takes the calls of a body that is run, not traced."""
+
+    def take(
+        self, kind: CallKind, called: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions
+    ) -> Any:
+        """A call of a step or pipeline that the body wrote; what stands for its value."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallOptions:
+    """What a call says beside its arguments."""
+
+    id: str | None = None
+    after: object = ()
+    limit: Any = None
+
+
+def current() -> Trace | Taker | None:
+    """Who takes the calls of the body that runs in this context; ``None`` outside of bodies."""
     return _current.get()
+
+
+def current_trace() -> Trace:
+    """The trace that is under way in this context, where there must be one."""
+    return cast(Trace, _current.get())
 
 
 def is_tracing() -> bool:
     """Whether a pipeline's body is being traced in this context, so that calls must be recorded."""
-    return _current.get() is not None
+    return isinstance(_current.get(), Trace)
 
 
 @contextmanager
-def tracing(trace: Trace) -> Iterator[None]:
-    """Makes ``trace`` the current one."""
-    token = _current.set(trace)
+def tracing(taker: Trace | Taker | None) -> Iterator[None]:
+    """Makes ``taker`` the one who takes calls; ``None`` makes them plain calls."""
+    token = _current.set(taker)
     try:
         yield
     finally:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..types import Principal, Trace
 
 if TYPE_CHECKING:
+    from ..pipelines.graph import GraphView
     from .admission import Admission
 
 __all__ = ["Call"]
@@ -36,12 +37,14 @@ class Call:
         run_index: The how-manieth run of its pipeline in this process it is, from 1.
         cancelled: Whether nobody waits for the run any more; set on the home loop, read from threads, too.
         began: When it was made, on ``time.monotonic()``.
+        graph: What a dynamic pipeline did in it, once it has run.
     """
 
     __slots__ = (
         "admission",
         "began",
         "cancelled",
+        "graph",
         "inputs",
         "overrides",
         "principal",
@@ -70,6 +73,7 @@ class Call:
         self.run_index = 0
         self.cancelled = False
         self.began = monotonic()
+        self.graph: GraphView | None = None
 
     @property
     def deadline(self) -> float | None:

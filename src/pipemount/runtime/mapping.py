@@ -19,7 +19,7 @@ from .run import Run
 from .turn import Argument, Turn, coerced, overridden
 from .values import outputs_of
 
-__all__ = ["Walk", "perform_fan"]
+__all__ = ["Walk", "perform_fan", "told"]
 
 Walk = Callable[[Run], Awaitable[None]]
 """Walks the plan of an inner run to its end."""
@@ -38,10 +38,10 @@ async def perform_fan(performer: Performer, run: Run, planned: PlannedNode, fan:
             values = await repeat(run, work, body, _places(performer, fan.body, work))
         return _columns(values, len(turn.step.outputs)), {"items": work.total}
 
-    return await _told(run, turn, all_items)
+    return await told(run, turn, all_items)
 
 
-async def _told(run: Run, turn: Turn, work: Callable[[], Awaitable[tuple[Any, dict[str, Any]]]]) -> Any:
+async def told(run: Run, turn: Turn, work: Callable[[], Awaitable[tuple[Any, dict[str, Any]]]]) -> Any:
     """What is no call of a step, told as if it were one, and judged like one."""
     token = CURRENT.set(StepContext(run, turn.name, 1))
     started = tell_started(run, turn.name, 1)
@@ -154,4 +154,4 @@ async def _run_body(fan: PlannedFan, body: Plan, walk: Walk, run: Run, turn: Tur
         values = tuple(outputs.get(result.name) for result in body.results)
         return (values if len(values) > 1 else values[0] if values else None), {}
 
-    return await _told(run, turn, one_item)
+    return await told(run, turn, one_item)
