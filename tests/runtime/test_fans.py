@@ -635,7 +635,7 @@ async def within_a_run(work: Callable[[Executor, Run], Awaitable[Any]], told: li
     empty = graph()
     try:
         executor = Executor(empty, pool)
-        recorder = None if told is None else Recorder(told.append, "id")
+        recorder = None if told is None else Recorder("id", (told.append,))
         run = Run(Call(empty.input.validate({}), "id", "run"), build_plan(empty), recorder)
         return await work(executor, run)
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
@@ -15,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from ...errors import ConfigurationError, RunCancelledError, RunError, StepFailedError
 from ...runtime.call import Call
 from ...runtime.events import Event
+from ...runtime.feed import Feed, reading
 from ...runtime.recorder import Recorder
 from ...runtime.threads import ThreadPool
 from ..protocol import GraphEdge, GraphNode, GraphView, PipelineInfo, Result
@@ -133,16 +133,11 @@ class EstimatorPipeline:
 
     async def stream(self, call: Call) -> AsyncIterator[Event | Result]:
         """Judge, telling each step. Closing the iterator stops after the step that is under way."""
-        queue: asyncio.Queue[Event | None] = asyncio.Queue()
-        run = asyncio.ensure_future(self._judged(call, Recorder(queue.put_nowait, call.run_id)))
-        run.add_done_callback(lambda _: queue.put_nowait(None))
-        try:
-            while (event := await queue.get()) is not None:
+        feed = Feed()
+        async with reading(feed, self._judged(call, Recorder(call.run_id, (feed,)))) as run:
+            async for event in feed:
                 yield event
             yield Result(await run)
-        finally:
-            run.cancel()
-            await asyncio.wait([run])
 
     async def _judged(self, call: Call, recorder: Recorder | None) -> Mapping[str, Any]:
         threads: ThreadPool = call.state
