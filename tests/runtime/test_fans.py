@@ -232,7 +232,9 @@ async def test_progress_never_goes_back_however_many_threads_make_it() -> None:
     told: list[Event] = []
     await execute(over(sync_double), told=told, threads=4, xs=range(200))
 
-    assert [e.data["done"] for e in told if e.kind == "progress"] == list(range(1, 201))
+    done = [e.data["done"] for e in told if e.kind == "progress"]  # the newest stands for those that waited with it
+    assert done == sorted(set(done))
+    assert done[-1] == 200
 
 
 @pytest.mark.parametrize("kind", ["async", "thread"])
