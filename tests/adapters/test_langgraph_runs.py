@@ -274,11 +274,11 @@ async def test_a_node_that_cancels_itself_fails() -> None:
     async def cancel(state: State) -> None:
         raise asyncio.CancelledError
 
-    with pytest.raises(StepFailedError, match="step 'cancel' raised"):
+    with pytest.raises(StepFailedError, match=r"step '(cancel|graph)' raised"):  # from 1.2 on with the node's name
         await outputs(pipeline(cancel), x=1)
     inner = sequence(cancel).compile()
     outer = StateGraph(State).add_node("sub", inner).add_edge(START, "sub").compile()
-    with pytest.raises(StepFailedError, match="step 'sub/cancel' raised"):
+    with pytest.raises(StepFailedError, match=r"step '(sub/cancel|sub|LangGraph)' raised"):
         await outputs(compile_graph(outer), x=1)
 
 
