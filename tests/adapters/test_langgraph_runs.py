@@ -168,6 +168,15 @@ async def test_the_custom_stream_is_data_of_the_node_that_runs() -> None:
     assert data == [("sub/speak", {"half": True}), (None, {"half": True})]
 
 
+async def test_a_node_that_says_much_loses_none_of_it() -> None:
+    def speak(state: State) -> None:
+        for number in range(5000):
+            get_stream_writer()(number)
+
+    said = [item async for item in pipeline(speak).stream(Call({"x": 1}, new_run_id())) if isinstance(item, Event)]
+    assert [event.data["value"] for event in said if event.kind == "data"] == list(range(5000))
+
+
 async def test_what_a_node_says_through_its_context_names_the_node() -> None:
     async def one(state: State) -> None:
         get_step_context().emit(1)
