@@ -78,8 +78,8 @@ def _start(entry: Entry, stack: ExitStack) -> Server | None:
         entry.reason = str(error)
         return None
     stack.callback(server.close)
-    if EXPECTED not in _texts(server.request(path, body)[1]):
-        entry.reason = "answered something else than the weather"
+    if (contender.expected or EXPECTED) not in _texts(server.request(path, body)[1]):
+        entry.reason = "answered something else than what it should"
         return None
     entry.idle = server.resident_mebibytes()
     entry.version = _version(contender, python)

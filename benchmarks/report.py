@@ -42,6 +42,8 @@ READING = """\
   with the full response. *raw* validates the same bytes and dumps a response of the same shape with constants in it;
   it looks at no path and no key. What is written by hand validates and answers, without a key. All are sent the same
   headers.
+- **scikit-learn**: the same fitted pipeline of five columns in both rows, in a thread in both; by hand it is asked for
+  its prediction, ours tells the probabilities as well. The model takes nearly all of the time.
 - **Peers** run as their documentation shows, each in an environment of its own. LangServe prescribes its own envelope
   (`{"input": …}`) and answers with less; the others get the same body.
 - **rate / raw** is the median of the ratios of the rates within each round. **CPU** is the server's processor time per
@@ -141,6 +143,7 @@ TARGETS = {
     "ours_mounted_lazy": ("raw_mounted", None),
     "ours_included": ("fastapi_async", None),
     "ours_sync": ("fastapi_def", 1.8),
+    "ours_sklearn": ("fastapi_sklearn", 0.8),
 }
 
 

@@ -17,6 +17,7 @@ class Contender:
         group: ``limit``, ``hand``, ``peer`` or ``ours``.
         path: Where it takes the request.
         body: Its own envelope, where a library prescribes one; empty for the common bytes.
+        expected: A text in its answer, where it does other work than the common one.
         base: The contender that its ratio is taken to as well, besides ``raw``.
         peer: The requirements file of its own virtual environment, without the suffix.
     """
@@ -26,11 +27,13 @@ class Contender:
     group: str
     path: str = "/invoke"
     body: bytes = b""
+    expected: str = ""
     base: str = ""
     peer: str = ""
 
 
 MOUNTED = "/ai/invoke"
+CUSTOMER = b'{"parameters":{"age":41,"months":3,"charge":79.5,"plan":"pro","region":"north"}}'
 
 CONTENDERS = (
     Contender("raw", "raw ASGI callable", "limit"),
@@ -38,6 +41,7 @@ CONTENDERS = (
     Contender("starlette_hand", "Starlette by hand", "hand"),
     Contender("fastapi_async", "FastAPI by hand, `async def`", "hand"),
     Contender("fastapi_def", "FastAPI by hand, `def`", "hand"),
+    Contender("fastapi_sklearn", "FastAPI by hand, a scikit-learn model", "hand", body=CUSTOMER, expected="leaves"),
     Contender(
         "langserve",
         "LangServe",
@@ -54,6 +58,15 @@ CONTENDERS = (
     Contender("ours_mounted_lazy", "pipemount, mounted, no further line", "ours", MOUNTED, base="raw_mounted"),
     Contender("ours_included", "pipemount, included router", "ours", MOUNTED, base="fastapi_async"),
     Contender("ours_sync", "pipemount, sync step, served directly", "ours", base="fastapi_def"),
+    Contender(
+        "ours_sklearn",
+        "pipemount, the scikit-learn model, mounted",
+        "ours",
+        MOUNTED,
+        body=CUSTOMER,
+        expected="leaves",
+        base="fastapi_sklearn",
+    ),
 )
 
 

@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from .errors import CompileError, PipelineError, PipemountError
     from .http.middleware import PipelineMiddleware
     from .inprocess import pipeline
+    from .pipelines.authoring import step
+    from .pipelines.codecs import Codec, codec_for, register_codec
     from .pipelines.snapshot import Retry
     from .pipelines.static import Static
     from .pipelines.steps import step
     from .pipelines.unmapped import unmapped
     from .runtime.context import StepContext, get_step_context
+    from .runtime.logs import StepLogHandler
     from .settings import Settings
     from .types import Principal
 
@@ -25,6 +28,7 @@ __version__ = VERSION
 
 __all__ = [
     "AuthKeys",
+    "Codec",
     "CompileError",
     "PipelineApp",
     "PipelineError",
@@ -35,15 +39,19 @@ __all__ = [
     "Settings",
     "Static",
     "StepContext",
+    "StepLogHandler",
+    "codec_for",
     "compile",
     "get_step_context",
     "pipeline",
+    "register_codec",
     "step",
     "unmapped",
 ]
 
 _HOMES = {
     "AuthKeys": "auth.keys",
+    "Codec": "pipelines.codecs",
     "CompileError": "errors",
     "PipelineApp": "app",
     "PipelineError": "errors",
@@ -54,9 +62,13 @@ _HOMES = {
     "Settings": "settings",
     "Static": "pipelines.static",
     "StepContext": "runtime.context",
+    "StepLogHandler": "runtime.logs",
+    "codec_for": "pipelines.codecs",
     "compile": "adapters.registry",
     "get_step_context": "runtime.context",
     "pipeline": "inprocess",
+    "register_codec": "pipelines.codecs",
+    "step": "pipelines.authoring",
     "step": "pipelines.steps",
     "unmapped": "pipelines.unmapped",
 }

@@ -115,6 +115,8 @@ class DefinitionError(PipemountError):
 class CompileError(DefinitionError):
     """A pipeline that cannot be compiled.
 
+    The message ends with the address of the section that explains it, on a line of its own.
+
     Args:
         operation: What was attempted, as a sentence without its full stop.
         reason: Why it cannot be known before the run.
@@ -137,11 +139,16 @@ class CompileError(DefinitionError):
         line: int | None = None,
         code: str | None = None,
     ) -> None:
-        place = f"{file}:{line}: " if file and line else ""
-        super().__init__(f"{place}{operation}: {reason}. {way_out}.")
         self.operation, self.reason, self.way_out = operation, reason, way_out
         self.file, self.line = file, line
         self.detail_code = code or self.code
+        place = f"{file}:{line}: " if file and line else ""
+        super().__init__(f"{place}{operation}: {reason}. {way_out}.\nSee {self.docs_url}")
+
+    @property
+    def docs_url(self) -> str:
+        """The section of the page ``compile`` that explains this error."""
+        return f"{super().docs_url}/#{self.detail_code}"
 
 
 class ConfigurationError(DefinitionError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeVar, overload
@@ -18,12 +18,13 @@ from .pipelines.steps import map_options
 from .pipelines.tracing import current
 from .runtime.admission import Admission
 from .runtime.call import Call
-from .runtime.events import Listener
+from .runtime.events import Event, Listener
+from .runtime.feed import Feed, reading
 from .runtime.threads import ThreadPool
 from .service import Sealed, Service, new_run_id
 from .settings import Settings
 
-__all__ = ["Pipeline", "RunResult", "pipeline", "run_compiled"]
+__all__ = ["Pipeline", "RunResult", "pipeline", "run_compiled", "stream_compiled"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -54,7 +55,8 @@ class Pipeline(PipelineDefinition):
 
     In the body of another pipeline a call inlines it. Elsewhere ``weather(city="Oslo")`` validates, runs it in this
     process and returns values in the shape of its return statement; ``await weather.run(city="Oslo")`` does so in
-    async code and carries run id and timings as well. ``on_init`` and ``on_cleanup`` are called around each such
+    async code and carries run id and timings as well; ``async for event in weather.stream(city="Oslo")`` tells what
+    happens meanwhile. ``on_init`` and ``on_cleanup`` are called around each such
     call; an app keeps its state instead: ``await pipelines.run("weather", city="Oslo")``.
     """
 
@@ -86,6 +88,14 @@ class Pipeline(PipelineDefinition):
     async def run(self, /, *args: Any, **kwargs: Any) -> RunResult:
         """Validate, run on this loop and return. Raises ``InvalidInputsError`` and ``RunError``."""
         return await run_compiled(compile(self), self.bind(*args, **kwargs))
+
+    def stream(self, /, *args: Any, **kwargs: Any) -> AsyncGenerator[Event, None]:
+        """As ``run``, but tells what happens: ``async for event in weather.stream(city="Oslo")``.
+
+        Ends after ``run_completed``, which has the outputs. Of a run that fails or is cancelled the error is raised
+        after its last event. Leaving the loop early cancels the run; ``contextlib.aclosing`` does so at once.
+        """
+        return stream_compiled(compile(self), self.bind(*args, **kwargs))
 
 
 @overload
@@ -132,11 +142,32 @@ async def run_compiled(
         await service.start({"threads": threads, "settings": settings})
         try:
             call = Call(validated, new_run_id(), None, timeout, overrides)
-            return as_result(compiled, call, await service.invoke(call, listener=listener))
+            listeners = () if listener is None else (listener,)
+            return as_result(compiled, call, await service.invoke(call, listeners=listeners))
         finally:
             await service.stop()
     finally:
         threads.close()
+
+
+def stream_compiled(
+    compiled: CompiledPipeline,
+    inputs: Mapping[str, Any],
+    *,
+    timeout: float | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> AsyncGenerator[Event, None]:
+    """``run_compiled``, telling each event as it happens; what the run raises is raised after its last event."""
+    return told(lambda feed: run_compiled(compiled, inputs, listener=feed, timeout=timeout, overrides=overrides))
+
+
+async def told(run: Callable[[Feed], Coroutine[Any, Any, object]]) -> AsyncGenerator[Event, None]:
+    """The events of a run that fills the feed it is given; then what it raises. Closing the iterator cancels it."""
+    feed = Feed()
+    async with reading(feed, run(feed)) as task:
+        async for event in feed:
+            yield event
+        await task
 
 
 def as_result(compiled: CompiledPipeline, call: Call, sealed: Sealed) -> RunResult:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from random import getrandbits
 from time import monotonic, time_ns
 from typing import Any, TypeAlias
 
 from .adapters.protocol import CompiledPipeline, Result
-from .errors import RunCancelledError, RunError, StepFailedError
+from .errors import PipemountError, RunCancelledError, RunError, StepFailedError
 from .runtime.admission import Admission
 from .runtime.call import Call
-from .runtime.events import Listener
+from .runtime.events import OF_RUNS, EventKind, Listener
 from .runtime.failures import is_signal
 from .runtime.guard import Guarded, guard
 from .runtime.recorder import Recorder
@@ -82,14 +82,14 @@ class Service:
         await self.compiled.stop(state)
 
     async def invoke(
-        self, call: Call, left: Callable[[], Awaitable[None]] | None = None, listener: Listener | None = None
+        self, call: Call, left: Callable[[], Awaitable[None]] | None = None, listeners: Sequence[Listener] = ()
     ) -> Sealed:
         """Run and wait; the outputs. The place (``admission``) is the caller's to take and to leave.
 
         Args:
             call: What to run; its name, timeout, index and state are filled in here.
             left: Returns when the caller has left; the run is cancelled then.
-            listener: Told the run's events.
+            listeners: Told the run's events; a ``Feed`` for a reader that takes its time.
 
         Raises:
             RunError: The run failed, passed its deadline, or was cancelled because its caller left.
@@ -99,7 +99,7 @@ class Service:
         timeout = call.timeout = call.timeout or self.settings.request_timeout
         call.run_name = f"{self.name}-{call.run_id}" if call.run_name is None else _filled_in(call)
         try:
-            if listener is None:
+            if not listeners:
                 run = (self._run_bare if call.overrides is None else self._run)(call, self._seal)
                 try:
                     suspended = run.send(None)
@@ -107,7 +107,7 @@ class Service:
                     sealed: Sealed = ended.value
                     return sealed
                 return await Guarded(run, suspended, timeout, left, call.cancel)
-            return await self._recorded(call, timeout, left, listener)
+            return await self._recorded(call, timeout, left, listeners)
         except RunError as error:
             error.run_id = call.run_id
             raise
@@ -118,22 +118,19 @@ class Service:
     # ----------------------------------------------------------------------------------------- events
 
     async def _recorded(
-        self, call: Call, timeout: float, left: Callable[[], Awaitable[None]] | None, listener: Listener
+        self, call: Call, timeout: float, left: Callable[[], Awaitable[None]] | None, listeners: Sequence[Listener]
     ) -> Sealed:
         """``invoke`` for somebody who listens: the run's own events before and after those of its steps."""
-        recorder = Recorder(listener, call.run_id)
-        recorder.emit("run_started", pipeline=self.name)
+        recorder = Recorder(call.run_id, listeners)
+        recorder.emit("run_started", pipeline=self.name, run_name=call.run_name)
         try:
             result = await guard(self._run(call, self._seal, recorder), timeout, left, call.cancel)
-        except asyncio.CancelledError:
-            recorder.emit("run_cancelled")
-            raise
-        except RunError as error:
-            left_us = isinstance(error, RunCancelledError)
-            recorder.emit("run_cancelled" if left_us else "run_failed", error=str(error))
+        except BaseException as error:
+            kind, data = _ending(error)
+            recorder.record(kind, None, None, data)
             raise
         else:
-            recorder.emit("run_completed", duration=monotonic() - call.began)
+            recorder.emit("run_completed", duration=monotonic() - call.began, outputs=result[0])
             return result
         finally:
             recorder.close()
@@ -160,11 +157,23 @@ class Service:
         async for item in self.compiled.stream(call):
             if isinstance(item, Result):
                 results.append(item)
-            elif recorder is not None:
-                recorder.emit(item.kind, item.step, item.attempt, **item.data)
+            elif recorder is not None and item.kind not in OF_RUNS:
+                recorder.record(item.kind, item.step, item.attempt, item.data)
+                if recorder.crowded:
+                    await recorder.give_way()
         if len(results) != 1:
             raise RunError(f"the adapter of {self.name!r} gave {len(results) or 'no'} results; a stream ends with one")
         return results[0].outputs
+
+
+def _ending(error: BaseException) -> tuple[EventKind, dict[str, Any]]:
+    """The event that ends a run which raised ``error``, in words that a caller may read."""
+    if isinstance(error, RunCancelledError | asyncio.CancelledError) or not isinstance(error, Exception):
+        return "run_cancelled", {"error": str(error) or "the run was cancelled"}
+    if isinstance(error, RunError):
+        code = getattr(error, "detail_code", None) or error.code
+        return "run_failed", {"error": str(error), "code": code, "step": error.step}
+    return "run_failed", {"error": f"the run raised {type(error).__name__}", "code": PipemountError.code, "step": None}
 
 
 def _filled_in(call: Call) -> str:

@@ -303,7 +303,7 @@ def test_an_error_that_no_node_noted_is_the_graphs() -> None:
 
 async def test_a_node_whose_end_was_not_told_has_failed_with_the_run() -> None:
     events: list[Event] = []
-    teller = Teller(Recorder(events.append, "id"))
+    teller = Teller(Recorder("id", [events.append]))
     for name in ("sub", "other"):
         teller.tell((), "tasks", {"id": name, "name": name, "triggers": ()})
     teller.failed(StepFailedError(step="sub/inner", cause=ValueError()))

@@ -63,7 +63,11 @@ def test_every_status_has_its_code(status: int, document: dict[str, Any], code: 
 
 def test_a_compile_error_names_place_and_way_out() -> None:
     error = errors.CompileError(operation="len(items)", reason="not known", way_out="Use a step", file="a.py", line=3)
-    assert list(explain(error)) == ["a.py:3: len(items): not known", "  way out: Use a step"]
+    assert list(explain(error)) == [
+        "a.py:3: len(items): not known",
+        "  way out: Use a step",
+        f"  see {error.docs_url}",
+    ]
     bare = errors.CompileError(operation="len(items)", reason="not known", way_out="Use a step")
     assert next(explain(bare)) == "len(items): not known"
 

@@ -667,7 +667,7 @@ def test_plain_containers_project_to_anything() -> None:
     ("read", "code"),
     [
         (lambda point, pair, number, shade, opaque: point.z, "unknown-field"),
-        (lambda point, pair, number, shade, opaque: point._z, "body-raised"),
+        (lambda point, pair, number, shade, opaque: point._z, "unknown-field"),
         (lambda point, pair, number, shade, opaque: pair[2], "unknown-item"),
         (lambda point, pair, number, shade, opaque: pair["left"], "unknown-item"),
         (lambda point, pair, number, shade, opaque: number[0], "unknown-item"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import dataclasses
 import logging
 import sys
 import types
@@ -16,7 +18,7 @@ from pipemount import compile as compile_pipeline
 from pipemount.errors import CompileError, ConfigurationError, DeadlineExceededError, StepFailedError
 from pipemount.inprocess import run_compiled
 from pipemount.pipelines.snapshot import Hook
-from pipemount.runtime.hooks import call_hook, observe, resolve
+from pipemount.runtime.hooks import call_hook, find_hooks, observe, resolve
 from pipemount.runtime.threads import ThreadPool
 
 
@@ -70,6 +72,152 @@ def test_a_name_that_leads_to_no_function_is_explained(module: types.ModuleType)
 def test_a_named_hook_is_not_imported_at_compile() -> None:
     compiled = pipeline(on_init="no_such_module:load")(lambda x: same(x)).compile()
     assert compiled.hooks.on_init == Hook("no_such_module:load")
+
+
+OF_STEP = ["on_start", "on_success", "on_failure", "on_end"]
+
+
+@pytest.mark.parametrize("hook", ["on_init", "on_cleanup", *OF_STEP])
+async def test_a_wrong_name_keeps_a_pipeline_from_starting(hook: str) -> None:
+    ran: list[int] = []
+    wrong: dict[str, Any] = {hook: "no_such_module:load"}
+    noted = step(lambda: ran.append(1))
+    things: list[Any] = [pipeline(name="named", **wrong)(lambda: noted())]
+    if hook in OF_STEP:
+        things.append(step(lambda: ran.append(1), **wrong))
+    for thing in things:
+        with pytest.raises(ConfigurationError, match="'no_such_module:load' cannot be found"):
+            await run_compiled(compile_pipeline(thing), {})
+    assert ran == []
+
+
+async def test_a_wrong_name_within_a_mapped_pipeline_is_found_as_well(threads: ThreadPool) -> None:
+    outer = pipeline(lambda x: same(x)).compile()
+    inner = pipeline(on_end="no_such_module:load")(lambda x: same(x)).compile()
+    mapped = dataclasses.replace(outer, nodes=(dataclasses.replace(outer.nodes[0], body=inner),))
+    with pytest.raises(ConfigurationError, match="cannot be found"):
+        await find_hooks(mapped, threads)
+
+
+# ------------------------------------------------------------------------------------ the whole matrix
+
+SAID: list[tuple[Any, ...]] = []
+
+
+def taking(form: str, what: str) -> tuple[Any, dict[str, Any]]:
+    """A hook in one of its forms, and its keyword arguments. It notes its name and what else it is handed."""
+
+    def noting(seen: Any = "nothing", *, mark: str) -> None:
+        SAID.append((what, mark, seen, get_step_context().step_name))
+
+    async def noting_async(seen: Any = "nothing", *, mark: str) -> None:
+        await asyncio.sleep(0)
+        noting(seen, mark=mark)
+
+    function = noting_async if "async" in form else noting
+    if "named" not in form:
+        return function, {"mark": form}
+    module = sys.modules["hooks_of_the_team"]
+    name = f"{what}_hook"
+    setattr(module, name, function)
+    return f"hooks_of_the_team:{name}", {"mark": form}
+
+
+def all_hooks(form: str) -> dict[str, Any]:
+    hooks: dict[str, Any] = {}
+    for what in OF_STEP:
+        hooks[what], hooks[f"{what}_kwargs"] = taking(form, what)
+    return hooks
+
+
+FORMS = ["sync", "async", "named sync", "named async"]
+BODIES: dict[str, Callable[[bool], Any]] = {}
+
+
+def body(function: Callable[[bool], Any]) -> Callable[[bool], Any]:
+    BODIES[function.__name__] = function
+    return function
+
+
+@body
+def in_thread(fails: bool) -> int:
+    if fails:
+        raise LookupError("lost")
+    return 1
+
+
+@body
+async def as_task(fails: bool) -> int:
+    return int(in_thread(fails))
+
+
+@body
+def generator(fails: bool) -> Any:
+    yield in_thread(fails)
+
+
+@body
+async def async_generator(fails: bool) -> Any:
+    yield in_thread(fails)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", [*BODIES, "on_loop"])
+@pytest.mark.parametrize("fails", [False, True], ids=["succeeds", "fails"])
+async def test_every_hook_of_a_step_in_every_form(form: str, kind: str, fails: bool, module: types.ModuleType) -> None:
+    SAID.clear()
+    options: dict[str, Any] = {"thread": False} if kind == "on_loop" else {}
+    work = step(name="work", **options, **all_hooks(form))(BODIES.get(kind, in_thread))
+
+    with contextlib.suppress(StepFailedError):
+        await run_compiled(compile_pipeline(work), {"fails": fails})
+
+    value: Any = [1] if "generator" in kind else 1
+    if not fails:
+        middle = ("on_success", form, value, "work")
+    else:
+        name, mark, error, where = SAID[1]
+        assert isinstance(error, LookupError)
+        middle = (name, mark, error, where)
+        assert (name, where) == ("on_failure", "work")
+    assert [("on_start", form, "nothing", "work"), middle, ("on_end", form, "nothing", "work")] == SAID
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("fails", [False, True], ids=["succeeds", "fails"])
+async def test_every_hook_of_a_run_in_every_form(form: str, fails: bool, module: types.ModuleType) -> None:
+    SAID.clear()
+    work = step(in_thread)
+
+    @pipeline(**all_hooks(form))
+    def watched(fails: bool) -> Any:
+        return work(fails)
+
+    with contextlib.suppress(StepFailedError):
+        await watched.run(fails=fails)
+
+    middle = SAID[1]
+    assert middle[:2] == (("on_failure" if fails else "on_success"), form)
+    assert isinstance(middle[2], LookupError) if fails else middle[2] == "nothing"
+    assert [("on_start", form, "nothing", ""), middle, ("on_end", form, "nothing", "")] == SAID
+
+
+async def test_hooks_of_a_run_are_around_those_of_its_steps(module: types.ModuleType) -> None:
+    SAID.clear()
+    first = step(name="first", **all_hooks("sync"))(lambda: 1)
+    second = step(name="second", **all_hooks("async"))(lambda x: x)
+    await pipeline(name="watched", **all_hooks("named async"))(lambda: second(first())).run()
+    assert [(said[0], said[3]) for said in SAID] == [
+        ("on_start", ""),
+        ("on_start", "first"),
+        ("on_success", "first"),
+        ("on_end", "first"),
+        ("on_start", "second"),
+        ("on_success", "second"),
+        ("on_end", "second"),
+        ("on_success", ""),
+        ("on_end", ""),
+    ]
 
 
 # --------------------------------------------------------------------------------- what they take

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
@@ -11,7 +10,8 @@ from ..pipelines.snapshot import Shape, Snapshot
 from ..runtime.call import Call
 from ..runtime.events import Event
 from ..runtime.executor import Executor
-from ..runtime.hooks import call_hook
+from ..runtime.feed import Feed, reading
+from ..runtime.hooks import call_hook, find_hooks
 from ..runtime.recorder import Recorder
 from ..runtime.threads import ThreadPool
 from ..types import VERSION
@@ -39,6 +39,7 @@ class NativePipeline:
         """Call ``on_init`` and return its value; ``resources["threads"]`` is the app's pool."""
         threads: ThreadPool = resources["threads"]
         self._threads, self._executor = threads, self._executor_for(threads)
+        await find_hooks(self.snapshot, threads)
         hook = self.snapshot.hooks.on_init
         return None if hook is None else await call_hook(hook, threads)
 
@@ -67,17 +68,12 @@ class NativePipeline:
 
     async def stream(self, call: Call) -> AsyncIterator[Event | Result]:
         """Run once, telling each event; ends with one ``Result``. Closing the iterator cancels the run."""
-        queue: asyncio.Queue[Event | None] = asyncio.Queue()
-        recorder = Recorder(queue.put_nowait, call.run_id)
-        run = asyncio.ensure_future(self.run_sealed(call, dict, recorder))
-        run.add_done_callback(lambda _: queue.put_nowait(None))
-        try:
-            while (event := await queue.get()) is not None:
+        feed = Feed()
+        recorder = Recorder(call.run_id, (feed,))
+        async with reading(feed, self.run_sealed(call, dict, recorder)) as run:
+            async for event in feed:
                 yield event
             yield Result(await run)
-        finally:
-            run.cancel()
-            await asyncio.wait([run])
 
     def anew(self) -> NativePipeline:
         """The same pipeline for another app, which starts and stops its own."""

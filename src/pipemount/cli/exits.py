@@ -112,6 +112,7 @@ def explain(error: PipemountError) -> Iterator[str]:
         place = f"{error.file}:{error.line}: " if error.file and error.line else ""
         yield f"{place}{error.operation}: {error.reason}"
         yield f"  way out: {error.way_out}"
+        yield f"  see {error.docs_url}"
     elif isinstance(error, InvalidInputsError):
         yield from _explain_faults("the inputs do not fit the pipeline", error.errors)
     elif isinstance(error, StepFailedError):

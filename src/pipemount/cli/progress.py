@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -12,6 +14,10 @@ from ..runtime.events import Event, Listener
 from .printing import console, note, plain
 
 __all__ = ["listening"]
+
+
+ITEM = re.compile(r"\[\d+\]")
+"""What the name of a map's item has: ``resize[3]``."""
 
 
 @contextmanager
@@ -37,21 +43,49 @@ def tell(event: Event) -> None:
 
 def sentence(event: Event) -> str:
     """The event in words; empty for those that say nothing new."""
-    data, step = event.data, event.step
-    if event.kind == "step_completed":
-        return f"{step}: completed in {data.get('duration', 0.0):.3f} s"
-    if event.kind == "step_retrying":
-        cause, delay = plain(str(data.get("error"))), data.get("delay", 0.0)
-        return f"{step}: attempt {event.attempt} failed ({cause}), again in {delay:g} s"
-    if event.kind == "step_failed":
-        return f"{step}: failed"
-    if event.kind == "log":
-        return plain(f"{step}: {data.get('level', 'info')}: {data.get('message', '')}")
-    return ""
+    say = SENTENCES.get(event.kind)
+    return "" if say is None else plain(say(event, event.data))
+
+
+def _completed(event: Event, data: Mapping[str, Any]) -> str:
+    if _is_item(event):  # of a map: the map itself tells how many there were
+        return ""
+    items = f", {data['items']} items" if "items" in data else ""
+    return f"{event.step}: completed in {data.get('duration', 0.0):.3f} s{items}"
+
+
+def _retrying(event: Event, data: Mapping[str, Any]) -> str:
+    return f"{event.step}: attempt {event.attempt} failed ({data.get('error')}), again in {data.get('delay', 0.0):g} s"
+
+
+def _missed(event: Event, data: Mapping[str, Any]) -> str:
+    count = sum(data["kinds"].values())
+    return f"{count} event{'s' * (count > 1)} came too fast to be shown"
+
+
+SENTENCES: Mapping[str, Callable[[Event, Mapping[str, Any]], str]] = {
+    "step_completed": _completed,
+    "step_retrying": _retrying,
+    "step_failed": lambda event, data: f"{event.step}: failed",
+    "suspended": lambda event, data: f"{event.step or 'the run'}: suspended",
+    "branch": lambda event, data: f"{data.get('condition')}: {'yes' if data.get('answer') else 'no'}",
+    "log": lambda event, data: f"{event.step or 'run'}: {data.get('level', 'info')}: {data.get('message', '')}",
+    "progress": lambda event, data: f"{event.step}: {_amount(data)} {data['message']}" if "message" in data else "",
+    "missed": _missed,
+}
+
+
+def _amount(data: Mapping[str, Any]) -> str:
+    done, total = data.get("done", 0), data.get("total")
+    return f"{done:g}" if total is None else f"{done:g}/{total:g}"
+
+
+def _is_item(event: Event) -> bool:
+    return event.step is not None and ITEM.search(event.step) is not None
 
 
 class Board:
-    """A listener that keeps one spinning line per step."""
+    """A listener that keeps one spinning line per step; the items of a map have theirs together."""
 
     def __init__(self, bar: Progress) -> None:
         self._bar = bar
@@ -59,14 +93,19 @@ class Board:
 
     def __call__(self, event: Event) -> None:
         """Shows one event."""
-        if event.step is None:
-            return
-        if event.kind == "step_started" and event.step not in self._lines:
+        line = self._lines.get(event.step or "")
+        if event.kind == "step_started" and event.step is not None and line is None and not _is_item(event):
             self._lines[event.step] = self._bar.add_task(escape(event.step), total=1)
-        elif event.kind == "step_completed":
-            self._bar.update(self._lines[event.step], completed=1)
-        elif event.kind == "step_failed":
-            self._bar.update(self._lines[event.step], description=f"[red]{escape(event.step)} failed[/red]")
-            self._bar.stop_task(self._lines[event.step])
-        elif line := sentence(event):
-            self._bar.console.print(line, markup=False, highlight=False)
+        elif line is not None and event.kind == "progress":
+            self._bar.update(line, description=f"{escape(event.step or '')} {escape(_progress(event.data))}")
+        elif line is not None and event.kind == "step_completed":
+            self._bar.update(line, completed=1)
+        elif line is not None and event.kind == "step_failed":
+            self._bar.update(line, description=f"[red]{escape(event.step or '')} failed[/red]")
+            self._bar.stop_task(line)
+        elif said := sentence(event):
+            self._bar.console.print(said, markup=False, highlight=False)
+
+
+def _progress(data: Mapping[str, Any]) -> str:
+    return plain(" ".join(filter(None, (_amount(data), data.get("message")))))

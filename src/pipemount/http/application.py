@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from time import monotonic
 from typing import Any, NamedTuple
@@ -23,10 +23,11 @@ from ..errors import (
     UnavailableError,
     UnsupportedError,
 )
-from ..inprocess import RunResult, as_result
+from ..inprocess import RunResult, as_result, told
 from ..runtime.admission import Admission
 from ..runtime.call import Call
 from ..runtime.context import has_place
+from ..runtime.events import Event, Listener
 from ..runtime.failures import is_signal
 from ..runtime.guard import guard
 from ..runtime.lifecycle import Lifecycle
@@ -194,21 +195,32 @@ class Application:
 
         A step may run another pipeline; that takes no place beside the one that its own run has.
         """
+        return await self._run(self._service(pipeline), inputs)
+
+    def stream(self, pipeline: str | None = None, /, **inputs: Any) -> AsyncGenerator[Event, None]:
+        """As ``run``, but tells what happens: ``async for event in pipelines.stream("weather", city="Oslo")``.
+
+        Ends after ``run_completed``, which has the outputs. Of a run that fails or is cancelled the error is raised
+        after its last event. Leaving the loop early cancels the run; ``contextlib.aclosing`` does so at once.
+        """
         service = self._service(pipeline)
+        return told(lambda feed: self._run(service, inputs, feed))
+
+    async def _run(self, service: Service, inputs: Mapping[str, Any], *listeners: Listener) -> RunResult:
         validated = service.compiled.input.validate(inputs)
         if has_place(self.admission):  # a run within a run: were each to wait for a place of its own, all might wait
-            return await self._run_at_home(service, Call(validated, new_run_id()))
+            return await self._run_at_home(service, Call(validated, new_run_id()), listeners)
         await self.lifecycle.ensure_ready()
         await guard(self.admission.enter(), self.settings.request_timeout)
         call = Call(validated, new_run_id())
         try:
-            return await self._run_at_home(service, call)
+            return await self._run_at_home(service, call, listeners)
         finally:
             self.admission.leave(monotonic() - call.began)
 
-    async def _run_at_home(self, service: Service, call: Call) -> RunResult:
+    async def _run_at_home(self, service: Service, call: Call, listeners: Sequence[Listener]) -> RunResult:
         try:
-            sealed = await self.lifecycle.call(lambda: service.invoke(call))
+            sealed = await self.lifecycle.call(lambda: service.invoke(call, listeners=listeners))
         except asyncio.CancelledError as error:
             raise _stopped(error) from None
         return as_result(service.compiled, call, sealed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -148,12 +149,15 @@ def _refuse_kind(parameter: inspect.Parameter, function: Callable[..., Any], wha
     positional = parameter.kind is parameter.POSITIONAL_ONLY
     raise CompileError(
         code="positional-only-parameter" if positional else "variadic-parameter",
-        operation=f"{what} declares the parameter {str(parameter)!r}",
+        operation=f"{what} declares the parameter `{_STARS.get(parameter.kind, '')}{parameter.name}`",
         reason="values are handed over by name" if positional else "its inputs must be known and named",
         way_out="Leave out the `/`" if positional else "Name each parameter, or take one list or dict",
         file=place.file,
         line=place.line,
     )
+
+
+_STARS: dict[Any, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
 
 
 def _field(parameter: inspect.Parameter, annotation: Any) -> ParameterField:
@@ -230,11 +234,20 @@ def plain(annotation: Any) -> Any:
         elif hasattr(annotation, "__supertype__"):
             annotation = annotation.__supertype__
         elif type(annotation).__name__ == "TypeAliasType":
-            annotation = annotation.__value__
+            annotation = _aliased(annotation)
         elif isinstance(annotation, typing.TypeVar):
             annotation = annotation.__bound__ or Any
         else:
             return NONE if annotation is None else annotation
+
+
+def _aliased(alias: Any) -> Any:
+    """What an alias stands for; before Python 3.12 one that contains itself is written as text."""
+    stated = types.SimpleNamespace(__annotations__={"value": alias.__value__})
+    try:
+        return typing.get_type_hints(stated, vars(sys.modules[alias.__module__]), include_extras=True)["value"]
+    except (NameError, KeyError):
+        return alias.__value__
 
 
 def members(annotation: Any) -> tuple[Any, ...]:

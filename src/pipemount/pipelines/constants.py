@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, PydanticUserError, T
 from pydantic_core import SchemaError, to_json
 
 from .annotations import NONE, describe
+from .codecs import coded, codec_for
 from .references import MARK
 from .snapshot import Constant
 
@@ -63,13 +64,16 @@ def canonical(value: object) -> Any:
     return json.loads(to_json(value, inf_nan_mode="constants", bytes_mode="base64", fallback=_opaque))
 
 
-def _opaque(value: object) -> str:
+def _opaque(value: object) -> Any:
     kind = type(value)
+    if (codec := codec_for(kind)) is not None:
+        return codec.encode(value)
     return hashlib.sha256(f"{kind.__module__}.{kind.__qualname__}".encode()).hexdigest()
 
 
 def adapter_for(annotation: Any) -> TypeAdapter[Any]:
     """Validates values of ``annotation``; types that pydantic does not know are checked with ``isinstance``."""
+    annotation = coded(annotation)
     try:
         return _complete(TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True)))
     except NO_SCHEMA:

@@ -14,8 +14,9 @@ from typing import Any
 
 from ..errors import CompileError
 from .deciding import Decision, Decisions, as_text, same_questions
+from .faults import explain_raised
 from .helpers import watching
-from .places import Place, raised_place
+from .places import Place
 from .snapshot import Hook, Parameter, ParameterField, Shape
 from .sources import Outline, outline
 from .tracing import Argument, StepCall, Trace, refuse, too_many_branches, tracing
@@ -140,23 +141,10 @@ def _run(body: Body, script: Sequence[bool]) -> Variant:
         except CompileError as error:
             raise found.fault or error from None
         except Exception as error:  # the body is the author's: anything can come out of it
-            raise found.fault or _raised(body, found, error) from error
+            raise found.fault or explain_raised(error, body.name, _path(found), found.file) from error
         if found.fault:
             raise found.fault
     return Variant(tuple(found.record), tuple(found.decisions.taken), shape, returned)
-
-
-def _raised(body: Body, found: Trace, error: Exception) -> CompileError:
-    place = raised_place(error, found.file)
-    return CompileError(
-        code="body-raised",
-        operation=f"the body of the pipeline {body.name!r} raised {type(error).__name__}{_path(found)}",
-        reason=str(error) or "it gave no reason",
-        way_out="The body runs at compile with references for values; take work on values, and what it raises, "
-        "into a step",
-        file=place.file,
-        line=place.line,
-    )
 
 
 def _path(found: Trace) -> str:

@@ -13,6 +13,7 @@ from pydantic_core import CoreConfig, PydanticSerializationError, SchemaSerializ
 from typing_extensions import TypedDict
 
 from .annotations import describe
+from .codecs import coded, load_installed
 from .constants import NO_SCHEMA, adapter_for
 from .places import Place
 from .schema import Schema, describe_errors
@@ -50,7 +51,7 @@ def input_schema(
     for parameter in parameters:
         checked = _checked(name, parameter, _attribute(parameter.name, taken), place)
         taken.add(checked.attribute)
-        fields[checked.attribute] = (checked.annotation, _info(checked, texts.get(checked.name)))
+        fields[checked.attribute] = (coded(checked.annotation), _info(checked, texts.get(checked.name)))
         found.append(checked)
     model = create_model(f"{name}_Inputs", __config__=_CONFIG, __module__=function.__module__, **fields)
     return Schema(model, TypeAdapter(model)), tuple(found)
@@ -136,7 +137,7 @@ def output_schema(name: str, results: Sequence[ResultField], *, module: str, pla
     members: dict[str, Any] = {}
     for result in results:
         _public_adapter(result.annotation, f"the output {result.name!r} of {name!r}", place, mode="serialization")
-        declared = result.annotation
+        declared = coded(result.annotation)
         annotation: Any = Annotated[declared, Field(title=_title(result.name))]
         members[result.name] = NotRequired[annotation] if result.optional else annotation
     kind = _typed_dict(f"{name}_Outputs", members, module)
@@ -162,8 +163,8 @@ def _shown(parameter: ParameterField) -> Any:
     try:
         default = adapter_for(parameter.annotation).dump_python(parameter.default, mode="json", warnings="error")
     except PydanticSerializationError:
-        return parameter.annotation
-    return Annotated[parameter.annotation, Field(json_schema_extra={"default": default})]
+        return coded(parameter.annotation)
+    return Annotated[coded(parameter.annotation), Field(json_schema_extra={"default": default})]
 
 
 def _typed_dict(name: str, members: dict[str, Any], module: str) -> Any:
@@ -182,22 +183,29 @@ def _public_adapter(
 ) -> TypeAdapter[Any]:
     """The adapter of a type that callers see. Raises ``CompileError`` where it has no JSON Schema."""
     try:
-        adapter: TypeAdapter[Any] = TypeAdapter(annotation)
-        adapter.json_schema(mode=mode)
+        return _adapter(annotation, mode)
     except NO_SCHEMA as error:
+        if load_installed(annotation):
+            return _public_adapter(annotation, what, place, mode)
         return refuse(
             "type-without-schema",
             f"{what} has the type {describe(annotation)}",
-            f"it has no JSON Schema ({str(error).splitlines()[0]})",
-            "Use scalars, lists, dicts, dataclasses, TypedDict, enums or pydantic models, and convert inside a step",
+            f"it has no JSON Schema ({str(error).splitlines()[0].partition('. ')[0]})",
+            "Use scalars, lists, dicts, dataclasses, TypedDict, enums or pydantic models, and convert inside a step; "
+            "or give the type a codec",
             place,
         )
+
+
+def _adapter(annotation: Any, mode: Literal["validation", "serialization"] = "validation") -> TypeAdapter[Any]:
+    adapter: TypeAdapter[Any] = TypeAdapter(coded(annotation))
+    adapter.json_schema(mode=mode)
     return adapter
 
 
 def _has_schema(annotation: Any) -> bool:
     try:
-        TypeAdapter(annotation).json_schema()
+        _adapter(annotation)
     except NO_SCHEMA:
         return False
     return True

@@ -55,7 +55,9 @@ def _member(annotation: Any, access: Access) -> Any:
         return Any
     if annotation is NONE:
         raise NoFieldError(
-            "optional-field", "it can be None, which has no fields", "Read the field inside a step that handles None"
+            "optional-field",
+            "it can be None, which has no fields",
+            "Ask first (`if … is not None:`), or read it in a step",
         )
     return _attribute(annotation, str(access.key)) if access.kind == "attribute" else _item(annotation, access.key)
 
@@ -74,8 +76,11 @@ def _attribute(annotation: Any, name: str) -> Any:
     if isinstance(found, property | functools.cached_property):
         return _returned(found)
     if callable(getattr(kind, name, None)) and not _is_member(found):
+        stars = "; `**` calls it, too: name the items one by one" if name == "keys" else ""
         raise NoFieldError(
-            "method-on-reference", f"{name!r} is a method of {describe(annotation)}", "Call the method inside a step"
+            "method-on-reference",
+            f"{name!r} is a method of {describe(annotation)} and needs the value",
+            f"Call the method inside a step{stars}",
         )
     if found is not None:
         return Any
@@ -88,10 +93,7 @@ def _no_attribute(annotation: Any, name: str, fields: dict[str, Any]) -> tuple[s
         return f"{reason} as an attribute", f"Its items are: {_listed(typing.get_type_hints(annotation), '[{!r}]')}"
     if fields:
         return reason, f"Its fields are: {', '.join(fields)}"
-    return (
-        reason,
-        "Give the step a return annotation with fields (a model, dataclass or TypedDict), or read it in a step",
-    )
+    return reason, "Read it inside a step, or annotate the value with a type that has the field"
 
 
 def _fields(annotation: Any) -> dict[str, Any]:
@@ -105,6 +107,7 @@ def _fields(annotation: Any) -> dict[str, Any]:
 
 
 def _model_fields(model: Any) -> dict[str, Any]:
+    model.model_rebuild(raise_errors=False)  # a name that stood for a later class is known by now
     fields = {
         name: Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
         for name, info in model.model_fields.items()

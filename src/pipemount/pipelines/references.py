@@ -7,7 +7,7 @@ everything that would need the value itself is refused with the place in the aut
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn, Protocol
 
@@ -15,6 +15,7 @@ from ..errors import CompileError
 from .annotations import describe
 from .places import asked_by_author, caller_place
 from .projection import NoFieldError, elements, project
+from .refusals import METHODS, REFUSED, as_written
 from .snapshot import Access, Operator, Output, Parameter
 
 __all__ = ["MARK", "Question", "Reference", "Same", "Symbol", "Tracer", "ask", "symbol_of"]
@@ -95,6 +96,8 @@ class Reference:
         if name.startswith("_"):
             if sys._getframe(1).f_code.co_name == "__instancecheck__" and asked_by_author(self._symbol.trace.file):
                 raise _refusal(self, "type")
+            if not name.startswith("__") and sys._getframe(1).f_code.co_filename == self._symbol.trace.file:
+                raise _refusal(self, "private", "__getattr__", [name])
             raise AttributeError(f"{self!r} has no attribute {name!r}")
         return Reference(self._symbol.hop(Access("attribute", name)))
 
@@ -102,7 +105,7 @@ class Reference:
         if isinstance(key, Reference) or not isinstance(key, str | int):
             raise self._symbol.error(
                 "item-key",
-                f"`{self._symbol.label}[{key!r}]` cannot be read",
+                f"`{self._symbol.label}[{_key_text(key)}]` cannot be read",
                 "only a text or a whole number written in the body can be a key",
                 "Take slices and computed keys inside a step",
             )
@@ -131,10 +134,10 @@ class Reference:
         raise _refusal(self, "call")
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise _refusal(self, "assign")
+        raise _refusal(self, "assign", "__setattr__", [name])
 
     def __delattr__(self, name: str) -> NoReturn:
-        raise _refusal(self, "assign")
+        raise _refusal(self, "assign", "__delattr__", [name])
 
     def __dir__(self) -> list[str]:
         return []
@@ -180,91 +183,20 @@ def ask(operator: Operator, left: Reference, right: object, *, negated: bool = F
     return Question(left._symbol, operator, left, right, negated=negated)
 
 
+def _key_text(key: object) -> str:
+    """A key as its author wrote it."""
+    if not isinstance(key, slice):
+        return _shown(key)
+    parts = ["" if part is None else _shown(part) for part in (key.start, key.stop, key.step)]
+    return ":".join(parts if parts[2] else parts[:2])
+
+
 def symbol_of(value: object) -> Symbol | None:
     """The symbol of a reference; ``None`` for every other value."""
     return value._symbol if issubclass(type(value), Reference) else None  # type: ignore[attr-defined]  # it is one
 
 
 # ------------------------------------------------------------------------------------- what is refused
-
-_UNKNOWN = "its value is known in a run only, and the body runs once, at compile"
-_IN_STEP = "Do it inside a step and return the result"
-
-_REFUSED: dict[str, tuple[str, str, str, str]] = {
-    "type": (
-        "type-of-reference",
-        "the body asks for the type of `{}` (`isinstance()`, a class in `match`)",
-        _UNKNOWN,
-        "Compare values (`==`, `in`, `is None`), or decide inside a step",
-    ),
-    "text": (
-        "text-of-reference",
-        "`{}` is made into text (an f-string, `str()`, `format()`, `%`)",
-        _UNKNOWN,
-        "Build the text inside a step, which gets the value",
-    ),
-    "number": ("number-of-reference", "`{}` is made into a number", _UNKNOWN, _IN_STEP),
-    "index": (
-        "index-by-reference",
-        "`{}` is used as an index, a count or in `range()`",
-        _UNKNOWN,
-        "Take the whole list into a step and loop there",
-    ),
-    "arithmetic": ("operator-on-reference", "an operator is applied to `{}`", _UNKNOWN, _IN_STEP),
-    "len": ("len-of-reference", "`len({})` is asked", _UNKNOWN, "Count inside a step and return the number"),
-    "iterate": (
-        "iterate-reference",
-        "`{}` is looped over or unpacked",
-        "how many items it has is known in a run only",
-        "Pass the whole value to a step and loop there; a tuple annotation of fixed length can be unpacked",
-    ),
-    "hash": (
-        "hash-of-reference",
-        "`{}` is used as a dict key or set member",
-        _UNKNOWN,
-        "Collect references in a list, or as the values of a dict",
-    ),
-    "await": (
-        "await-reference",
-        "`{}` is awaited",
-        "the body is not asynchronous; the run awaits async steps itself",
-        "Leave out the `await`: the step call is already the value to pass on",
-    ),
-    "call": (
-        "call-reference",
-        "`{}` is called",
-        "it is a value of the run, not a function",
-        "Call it inside a step, or decorate the function with @step",
-    ),
-    "assign": (
-        "assign-to-reference",
-        "the body changes `{}`",
-        "steps hand values over by reference and none of them would see the change",
-        "Return a changed copy from a step",
-    ),
-    "with": ("with-reference", "`{}` is used in a `with` statement", _UNKNOWN, "Open and close it inside one step"),
-    "copy": (
-        "copy-reference",
-        "`{}` is copied or pickled",
-        "it is a place in the graph, not a value",
-        "Pass it on as it is; copy the value inside a step",
-    ),
-}
-
-_BINARY = "add sub mul truediv floordiv mod divmod pow matmul and or xor lshift rshift"
-
-_OPERATIONS = {
-    "text": "str format bytes fspath",
-    "number": "int float complex round trunc floor ceil",
-    "index": "index",
-    "arithmetic": f"neg pos abs invert {_BINARY} r{_BINARY.replace(' ', ' r')}",
-    "iterate": "next aiter anext reversed",
-    "hash": "hash",
-    "await": "await",
-    "assign": "setitem delitem",
-    "with": "enter exit aenter aexit",
-    "copy": "copy deepcopy reduce_ex reduce getstate",
-}
 
 _COMPARISONS: dict[str, tuple[Operator, bool]] = {
     "eq": ("==", False),
@@ -276,15 +208,25 @@ _COMPARISONS: dict[str, tuple[Operator, bool]] = {
 }
 
 
-def _refusal(reference: Reference, what: str) -> CompileError:
-    symbol = reference._symbol
-    code, operation, reason, way_out = _REFUSED[what]
-    return symbol.error(code, operation.format(reference._label), reason, way_out)
+def _refusal(reference: Reference, kind: str, method: str = "", arguments: Sequence[str] = ()) -> CompileError:
+    label, refusal = reference._label, REFUSED[kind]
+    written = as_written(method, label, arguments)
+    return reference._symbol.error(
+        refusal.code,
+        refusal.operation.format(label, written=written),
+        refusal.reason.format(label),
+        refusal.way_out.format(label),
+    )
 
 
-def _refuser(what: str) -> Callable[..., NoReturn]:
+def _cut(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
+def _refuser(method: str, kind: str) -> Callable[..., NoReturn]:
     def refuse(self: Reference, *args: object, **kwargs: object) -> NoReturn:
-        raise _refusal(self, what)
+        shown = [_cut(_shown(value)) for value in args] if "{written}" in REFUSED[kind].operation else ()
+        raise _refusal(self, kind, method, shown)
 
     return refuse
 
@@ -302,8 +244,7 @@ def _shown(value: object) -> str:
     return value._label if symbol_of(value) is not None else repr(value)  # type: ignore[attr-defined]  # a reference
 
 
-for _what, _names in _OPERATIONS.items():
-    for _name in _names.split():
-        setattr(Reference, f"__{_name}__", _refuser(_what))
+for _name, _kind in METHODS.items():
+    setattr(Reference, _name, _refuser(_name, _kind))
 for _name, (_operator, _negated) in _COMPARISONS.items():
     setattr(Reference, f"__{_name}__", _comparison(_operator, _negated))

@@ -265,7 +265,7 @@ class Trace:
     def _named(self, prefix: str, name: str, id: str | None) -> str:
         if id is None:
             return self._names.unique(prefix + name)
-        if "/" in (text := str(id)) or text != id or not id.isprintable():
+        if not isinstance(id, str) or not id or "/" in id or not id.isprintable():
             raise self.error(
                 "bad-id", f"id={id!r} cannot be used", "ids are names in events and URLs", "Write text without a slash"
             )
@@ -368,14 +368,16 @@ class Trace:
             return self.error(
                 "text-of-reference",
                 f"the text given to {where} shows a reference instead of its value",
-                "the value is known in a run only",
+                "the value is known in a run only, and the body runs once, at compile",
                 "Build the text inside a step, which gets the value",
             )
         return self.error(
             "unserialisable-constant",
             f"the {type(value).__name__} given to {where} cannot be a constant",
             f"it cannot be copied and serialised ({unfit})",
-            "Create it in on_init and read it from context.pipeline_state, or inside the step",
+            "Call it and pass on what it returns, or use it inside the step"
+            if callable(value)
+            else "Create it in on_init and read it from context.pipeline_state, or inside the step",
         )
 
 
@@ -477,9 +479,17 @@ def bind(
         raise trace.error(
             "wrong-arguments",
             f"the call of {name!r} does not fit its signature",
-            str(error),
+            _misfit(signature, kwargs) or str(error),
             f"Call it as {name}{signature}",
         ) from None
+
+
+def _misfit(signature: Signature, kwargs: Mapping[str, Any]) -> str:
+    """What is wrong with the names of a call's keywords, if anything is."""
+    unknown = next((keyword for keyword in kwargs if keyword not in signature.call.parameters), None)
+    if unknown is None:
+        return ""
+    return f"{unknown!r} is given by the run" if unknown == signature.context_parameter else f"it has no {unknown!r}"
 
 
 def refuse(code: str, operation: str, reason: str, way_out: str, place: Place) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,6 +12,7 @@ from ..types import Principal, Trace
 
 if TYPE_CHECKING:
     from .admission import Admission
+    from .events import EventKind
     from .run import Run
 
 __all__ = ["CURRENT", "StepContext", "get_step_context", "has_place"]
@@ -62,6 +64,11 @@ class StepContext:
         return self._abandoned or self._run.cancelled
 
     @property
+    def heard(self) -> bool:
+        """Whether anybody listens: what is costly to say need not be put together where nobody does."""
+        return self._run.recorder is not None and not self._abandoned
+
+    @property
     def principal(self) -> Principal | None:
         """Who asked for the run, where the app or its host knows."""
         return self._run.call.principal
@@ -77,16 +84,44 @@ class StepContext:
         return self._run.call.metadata
 
     def emit(self, data: Any) -> None:
-        """Tell listeners something of your own, as a ``data`` event."""
+        """Tell listeners something of your own, as a ``data`` event. Leave ``data`` unchanged afterwards."""
         self._tell("data", value=data)
 
-    def log(self, message: str, *, level: str = "info") -> None:
-        """Tell listeners a line, as a ``log`` event."""
-        self._tell("log", level=level, message=message)
+    def log(self, message: str, /, *args: Any, level: str | int = "info") -> None:
+        """Tell listeners a line, as a ``log`` event.
 
-    def _tell(self, kind: Any, **data: Any) -> None:
-        if self._run.recorder is not None and not self._abandoned:
-            self._run.recorder.emit(kind, self.step_name, self.attempt, **data)
+        Args:
+            message: The line; with ``args``, a format as ``logging`` takes it: ``log("%d rows", len(rows))``.
+            *args: What the format names; put in only if somebody listens.
+            level: A name, or a level of ``logging``.
+
+        What is logged with ``logging`` is told to listeners by a ``StepLogHandler``.
+        """
+        if self.heard:
+            name = level if isinstance(level, str) else logging.getLevelName(level)
+            self._tell("log", level=name.lower(), message=message % args if args else message)
+
+    def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
+        """Tell listeners how far the step is, as a ``progress`` event.
+
+        Args:
+            done: What is done, in a unit of your own.
+            total: What there is to do, where it is known.
+            message: A few words for people.
+        """
+        known = {"done": done, "total": total, "message": message}
+        self._tell("progress", **{name: value for name, value in known.items() if value is not None})
+
+    def _tell(self, kind: EventKind, **data: Any) -> None:
+        if (recorder := self._run.recorder) is not None and not self._abandoned:
+            of_step = bool(self.step_name)  # not of one of the run's hooks
+            recorder.record(kind, self.step_name or None, self.attempt if of_step else None, data)
+
+    async def _tell_delta(self, value: Any) -> None:
+        """Tell a delta where there is time for its readers to read."""
+        self._tell("delta", value=value)
+        if (recorder := self._run.recorder) is not None and recorder.crowded:
+            await recorder.give_way()
 
     def _abandon(self) -> None:
         self._abandoned = True

@@ -6,15 +6,16 @@ import functools
 import importlib
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import fields
 from typing import Any
 
 from ..errors import ConfigurationError
-from ..pipelines.snapshot import Hook
+from ..pipelines.snapshot import Hook, Snapshot
 from .failures import is_signal
 from .threads import ThreadPool
 
-__all__ = ["call_hook", "observe", "resolve"]
+__all__ = ["call_hook", "find_hooks", "observe", "resolve"]
 
 logger = logging.getLogger("pipemount")
 
@@ -36,6 +37,21 @@ def resolve(hook: Hook) -> Callable[..., Any]:
     if not callable(value):
         raise ConfigurationError(f"the hook {hook.target!r} is not callable but {type(value).__name__}")
     return value  # type: ignore[no-any-return]  # callable() does not narrow Any
+
+
+async def find_hooks(snapshot: Snapshot, threads: ThreadPool) -> None:
+    """Import every hook that is given by name: a wrong name is found at start, and not by a run that ends."""
+    named = [hook for hook in _hooks_of(snapshot) if isinstance(hook.target, str)]
+    if named:
+        await threads.run(lambda: [resolve(hook) for hook in named])
+
+
+def _hooks_of(snapshot: Snapshot) -> Iterator[Hook]:
+    for hooks in (snapshot.hooks, *(node.step.hooks for node in snapshot.nodes)):
+        yield from (hook for field in fields(hooks) if (hook := getattr(hooks, field.name)) is not None)
+    for node in snapshot.nodes:
+        if node.body is not None:
+            yield from _hooks_of(node.body)
 
 
 async def call_hook(hook: Hook, threads: ThreadPool, *offered: Any) -> Any:

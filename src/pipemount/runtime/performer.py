@@ -7,6 +7,7 @@ import contextlib
 import functools
 import random
 import time
+from collections.abc import Coroutine
 from typing import Any, NoReturn
 
 from ..errors import RunCancelledError, RunError, StepFailedError, StepTimeoutError
@@ -19,7 +20,7 @@ from .run import Run
 from .scheduler import retry_delay
 from .steps import call_in_thread, call_on_loop
 from .threads import ThreadPool
-from .turn import Turn
+from .turn import NO_HOOKS, Turn
 
 __all__ = ["Performer", "call_start_hook", "fail", "tell", "tell_completed", "tell_started", "try_in_thread"]
 
@@ -30,25 +31,10 @@ class Performer:
     def __init__(self, threads: ThreadPool) -> None:
         self.threads = threads
 
-    async def perform(self, run: Run, turn: Turn) -> Any:
-        """One step with its attempts, between its hooks; its value. Raises ``RunError``."""
+    def perform(self, run: Run, turn: Turn) -> Coroutine[Any, Any, Any]:
+        """One step with its attempts, between its hooks; its value. To be awaited. Raises ``RunError``."""
         hooks = turn.step.hooks
-        if hooks == _NO_HOOKS:
-            return await self._attempts(run, turn)
-        context = StepContext(run, turn.name, 1)
-        token = CURRENT.set(context)
-        try:
-            await call_start_hook(hooks, self.threads, turn.name)
-            value = await self._attempts(run, turn, context)
-        except (Exception, asyncio.CancelledError) as error:
-            await observe(hooks.on_failure, self.threads, blame(error))
-            raise
-        else:
-            await observe(hooks.on_success, self.threads, value)
-            return value
-        finally:
-            await observe(hooks.on_end, self.threads)
-            CURRENT.reset(token)
+        return self._attempts(run, turn) if hooks is NO_HOOKS or hooks == NO_HOOKS else self._hooked(run, turn, hooks)
 
     async def perform_chain(self, run: Run, turns: tuple[Turn, ...], slots: tuple[int, ...]) -> None:
         """A chain of sync steps: one hop to a thread, and one more for each retry. Its values go to ``slots``."""
@@ -74,39 +60,51 @@ class Performer:
         tell(run, "step_retrying", turn.name, attempt, delay=delay, error=type(error).__name__)
         return delay
 
+    async def _hooked(self, run: Run, turn: Turn, hooks: Hooks) -> Any:
+        context = StepContext(run, turn.name, 1)
+        token = CURRENT.set(context)
+        try:
+            await call_start_hook(hooks, self.threads, turn.name)
+            value = await self._attempts(run, turn, context)
+        except (Exception, asyncio.CancelledError) as error:
+            await observe(hooks.on_failure, self.threads, blame(error))
+            raise
+        else:
+            await observe(hooks.on_success, self.threads, value)
+            return value
+        finally:
+            await observe(hooks.on_end, self.threads)
+            CURRENT.reset(token)
+
     async def _attempts(self, run: Run, turn: Turn, shown: StepContext | None = None) -> Any:
         """Attempts until one succeeds or the failure stands; ``shown`` is told which it is."""
+        step, name = turn.step, turn.name
+        bare = step.timeout is None and step.kind != "thread"
         attempt = 1
         while True:
-            started = tell_started(run, turn.name, attempt)
+            context = StepContext(run, name, attempt)
+            started = tell_started(run, name, attempt)
             try:
-                value = await self._attempt(run, turn, StepContext(run, turn.name, attempt))
+                value = await (call_on_loop(run, turn, context) if bare else self._apart(run, turn, context))
+                if run.cancelled:  # and the step kept its cancellation to itself
+                    raise asyncio.CancelledError
             except BaseException as error:
+                context._abandon()
                 if is_signal(error):
                     raise
                 await asyncio.sleep(self.retry_or_raise(run, turn, attempt, error))
             else:
-                tell_completed(run, turn.name, attempt, started)
+                tell_completed(run, name, attempt, started)
                 return value
             attempt += 1
             if shown is not None:
                 shown.attempt = attempt
 
-    async def _attempt(self, run: Run, turn: Turn, context: StepContext) -> Any:
-        step = turn.step
-        try:
-            if step.timeout is not None:
-                value = await self._timed(run, turn, context, step.timeout)
-            elif step.kind == "thread":
-                value = await self.threads.run(functools.partial(call_in_thread, run, turn, context))
-            else:
-                value = await call_on_loop(run, turn, context)
-        except BaseException:
-            context._abandon()
-            raise
-        if run.cancelled:  # and the step kept its cancellation to itself
-            raise asyncio.CancelledError
-        return value
+    async def _apart(self, run: Run, turn: Turn, context: StepContext) -> Any:
+        """An attempt that takes more than a call on the loop."""
+        if turn.step.timeout is not None:
+            return await self._timed(run, turn, context, turn.step.timeout)
+        return await self.threads.run(functools.partial(call_in_thread, run, turn, context))
 
     async def _timed(self, run: Run, turn: Turn, context: StepContext, timeout: float) -> Any:
         """An attempt under its timeout, which counts from when a thread takes it: waiting for one is no fault."""
@@ -128,9 +126,6 @@ class Performer:
         if limit.expired():  # it was cancelled, and kept that to itself
             raise StepTimeoutError(step=turn.name, timeout=timeout)
         return value
-
-
-_NO_HOOKS = Hooks()
 
 
 def _begin_timeout(limit: asyncio.Timeout, timeout: float) -> None:

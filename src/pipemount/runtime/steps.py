@@ -74,7 +74,7 @@ async def _drain_async(step: StepSpec, generator: AsyncGenerator[Any, None], con
     try:
         async for delta in generator:
             yielded.append(delta)
-            context._tell("delta", value=delta)
+            await context._tell_delta(delta)
     finally:
         await generator.aclose()
     return yielded

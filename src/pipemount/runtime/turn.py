@@ -14,7 +14,7 @@ from .values import Getter
 if TYPE_CHECKING:
     from .run import Run
 
-__all__ = ["Argument", "Turn", "coerced", "given_by", "is_timed_or_hooked", "overridden"]
+__all__ = ["NO_HOOKS", "Argument", "Turn", "coerced", "given_by", "is_timed_or_hooked", "overridden"]
 
 
 class Turn(NamedTuple):
@@ -41,10 +41,10 @@ class Argument(NamedTuple):
 
 def is_timed_or_hooked(step: StepSpec) -> bool:
     """Whether the loop has to see each attempt at ``step``: to time it, or to call its hooks."""
-    return step.timeout is not None or step.hooks != _NO_HOOKS
+    return step.timeout is not None or step.hooks != NO_HOOKS
 
 
-_NO_HOOKS = Hooks()
+NO_HOOKS = Hooks()
 
 
 def given_by(node: str, arguments: tuple[Argument, ...]) -> Callable[[Run, str], dict[str, Any]]:

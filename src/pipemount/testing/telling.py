@@ -23,7 +23,8 @@ MEMBERS = {
     "delta": {"value"},
     "data": {"value"},
     "log": {"level", "message"},
-    "progress": {"done", "total"},
+    "progress": {"done"},
+    "missed": {"kinds"},
 }
 
 

@@ -36,10 +36,16 @@ class GraphRun(Run):
 class NodeContext(StepContext):
     """One for the whole run: which node it speaks of is where the code runs that asks."""
 
-    __slots__ = ()
+    __slots__ = ("_listening",)
 
-    def __init__(self, call: Call, pipeline_name: str) -> None:
+    def __init__(self, call: Call, pipeline_name: str, *, listening: bool) -> None:
         super().__init__(GraphRun(call, pipeline_name), "", 1)
+        self._listening = listening
+
+    @property
+    def heard(self) -> bool:
+        """Whether anybody listens: what is costly to say need not be put together where nobody does."""
+        return self._listening and not self._run.call.cancelled
 
     @property
     def step_name(self) -> str:
@@ -51,7 +57,7 @@ class NodeContext(StepContext):
         """The base class sets a name; where the code runs says it better."""
 
     def _tell(self, kind: Any, **data: Any) -> None:
-        if not self._run.call.cancelled and (path := _current_path()):
+        if self.heard and (path := _current_path()):
             get_stream_writer()(Told(kind, path, data))
 
 

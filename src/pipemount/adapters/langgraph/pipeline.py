@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import inspect
 import json
@@ -23,6 +22,7 @@ from ...runtime.call import Call
 from ...runtime.context import CURRENT
 from ...runtime.events import Event
 from ...runtime.failures import is_signal
+from ...runtime.feed import Feed, reading
 from ...runtime.hooks import call_hook
 from ...runtime.recorder import Recorder
 from ...runtime.threads import ThreadPool
@@ -133,23 +133,18 @@ class LangGraphPipeline:
 
     async def stream(self, call: Call) -> AsyncIterator[Event | Result]:
         """Run once, telling each event; ends with one ``Result``. Closing the iterator cancels the run."""
-        queue: asyncio.Queue[Event | None] = asyncio.Queue()
-        recorder = Recorder(queue.put_nowait, call.run_id)
-        run = asyncio.ensure_future(self._follow(call, Teller(recorder)))
-        run.add_done_callback(lambda _: queue.put_nowait(None))
-        try:
-            while (event := await queue.get()) is not None:
+        feed = Feed()
+        recorder = Recorder(call.run_id, (feed,))
+        async with reading(feed, self._follow(call, Teller(recorder))) as run:
+            async for event in feed:
                 yield event
             yield Result(await run)
-        finally:
-            run.cancel()
-            await asyncio.wait([run])
 
     # --------------------------------------------------------------------------------------------- a run
 
     async def _follow(self, call: Call, teller: Teller | None) -> Mapping[str, Any]:
         """One run in this task, its nodes' context set; every failure leaves it as a ``RunError``."""
-        run = NodeContext(call, self.info.name)
+        run = NodeContext(call, self.info.name, listening=teller is not None)
         shown, inherited = CURRENT.set(run), var_child_runnable_config.set(None)
         try:
             return self._interface.leave(await self._walk(call, run, teller))
