@@ -8,10 +8,10 @@ from typing import Annotated, Any, NamedTuple
 
 import pytest
 from pydantic import BaseModel, Field
+from tests.support.asgi import get, post
 
-from pipemount import step, unmapped
+from pipemount import PipelineApp, pipeline, step, unmapped
 from pipemount.errors import CompileError, ConfigurationError, DefinitionError, HomeLoopError
-from pipemount.inprocess import pipeline
 from pipemount.pipelines.authoring import PipelineDefinition
 from pipemount.pipelines.snapshot import Choice, Collected, Constant, Fan, Output, Parameter, Snapshot
 
@@ -566,3 +566,62 @@ def twice(number: int, extra: int):  # type: ignore[no-untyped-def]
 async def test_but_not_on_a_running_loop() -> None:
     with pytest.raises(HomeLoopError):
         two.map([1])
+
+
+# ------------------------------------------------------------------------------------- over HTTP
+
+
+@pipeline
+def rows(numbers: list[int], table: list[list[int]], factor: int = 10):  # type: ignore[no-untyped-def]
+    heads, sizes = split.map(["ab", "c"])
+    sums = total.map(inner.map(table))
+    return {
+        "doubled": double.map(numbers, max_concurrency=2),
+        "added": add.map(numbers, unmapped(factor)),
+        "grid": add.product(numbers, [1, 2]),
+        "heads": heads,
+        "sizes": total(sizes),
+        "sums": sums,
+        "slow": slowly.map(numbers),
+        "judged": judged.map(numbers)["mark"],
+    }
+
+
+async def test_over_http() -> None:
+    app = PipelineApp(rows)
+    async with app.lifespan(None):
+        full = await post(app, "/invoke", {"parameters": {"numbers": [1, 20], "table": [[1, 2], []]}})
+        empty = await post(app, "/invoke", {"parameters": {"numbers": [], "table": []}})
+        wrong = await post(app, "/invoke", {"parameters": {"numbers": ["x"], "table": []}})
+        info = (await get(app, "/info")).json()
+    assert full.json()["outputs"] == {
+        "doubled": [2, 40],
+        "added": [11, 30],
+        "grid": [2, 3, 21, 22],
+        "heads": ["a", "c"],
+        "sizes": 3,
+        "sums": [6, 0],
+        "slow": [3, 60],
+        "judged": [None, "good"],
+    }
+    assert empty.json()["outputs"]["sums"] == []
+    assert empty.json()["outputs"]["grid"] == []
+    assert wrong.status == 422
+    assert info["output_schema"]["properties"]["judged"]["items"]["anyOf"][1] == {"type": "null"}
+
+
+async def test_the_failing_item_is_named_over_http() -> None:
+    @step
+    def invert(number: int) -> float:
+        return 1 / number
+
+    @pipeline
+    def inverse(numbers: list[int], others: list[int]):  # type: ignore[no-untyped-def]
+        return invert.map(numbers), add.map(numbers, others)
+
+    app = PipelineApp(inverse)
+    async with app.lifespan(None):
+        item = await post(app, "/invoke", {"parameters": {"numbers": [1, 0], "others": [1, 2]}})
+        lengths = await post(app, "/invoke", {"parameters": {"numbers": [1], "others": [1, 2]}})
+    assert (item.status, item.json()["step"]) == (500, "invert[1]")
+    assert "left: 1, right: 2" in lengths.json()["detail"]

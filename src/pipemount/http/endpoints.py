@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from ..adapters.protocol import CompiledPipeline
+from ..adapters.protocol import CompiledPipeline, GraphView
 from ..errors import NotAcceptableError
 from ..settings import Settings
 from . import describe, docs_page
@@ -73,7 +73,7 @@ class Endpoints:
     # -------------------------------------------------------------------------------------- describing
 
     async def _document(self, route: Route, exchange: Exchange) -> None:
-        await _send_json(exchange, self._describe(route, exchange.base))
+        await _send_json(exchange, self._describe(route, exchange.base, self._drawn(route)))
 
     async def _index(self, route: Route, exchange: Exchange) -> None:
         if not prefers_html(exchange.headers.accept):
@@ -82,7 +82,14 @@ class Endpoints:
         location = describe.link(exchange.base, "/docs").encode("ascii")
         await exchange.respond(307, [(b"location", location), (b"content-length", b"0")], b"")
 
-    def _description(self, route: Route, base: str) -> bytes:
+    def _drawn(self, route: Route) -> GraphView | None:
+        """What may change in a description: the graph of a pipeline that draws what its last run did."""
+        if route.endpoint != "info":
+            return None
+        graph = self._about.pipelines[route.pipeline or ""].graph
+        return graph if graph.fidelity == "opaque" else None
+
+    def _description(self, route: Route, base: str, drawn: GraphView | None) -> bytes:
         about = self._about
         match route.endpoint:
             case "index":

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_origin
 
 from .annotations import NONE, Signature, output_fields, plain
 from .compiler import Definition, compile_definition
@@ -91,11 +92,21 @@ def _recorder(spec: StepSpec, returns: Any, names: list[str]) -> Callable[[Mappi
 
 def _with_optional(definition: Definition, snapshot: Snapshot) -> Snapshot:
     """``snapshot`` with the items that a ``TypedDict`` does not require as optional outputs."""
-    returns = plain(definition.signature.returns)
-    optional = returns.__optional_keys__ if is_typed_dict(returns) else frozenset()
+    optional = _optional_keys(plain(definition.signature.returns))
     if not optional:
         return snapshot
     results = tuple(replace(result, optional=result.name in optional) for result in snapshot.results)
     module, place = definition.function.__module__, function_place(definition.function)
     output = output_schema(definition.name, results, module=module, place=place)
     return replace(snapshot, results=results, output=output)
+
+
+def _optional_keys(returns: Any) -> frozenset[str]:
+    """What may be missing in a ``TypedDict``. The class itself does not know where its annotations are postponed."""
+    if not is_typed_dict(returns):
+        return frozenset()
+    found = set(returns.__optional_keys__)
+    for key, hint in typing.get_type_hints(returns, include_extras=True).items():
+        marks = {getattr(get_origin(hint), "_name", None)}
+        found = found | {key} if "NotRequired" in marks else found - {key} if "Required" in marks else found
+    return frozenset(found)

@@ -11,7 +11,7 @@ import functools
 import logging
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import ConfigurationError, DynamicBodyError, InvalidInputsError, StepFailedError
 from ..pipelines.authoring import PipelineDefinition
@@ -150,8 +150,8 @@ class DynamicBody:
 
     async def _awaited(self, name: str, work: Callable[[], Any]) -> Any:
         """Perform a call; the body is told what the step raised, as it was raised."""
-        if (task := asyncio.current_task()) is not None:
-            self._tasks.setdefault(task, None)  # one of the author's own, e.g. of asyncio.gather
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._tasks.setdefault(task, None)  # perhaps one of the author's own, e.g. of asyncio.gather
         with tracing(None):  # a step calls other steps plainly
             try:
                 value = await work()
@@ -265,6 +265,8 @@ class DynamicBody:
         """What the run fails with because ``error`` came out of the body."""
         if self._fault is not None:
             return self._fault
+        if isinstance(error, DynamicBodyError):
+            return error
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         if (failure := self._failures.get(id(error))) is not None:
@@ -290,7 +292,7 @@ def _promised(called: Any) -> tuple[StepSpec, list[str], Any]:
     return spec, [result.name for result in snapshot.results], snapshot.shape
 
 
-def _nothing_given(*_: Any) -> dict[str, Any]:
+def _nothing_given(*_: Any) -> dict[str, Any]:  # pragma: no cover  the items of a map have turns of their own
     return {}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
 from typing import Any, Protocol
 
 from ..pipelines.places import Place
+from ..pipelines.unmapped import Unmapped
 
 __all__ = ["Keeper", "Pending", "Submitted", "pending_in", "resolved"]
 
@@ -97,6 +98,8 @@ async def resolved(value: Any) -> Any:
     """``value`` with the values of handles in their places, inside lists, tuples and dicts, too."""
     if isinstance(value, Submitted):
         return await value
+    if isinstance(value, Unmapped):
+        return Unmapped(await resolved(value.value))
     if not _holds_handle(value):
         return value
     if isinstance(value, Mapping):
@@ -117,6 +120,8 @@ def pending_in(value: Any) -> Iterator[Pending]:
     """Calls in ``value`` that were not awaited, inside lists, tuples and dicts, too."""
     if isinstance(value, Pending):
         yield value
+    elif isinstance(value, Unmapped):
+        yield from pending_in(value.value)
     elif type(value) is dict:
         yield from (found for item in value.values() for found in pending_in(item))
     elif type(value) in (list, tuple):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..pipelines.graph import GraphEdge, GraphNode, GraphView
+from ..pipelines.unmapped import Unmapped
 from .pending import Submitted
 
 __all__ = ["MAX_DRAWN", "Sketch"]
@@ -56,6 +57,8 @@ class Sketch:
     def _sources(self, value: Any) -> Iterator[str]:
         if isinstance(value, Submitted):
             yield value.name
+        elif isinstance(value, Unmapped):
+            yield from self._sources(value.value)
         elif id(value) in self._origins:
             yield self._origins[id(value)][0]
         elif isinstance(value, list | tuple):
