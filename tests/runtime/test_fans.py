@@ -14,7 +14,7 @@ from tests.support.graphs import branch, call, choose, execute, graph, node, of
 from pipemount import Retry, StepContext, get_step_context, step
 from pipemount.errors import InvalidOutputsError, RunError, StepFailedError, StepTimeoutError
 from pipemount.pipelines.snapshot import Fan, Node, OutputField, ParameterField, Snapshot, StepSpec
-from pipemount.runtime import fans
+from pipemount.runtime import crew
 from pipemount.runtime.call import Call
 from pipemount.runtime.events import Event
 from pipemount.runtime.executor import Executor
@@ -467,7 +467,7 @@ async def test_sync_items_run_together_up_to_the_threads(limit: int | None, most
 
 async def test_workers_give_way_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a slice of no time a worker lets others have the loop, or the thread, after each item."""
-    monkeypatch.setattr(fans, "SLICE", 0.0)
+    monkeypatch.setattr(crew, "SLICE", 0.0)
     order: list[str] = []
 
     @step
