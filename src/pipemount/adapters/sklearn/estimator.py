@@ -52,7 +52,7 @@ def compile_estimator(
     model = getattr(estimator, "best_estimator_", estimator)
     steps = _steps(model)
     name = name or type(steps[-1][1]).__name__.lower()
-    inputs, outputs = Inputs(model, columns or {}), Outputs(name, steps[-1][1], method)
+    inputs, outputs = Inputs(model, columns or {}), Outputs(steps[-1][1], method)
     compiled = EstimatorPipeline(name, model, steps, inputs, outputs, batch=batch)
     compiled.learn(inputs.example | dict(example or {}))
     return compiled
@@ -96,7 +96,7 @@ class EstimatorPipeline:
             tuple(GraphNode(step, type(made).__name__, "thread") for step, made in steps),
             tuple(GraphEdge(source, target) for source, target in zip(["", *names], [*names, ""], strict=True)),
         )
-        self.input = inputs.schema(name, batch=batch)
+        self.input = inputs.schema(batch=batch)
         self._steps, self._inputs, self._outputs = steps, inputs, outputs
         doc = f"A fitted {type(model).__name__}" + (f" of {', '.join(names)}." if len(names) > 1 else ".")
         digest = fingerprint(sklearn.__version__, model, outputs.method, batch, self.input.json_schema())
