@@ -99,7 +99,7 @@ def readable(answer: httpx.Response) -> str:
 
 
 def visit_pipelines(tour: Tour) -> None:
-    """What another program sees: three pipelines over HTTP, with a key."""
+    """What another program sees: the pipelines over HTTP, with a key."""
     tour.chapter("1. The weather pipeline: two parameters, both with a default")
     run = "POST /ai/weather/invoke"
     tour.call("With nothing given, the defaults are used", run, 200, "in Paris is 20.0", json={"parameters": {}})

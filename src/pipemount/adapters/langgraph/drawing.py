@@ -35,7 +35,7 @@ def view_of(graph: Any, *, functional: bool) -> GraphView:
     steps = {_path(id): node.name for id, node in drawn.nodes.items() if id.rpartition(":")[2] not in (START, END)}
     outer = {path.rpartition("/")[0] for path in steps} - {""}
     nodes = (
-        *(GraphNode(path, name, KIND) for path, name in sorted(steps.items())),
+        *(GraphNode(path, name, KIND) for path, name in steps.items()),
         *(GraphNode(path, path.rpartition("/")[2], "subgraph") for path in sorted(_with_parents(outer))),
     )
     lines = tuple(
