@@ -44,6 +44,7 @@ READING = """\
   headers.
 - **scikit-learn**: the same fitted pipeline of five columns in both rows, in a thread in both; by hand it is asked for
   its prediction, ours tells the probabilities as well. The model takes nearly all of the time.
+- **LangGraph**: the same graph of two async nodes in both rows, typed inputs and outputs in both; nobody listens.
 - **Peers** run as their documentation shows, each in an environment of its own. LangServe prescribes its own envelope
   (`{"input": …}`) and answers with less; the others get the same body.
 - **rate / raw** is the median of the ratios of the rates within each round. **CPU** is the server's processor time per
@@ -144,6 +145,7 @@ TARGETS = {
     "ours_included": ("fastapi_async", None),
     "ours_sync": ("fastapi_def", 1.8),
     "ours_sklearn": ("fastapi_sklearn", 0.8),
+    "ours_langgraph": ("fastapi_langgraph", 0.8),
 }
 
 

@@ -98,7 +98,15 @@ def test_the_metadata_says_what_pyproject_says(metadata: email.message.Message) 
     assert metadata["Version"] == pipemount.__version__
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "Apache-2.0"
-    assert set(metadata.get_all("Provides-Extra", [])) == {"cli", "docs", "fastapi", "server", "sklearn"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {
+        "cli",
+        "docs",
+        "fastapi",
+        "langgraph",
+        "server",
+        "sklearn",
+        "testing",
+    }
 
 
 def test_every_dependency_has_a_lower_bound_and_the_core_has_few(metadata: email.message.Message) -> None:

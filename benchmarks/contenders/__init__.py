@@ -42,6 +42,7 @@ CONTENDERS = (
     Contender("fastapi_async", "FastAPI by hand, `async def`", "hand"),
     Contender("fastapi_def", "FastAPI by hand, `def`", "hand"),
     Contender("fastapi_sklearn", "FastAPI by hand, a scikit-learn model", "hand", body=CUSTOMER, expected="leaves"),
+    Contender("fastapi_langgraph", "FastAPI by hand, a LangGraph graph", "hand"),
     Contender(
         "langserve",
         "LangServe",
@@ -67,6 +68,7 @@ CONTENDERS = (
         expected="leaves",
         base="fastapi_sklearn",
     ),
+    Contender("ours_langgraph", "pipemount, the LangGraph graph, mounted", "ours", MOUNTED, base="fastapi_langgraph"),
 )
 
 

@@ -99,7 +99,7 @@ def readable(answer: httpx.Response) -> str:
 
 
 def visit_pipelines(tour: Tour) -> None:
-    """What another program sees: two pipelines over HTTP, with a key."""
+    """What another program sees: three pipelines over HTTP, with a key."""
     tour.chapter("1. The weather pipeline: two parameters, both with a default")
     run = "POST /ai/weather/invoke"
     tour.call("With nothing given, the defaults are used", run, 200, "in Paris is 20.0", json={"parameters": {}})
@@ -114,22 +114,29 @@ def visit_pipelines(tour: Tour) -> None:
     flower = {"parameters": {"measurements": FLOWER}}
     tour.call("Which species is this flower?", run, 200, '"species": "virginica"', "probabilities", json=flower)
 
-    tour.chapter("3. What the pipelines tell about themselves")
+    tour.chapter("3. The assistant: a LangGraph graph, served as it was compiled")
+    run = "POST /ai/assistant/invoke"
+    asked = {"question": "How much sun does it want?", "species": "versicolor"}
+    tour.call("A question about its care", run, 200, "six hours of sun", '"light"', json={"parameters": asked})
+    other = {"parameters": asked | {"question": "Who painted it first?"}}
+    tour.call("The graph takes its other branch", run, 200, "ask a gardener", json=other)
+
+    tour.chapter("4. What the pipelines tell about themselves")
     tour.call("Everybody may ask whether the process is alive", "GET /ai/health/live", 200, key=False)
     tour.call("Is everything ready?", "GET /ai/health/ready", 200)
-    tour.call("Which pipelines are there?", "GET /ai/pipelines", 200, "weather", "iris")
+    tour.call("Which pipelines are there?", "GET /ai/pipelines", 200, "weather", "iris", "assistant")
 
 
 def visit_refusals(tour: Tour) -> None:
     """Every failure is a problem document (RFC 9457); nothing was executed."""
-    tour.chapter("4. Without a key, and with a wrong one")
+    tour.chapter("5. Without a key, and with a wrong one")
     weather, iris = "POST /ai/weather/invoke", "POST /ai/iris/invoke"
     nothing: dict[str, Any] = {"parameters": {}}
     tour.call("No key", weather, 401, "unauthenticated", key=False, json=nothing)
     wrong = {"X-API-Key": "not-a-key-of-this-app"}
     tour.call("A wrong key", weather, 401, "unauthenticated", key=False, headers=wrong, json=nothing)
 
-    tour.chapter("5. Bad input")
+    tour.chapter("6. Bad input")
     warm = {"parameters": {"temperature": "warm"}}
     tour.call("A temperature that is no number", weather, 422, '"temperature"', json=warm)
     tour.call("A parameter that does not exist", weather, 422, '"town"', json={"parameters": {"town": "Oslo"}})
@@ -137,6 +144,8 @@ def visit_refusals(tour: Tour) -> None:
     tour.call("A petal of half a metre: the input model says no", iris, 422, "petal_length", json=giant)
     swapped = {"parameters": {"measurements": SWAPPED}}
     tour.call("Length and width swapped: a step of the pipeline says no", iris, 422, "petal-swapped", json=swapped)
+    tulip = {"parameters": {"question": "How deep?", "species": "tulip"}}
+    tour.call("A species that the assistant does not know", "POST /ai/assistant/invoke", 422, '"species"', json=tulip)
     tour.call("Not JSON", weather, 400, "malformed-request", headers={"Content-Type": "application/json"}, content="{")
     tour.call("A body that is not declared as JSON", weather, 415, data={"city": "Oslo"})
     tour.call("A pipeline that does not exist", "POST /ai/roses/invoke", 404, json=nothing)
@@ -145,13 +154,13 @@ def visit_refusals(tour: Tour) -> None:
 
 def visit_product(tour: Tour, password: str) -> None:
     """What staff see: the product's own pages, one of which calls a pipeline in-process."""
-    tour.chapter("6. The product itself, which was there before")
+    tour.chapter("7. The product itself, which was there before")
     tour.call("Its own API has its own login", "GET /api/specimens", 401, "sign in", key=False)
     login = {"name": "rosa", "password": password}
     tour.call("Rosa signs in and gets a session cookie", "POST /login", 303, key=False, data=login)
     tour.call("She sees the specimens", "GET /", 200, "Salvia pratensis", key=False)
 
-    tour.chapter("7. A page of the product that calls the iris pipeline, without HTTP in between")
+    tour.chapter("8. A page of the product that calls the iris pipeline, without HTTP in between")
     entered = {"label": "MW-0004", "bed": "Pond"} | {name: str(value) for name, value in FLOWER.items()}
     answer = tour.call("Rosa enters the measurements of a flower", "POST /identify", 303, key=False, data=entered)
     if answer.is_redirect:
@@ -163,7 +172,7 @@ def visit_product(tour: Tour, password: str) -> None:
 
 def check_lifecycle(tour: Tour, log: list[str]) -> None:
     """After SIGTERM: ``on_init`` and ``on_cleanup`` each ran once."""
-    tour.chapter("8. The server was asked to stop (SIGTERM); its log tells of the start and the end")
+    tour.chapter("9. The server was asked to stop (SIGTERM); its log tells of the start and the end")
     for hook in ("on_init", "on_cleanup"):
         lines = [line for line in log if f"{hook}:" in line]
         print("\n".join(lines), flush=True)

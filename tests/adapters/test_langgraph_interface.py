@@ -198,13 +198,16 @@ class Opaque:
     """No JSON Schema can be made of it."""
 
 
+OPAQUE = Opaque()
+
+
 @dataclass
 class Basket:
     items: list[str]
     limit: int = 2
     labels: dict[str, str] = field(default_factory=dict)
     taken: list[str] = field(default_factory=list)
-    strange: Any = Opaque()
+    strange: Any = OPAQUE
     hidden: str = field(default="", init=False)
 
 
@@ -480,7 +483,12 @@ def test_conditional_edges_and_subgraphs_are_drawn_with_their_paths() -> None:
     inner = built(Undivided, go, after).add_conditional_edges("after", lambda s: END, {"stop": END, "again": "go"})
     outer = StateGraph(Undivided).add_node(go).add_node("sub", inner.compile()).add_edge(START, "go")
     graph = compile_graph(outer.add_edge("go", "sub").compile()).graph
-    assert {node.id: node.label for node in graph.nodes} == {"go": "go", "sub/after": "after", "sub/go": "go"}
+    assert {node.id: node.label for node in graph.nodes} == {
+        "go": "go",
+        "sub": "sub",
+        "sub/after": "after",
+        "sub/go": "go",
+    }
     assert graph.fidelity == "superset"
     assert GraphEdge("sub/after", "sub/go", "again", True) in graph.edges
     assert GraphEdge("sub/after", "", "stop", True) in graph.edges

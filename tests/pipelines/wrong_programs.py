@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 import numpy
 from pydantic import BaseModel, Field
 
-from pipemount import StepContext, pipeline, step
+from pipemount import Static, StepContext, pipeline, step, unmapped
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -623,6 +623,125 @@ def a_while_loop(number: int):
 def too_many_questions(a: bool, b: bool, c: bool, d: bool, e: bool, f: bool, g: bool):
     wanted = {"rain": a, "sun": b, "snow": c, "wind": d, "hail": e, "fog": f, "frost": g}
     return [send(name) for name, is_wanted in wanted.items() if is_wanted]
+
+
+def _is_known(value: Any) -> bool:
+    return value is not None
+
+
+@pipeline
+def asking_is_in_a_helper(city: str):
+    weather = find(city)
+    return keep(weather if _is_known(weather) else 0)  # wrong
+
+
+@pipeline
+def a_regular_expression(text: str):
+    import re
+
+    return send("digits" if re.match(r"\d+", text) else "words")  # wrong
+
+
+# -------------------------------------------------------------------------- maps, Static and dynamic bodies
+
+
+@pipeline
+def a_map_of_a_number(times: int):
+    return send.map(times)  # wrong
+
+
+@pipeline
+def a_map_of_one_text(cities: list[str], unit: str):
+    @step
+    def in_unit(city: str, unit: str) -> str: ...
+
+    return in_unit.map(cities, unit)  # wrong
+
+
+@pipeline
+def a_map_of_anything(city: str):
+    return send.map(loose(city))  # wrong
+
+
+@pipeline
+def a_map_of_wrong_items(numbers: list[int]):
+    return publish.map(numbers)  # wrong
+
+
+@pipeline
+def a_map_of_a_wrong_constant(text: str):
+    return keep([count(text), repeat.map([1, "two"])])  # wrong
+
+
+@pipeline
+def a_map_without_a_list(city: str):
+    return send.map(unmapped(city))  # wrong
+
+
+@pipeline
+def a_map_of_lists_that_differ(text: str):
+    @step
+    def pair(number: int, letter: str) -> str: ...
+
+    return keep([text, pair.map([1, 2, 3], ["a", "b"])])  # wrong
+
+
+@pipeline
+def a_map_with_no_room(cities: list[str]):
+    return fetch.map(cities, max_concurrency=0)  # wrong
+
+
+@pipeline
+def a_map_as_wide_as_a_reference(cities: list[str], width: int):
+    return fetch.map(cities, max_concurrency=width)  # wrong
+
+
+@pipeline
+def a_map_that_is_one_text(cities: list[str]):
+    return send(fetch.map(cities))  # wrong
+
+
+@pipeline
+def a_field_of_a_map(cities: list[str]):
+    return keep(fetch.map(cities).temperature)  # wrong
+
+
+@pipeline
+def unmapped_in_a_plain_call(city: str):
+    return fetch(unmapped(city))  # wrong
+
+
+@pipeline  # wrong
+def a_static_without_a_default(times: Static[int]):
+    return keep([send("again", id=f"send_{number}") for number in range(times)])
+
+
+@pipeline
+def a_static_given_a_value_of_the_run(number: int):
+    @pipeline
+    def several(times: Static[int] = 2):
+        return keep([send("again") for _ in range(times)])
+
+    return several(count("a"))  # wrong
+
+
+@pipeline(dynamic=True)  # wrong
+def a_dynamic_body_that_is_not_async(city: str) -> str:
+    return fetch(city)
+
+
+@pipeline(dynamic=True)  # wrong
+async def a_dynamic_body_without_a_return(city: str):
+    return await fetch(city)
+
+
+@pipeline
+def a_dynamic_pipeline_in_a_body(city: str):
+    @pipeline(dynamic=True)
+    async def inner(city: str) -> str:
+        return await fetch(city)
+
+    return inner(city)  # wrong
 
 
 # ------------------------------------------------------------------------------------- edges and constants

@@ -197,7 +197,7 @@ async def execute(
         if swiftly:
             assert executor.swift
             return await executor.run_swiftly(call(snapshot, inputs), dict)
-        recorder = None if told is None else Recorder(told.append, "id")
+        recorder = None if told is None else Recorder("id", (told.append,))
         return await executor.run(call(snapshot, inputs, overrides), dict, recorder)
     finally:
         pool.close()

@@ -343,9 +343,9 @@ class TellsRun(Telling):
     events = (told("run_started", None, None),)
 
 
-@fault("runs: 'progress' lacks total. Put them into the event's data.")
+@fault("runs: 'progress' lacks done. Put them into the event's data.")
 class TellsHalf(Telling):
-    events = (told("progress", done=1),)
+    events = (told("progress", total=1),)
 
 
 @fault("runs: 'data' names the step 'triple', which the graph does not have.")

@@ -16,6 +16,9 @@ from sklearn.preprocessing import StandardScaler
 
 from pipemount import AuthKeys, PipelineApp, PipelineError, StepContext, pipeline, step
 
+from .assistant import assistant
+from .churn import churn
+
 __all__ = ["Measurements", "iris", "pipelines", "weather"]
 
 logger = logging.getLogger("meadow")
@@ -137,4 +140,4 @@ def keys() -> AuthKeys:
     return trial
 
 
-pipelines = PipelineApp({"weather": weather, "iris": iris}, auth=keys())
+pipelines = PipelineApp({"weather": weather, "iris": iris, "assistant": assistant, "churn": churn}, auth=keys())

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import pandas
 import pytest
 from live import LiveServer
 from sklearn.datasets import load_iris
@@ -96,6 +97,31 @@ def test_iris_over_http(program: httpx.Client) -> None:
     assert outputs["explanation"].startswith("Iris setosa with a likelihood of ")
 
 
+LEAVING = {"years": 2, "visits": 1, "fee": 60, "membership": "single", "payment": "invoice"}
+STAYING = {"years": 20, "visits": 12, "fee": 25, "membership": "family", "payment": "debit"}
+
+
+@pytest.mark.parametrize(
+    ("friend", "prediction"), [(LEAVING, "leaves"), (STAYING, "stays"), (LEAVING | {"visits": None}, "leaves")]
+)
+def test_churn_over_http(program: httpx.Client, pipelines: Any, friend: dict[str, Any], prediction: str) -> None:
+    answer = program.post("/ai/churn/invoke", json={"parameters": friend})
+    assert answer.status_code == 200, answer.text
+    outputs = answer.json()["outputs"]
+    assert outputs["prediction"] == prediction
+    (likelihoods,) = pipelines.churn.predict_proba(pandas.DataFrame([friend]).astype({"visits": float})).tolist()
+    assert list(outputs["probabilities"].values()) == pytest.approx(likelihoods)
+    assert list(outputs["probabilities"]) == ["leaves", "stays"]
+
+
+def test_the_document_tells_what_the_model_has_learnt(program: httpx.Client) -> None:
+    schemas = program.get("/ai/openapi.json").json()["components"]["schemas"]
+    taken, given = schemas["churn_Inputs"]["properties"], schemas["churn_Outputs"]["properties"]
+    assert taken["membership"]["enum"] == ["family", "single", "student"]
+    assert {"type": "null"} in taken["visits"]["anyOf"]
+    assert given["prediction"]["enum"] == ["leaves", "stays"]
+
+
 @pytest.mark.parametrize("path", ["/ai/weather/invoke", "/ai/iris/invoke", "/ai/pipelines/iris/invoke"])
 def test_pipelines_need_a_key_and_not_the_login(rosa: httpx.Client, path: str) -> None:
     answer = rosa.post(path, json={"parameters": {}})
@@ -117,6 +143,9 @@ def test_a_key_is_no_login(program: httpx.Client) -> None:
         ("weather", {"town": "Oslo"}, "town"),
         ("iris", {}, "measurements"),
         ("iris", {"measurements": SETOSA | {"petal_length": 50}}, "petal_length"),
+        ("churn", LEAVING | {"membership": "gold"}, "membership"),
+        ("churn", LEAVING | {"fee": "dear"}, "fee"),
+        ("churn", {**LEAVING, "town": "Oslo"}, "town"),
     ],
 )
 def test_bad_input_is_422_and_says_where(

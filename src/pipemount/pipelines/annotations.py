@@ -264,6 +264,13 @@ def describe(annotation: Any) -> str:
         return describe(get_args(annotation)[0])
     if annotation is NONE:
         return "None"
-    if isinstance(annotation, type) and not get_args(annotation):
+    if annotation is Ellipsis:
+        return "..."
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin in (typing.Union, types.UnionType):
+        return " | ".join(describe(part) for part in parts)
+    if isinstance(origin, type) and parts and not any(isinstance(part, list) for part in parts):
+        return f"{origin.__name__}[{', '.join(describe(part) for part in parts)}]"
+    if isinstance(annotation, type) and not parts:
         return annotation.__name__
     return str(annotation).replace("typing.", "")

@@ -25,7 +25,8 @@ def check_body(function: Callable[..., Any], name: str) -> None:
             "async-pipeline",
             f"the pipeline {name!r} is an async function",
             "its body runs once, at compile; the run awaits async steps itself",
-            "Leave out `async` and every `await`; keep them in the steps",
+            "Leave out `async` and every `await`; keep them in the steps. A body that has to run for each request is "
+            "a @pipeline(dynamic=True)",
             place,
         )
     if inspect.isgeneratorfunction(function):

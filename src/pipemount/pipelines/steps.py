@@ -276,7 +276,8 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 def call_options(signature: Signature, kwargs: dict[str, Any], id: str | None, after: object) -> CallOptions:
     """Takes ``id`` and ``after`` out of a call's keywords, unless they are the function's own."""
     if "id" not in signature.call.parameters:
-        id = kwargs.pop("id", None) or id
+        given = kwargs.pop("id", None)
+        id = id if given is None else given
     if "after" not in signature.call.parameters:
         after = [kwargs.pop("after", ()), after]
     return CallOptions(id, after)

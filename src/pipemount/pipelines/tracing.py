@@ -388,7 +388,7 @@ def too_many_branches(name: str, decisions: Decisions, place: Place) -> CompileE
         operation=f"the pipeline {name!r} has more ways through its body than are explored",
         reason=f"each of these doubles them: {forks(decisions.taken)}",
         way_out="Decide inside a step, loop inside a step (a `while` on a value of the run has no end here), "
-        "or raise the limit: @pipeline(max_paths=…)",
+        "raise the limit with @pipeline(max_paths=…), or let the body run for each request: @pipeline(dynamic=True)",
         file=place.file,
         line=place.line,
     )

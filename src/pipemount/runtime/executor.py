@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+import math
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeAlias, TypeVar
 
 from ..errors import RunError
 from ..pipelines.snapshot import Hooks, Snapshot, StepSpec
 from .branches import decide, without_branches
 from .call import Call
 from .context import CURRENT, StepContext
-from .crew import Crew
+from .crew import Workers
 from .failures import blame, is_signal
 from .fans import Work, perform_all
 from .hooks import observe
@@ -30,6 +32,7 @@ from .ways import Way
 __all__ = ["Executor"]
 
 T = TypeVar("T")
+Nodes: TypeAlias = tuple[PlannedNode, ...]
 
 
 class Executor:
@@ -122,7 +125,7 @@ class Executor:
     async def _walk(self, run: Run) -> None:
         """Perform all steps of ``run`` that its path has."""
         if run.plan.ways is None:
-            await self._walk_units(run)
+            await _Units(run, self._perform_chain).work()
             return
         way: Way | None = run.plan.ways[0]
         while way is not None:
@@ -130,24 +133,7 @@ class Executor:
                 await self._perform_chain(run, chain)
             way = _next(run, way)
 
-    async def _walk_units(self, run: Run) -> None:
-        scheduler, crew = Scheduler(run.plan), Crew(run)
-        for index in without_branches(run, scheduler, scheduler.start()):
-            crew.start(self._follow, run, scheduler, crew, index)
-        await crew.wait()
-
-    async def _follow(self, run: Run, scheduler: Scheduler, crew: Crew, index: int) -> None:
-        """Perform a segment, then go on with what it made ready: one in this task, the others in their own."""
-        while True:
-            await self._perform_chain(run, run.plan.units[index].nodes)
-            ready = without_branches(run, scheduler, scheduler.completed(index, run.alive))
-            if not ready:
-                return
-            index, *others = ready
-            for other in others:
-                crew.start(self._follow, run, scheduler, crew, other)
-
-    async def _perform_chain(self, run: Run, nodes: tuple[PlannedNode, ...]) -> None:
+    async def _perform_chain(self, run: Run, nodes: Nodes) -> None:
         if nodes[0].threaded and not nodes[0].alone:
             slots = tuple(planned.index for planned in nodes)
             await self._performer.perform_chain(run, tuple(_turn(run, planned) for planned in nodes), slots)
@@ -168,6 +154,27 @@ class Executor:
     async def perform_all(self, run: Run, step: StepSpec, work: Work) -> list[Any]:
         """``step`` for each item of ``work``; the values in the order of the items. Raises ``RunError``."""
         return await perform_all(self._performer, run, step, work)
+
+
+class _Units(Workers):
+    """The units of a plan, in the order that the scheduler finds; segments are jobs, branches are answered between."""
+
+    __slots__ = ("_perform", "_ready", "_run", "_scheduler")
+
+    def __init__(self, run: Run, perform: Callable[[Run, Nodes], Coroutine[Any, Any, None]]) -> None:
+        super().__init__(run, math.inf)
+        self._run, self._perform, self._scheduler = run, perform, Scheduler(run.plan)
+        self._ready = deque(without_branches(run, self._scheduler, self._scheduler.start()))
+
+    def more(self) -> bool:
+        return bool(self._ready)
+
+    def take(self) -> tuple[int, Coroutine[Any, Any, None]]:
+        index = self._ready.popleft()
+        return index, self._perform(self._run, self._run.plan.units[index].nodes)
+
+    def ended(self, number: int, value: None) -> None:
+        self._ready += without_branches(self._run, self._scheduler, self._scheduler.completed(number, self._run.alive))
 
 
 def _next(run: Run, way: Way) -> Way | None:

@@ -12,20 +12,18 @@ import functools
 import math
 import threading
 import time
-from collections.abc import Callable, Coroutine, Generator, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..pipelines.snapshot import StepSpec
-from .crew import Crew
+from . import crew
+from .crew import Crew, Workers
 from .performer import Performer, tell, try_in_thread
 from .run import Run
 from .turn import Turn, is_timed_or_hooked
 
 __all__ = ["Work", "perform_all", "repeat"]
-
-SLICE = 0.01
-"""Seconds that a worker goes on before it lets others have the loop, or its thread."""
 
 
 class Work(NamedTuple):
@@ -57,101 +55,61 @@ async def perform_all(performer: Performer, run: Run, step: StepSpec, work: Work
         places = min(places, performer.threads.size)
         if not is_timed_or_hooked(step):
             return await _InThreads(performer, run, work).results(int(min(places, work.total)))
-    return await _OnLoop(run, work, performer.perform).results(places)
+    return await _OnLoop(run, work, performer.perform, places).results()
 
 
 async def repeat(
     run: Run, work: Work, perform: Callable[[Run, Turn], Coroutine[Any, Any, Any]], places: float
 ) -> list[Any]:
     """Await ``perform(part of run, turn)`` for each item, ``places`` of them at a time; as ``perform_all``."""
-    return await _OnLoop(run, work, perform).results(places)
+    return await _OnLoop(run, work, perform, places).results()
 
 
-class _Items:
-    """The items of a map in flight, and what came of them.
-
-    Attributes:
-        run: The part of the run that they belong to; it stops with the first failure.
-        taken: Index and item of each that nobody has taken yet.
-    """
+class _Results:
+    """What came of the items of a map in flight, and how many have ended."""
 
     def __init__(self, run: Run, work: Work) -> None:
-        self.run, self._work = run.part(), work
-        self._values: list[Any] = [None] * work.total
-        self.taken = enumerate(work.items)
+        self.values: list[Any] = [None] * work.total
+        self._run, self._name, self._total = run, work.name, work.total
         self._done, self._counting = 0, threading.Lock()
 
-    def turn(self, index: int, item: Any) -> Turn:
-        return self._work.turn(index, item)
-
-    def has_ended(self, index: int, value: Any) -> None:
-        self._values[index] = value
-        if self.run.recorder is not None:
+    def add(self, index: int, value: Any) -> None:
+        """From any thread."""
+        self.values[index] = value
+        if self._run.recorder is not None:
             with self._counting:  # the counts are told in their order
                 self._done += 1
-                tell(self.run, "progress", self._work.name, None, done=self._done, total=self._work.total)
-
-    async def _all(self, crew: Crew) -> list[Any]:
-        await crew.wait()
-        return self._values
+                tell(self._run, "progress", self._name, None, done=self._done, total=self._total)
 
 
-class _OnLoop(_Items):
+class _OnLoop(Workers):
     """Items that the loop awaits."""
 
-    def __init__(self, run: Run, work: Work, perform: Callable[[Run, Turn], Coroutine[Any, Any, Any]]) -> None:
-        super().__init__(run, work)
-        self._perform = perform
-        self._workers, self._left = 0, work.total
+    __slots__ = ("_left", "_part", "_perform", "_results", "_taken", "_turn")
 
-    async def results(self, places: float) -> list[Any]:
-        self._places, self._crew = places, Crew(self.run)
-        self._join()
-        return await self._all(self._crew)
+    def __init__(
+        self, run: Run, work: Work, perform: Callable[[Run, Turn], Coroutine[Any, Any, Any]], places: float
+    ) -> None:
+        self._part = run.part()
+        super().__init__(self._part, places)
+        self._perform, self._turn = perform, work.turn
+        self._taken, self._left = enumerate(work.items), work.total
+        self._results = _Results(run, work)
 
-    def _join(self) -> None:
-        if self._workers < self._places and self._left > 0:
-            self._workers += 1
-            self._crew.start(self._go)
+    async def results(self) -> list[Any]:
+        await self.work()
+        return self._results.values
 
-    async def _go(self) -> None:
-        until = time.perf_counter() + SLICE
-        for index, item in self.taken:
-            self._left -= 1
-            value = await _Watched(self._perform(self.run, self.turn(index, item)), self._waits)
-            self.has_ended(index, value)
-            if time.perf_counter() > until:
-                await asyncio.sleep(0)
-                until = time.perf_counter() + SLICE
+    def more(self) -> bool:
+        return self._left > 0
 
-    def _waits(self) -> None:
-        """An item is suspended: two more workers join in, so that all are at work after a few turns of the loop."""
-        self._join()
-        self._join()
+    def take(self) -> tuple[int, Coroutine[Any, Any, Any]]:
+        self._left -= 1
+        index, item = next(self._taken)
+        return index, self._perform(self._part, self._turn(index, item))
 
-
-class _Watched:
-    """Awaits a coroutine in place; tells when it is suspended for the first time, if it is."""
-
-    __slots__ = ("_coroutine", "_suspended")
-
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], suspended: Callable[[], None]) -> None:
-        self._coroutine, self._suspended = coroutine, suspended
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        coroutine = self._coroutine
-        try:
-            awaited = coroutine.send(None)
-            self._suspended()
-            while True:
-                try:
-                    sent = yield awaited
-                except BaseException as error:  # thrown on into the coroutine, whatever it is
-                    awaited = coroutine.throw(error)
-                else:
-                    awaited = coroutine.send(sent)
-        except StopIteration as stop:
-            return stop.value
+    def ended(self, number: int, value: Any) -> None:
+        self._results.add(number, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,45 +122,49 @@ class _Failed:
     error: BaseException
 
 
-class _InThreads(_Items):
+class _InThreads:
     """Items that threads call."""
 
     def __init__(self, performer: Performer, run: Run, work: Work) -> None:
-        super().__init__(run, work)
-        self._performer = performer
+        self._performer, self._part, self._turn = performer, run.part(), work.turn
+        self._crew, self._taken = Crew(self._part), enumerate(work.items)
+        self._results = _Results(run, work)
 
     async def results(self, workers: int) -> list[Any]:
-        crew = Crew(self.run)
         for _ in range(workers):
-            crew.start(self._go)
-        return await self._all(crew)
+            self._crew.start(self._go)
+        await self._crew.wait()
+        return self._results.values
 
     async def _go(self) -> None:
         run_in_thread, retry_or_raise = self._performer.threads.run, self._performer.retry_or_raise
         failed: _Failed | None = None
         more = True
-        while more:
-            more, failed = await run_in_thread(functools.partial(self._slice, failed))
-            if failed is not None:
-                await asyncio.sleep(retry_or_raise(self.run, failed.turn, failed.attempt, failed.error))
+        try:
+            while more:
+                more, failed = await run_in_thread(functools.partial(self._slice, failed))
+                if failed is not None:
+                    await asyncio.sleep(retry_or_raise(self._part, failed.turn, failed.attempt, failed.error))
+        except BaseException as error:  # raised where somebody waits
+            self._crew.fail(error)
 
     def _slice(self, failed: _Failed | None) -> tuple[bool, _Failed | None]:
         """In a thread: items for a while, the failed one first; whether more may be left, and what failed now."""
-        until = time.perf_counter() + SLICE
+        until = time.perf_counter() + crew.SLICE
         if failed is not None:
             failed = self._try(failed.index, failed.turn, failed.attempt + 1)
         while failed is None:
-            index, item = next(self.taken, (-1, None))
+            index, item = next(self._taken, (-1, None))
             if index < 0:
                 return False, None
-            failed = self._try(index, self.turn(index, item), 1)
+            failed = self._try(index, self._turn(index, item), 1)
             if time.perf_counter() > until:
                 break
         return True, failed
 
     def _try(self, index: int, turn: Turn, attempt: int) -> _Failed | None:
-        value, error = try_in_thread(self.run, turn, attempt)
+        value, error = try_in_thread(self._part, turn, attempt)
         if error is not None:
             return _Failed(index, turn, attempt, error)
-        self.has_ended(index, value)
+        self._results.add(index, value)
         return None

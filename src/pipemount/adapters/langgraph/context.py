@@ -31,6 +31,7 @@ class GraphRun(Run):
 
     def __init__(self, call: Call, pipeline_name: str) -> None:
         self.call, self.pipeline_name, self.recorder = call, pipeline_name, None
+        self.outer, self.stopped, self.prefix = None, False, ""
 
 
 class NodeContext(StepContext):

@@ -180,6 +180,8 @@ class LangGraphPipeline:
             namespace, mode, payload = chunk if heard else ((), *chunk)
             if teller is not None:
                 teller.tell(namespace, mode, payload)
+                if teller.crowded:
+                    await teller.give_way()
             if namespace or mode not in ("values", "updates"):
                 continue
             if isinstance(payload, dict) and INTERRUPT in payload:

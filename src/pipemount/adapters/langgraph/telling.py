@@ -28,8 +28,14 @@ class Teller:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
+        self.give_way = recorder.give_way
         self._open: dict[str, _Open] = {}
         self._waiting: str | None = None
+
+    @property
+    def crowded(self) -> bool:
+        """Whether a reader should have its turn: ``await give_way()``."""
+        return self._recorder.crowded
 
     def tell(self, namespace: tuple[str, ...], mode: str, payload: Any) -> None:
         """One piece of ``astream(subgraphs=True)``; its state is nobody's business until the end."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
@@ -15,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from ...errors import ConfigurationError, RunCancelledError, RunError, StepFailedError
 from ...runtime.call import Call
 from ...runtime.events import Event
+from ...runtime.feed import Feed, reading
 from ...runtime.recorder import Recorder
 from ...runtime.threads import ThreadPool
 from ..protocol import GraphEdge, GraphNode, GraphView, PipelineInfo, Result
@@ -52,7 +52,7 @@ def compile_estimator(
     model = getattr(estimator, "best_estimator_", estimator)
     steps = _steps(model)
     name = name or type(steps[-1][1]).__name__.lower()
-    inputs, outputs = Inputs(model, columns or {}), Outputs(name, steps[-1][1], method)
+    inputs, outputs = Inputs(model, columns or {}), Outputs(steps[-1][1], method)
     compiled = EstimatorPipeline(name, model, steps, inputs, outputs, batch=batch)
     compiled.learn(inputs.example | dict(example or {}))
     return compiled
@@ -96,7 +96,7 @@ class EstimatorPipeline:
             tuple(GraphNode(step, type(made).__name__, "thread") for step, made in steps),
             tuple(GraphEdge(source, target) for source, target in zip(["", *names], [*names, ""], strict=True)),
         )
-        self.input = inputs.schema(name, batch=batch)
+        self.input = inputs.schema(batch=batch)
         self._steps, self._inputs, self._outputs = steps, inputs, outputs
         doc = f"A fitted {type(model).__name__}" + (f" of {', '.join(names)}." if len(names) > 1 else ".")
         digest = fingerprint(sklearn.__version__, model, outputs.method, batch, self.input.json_schema())
@@ -133,16 +133,11 @@ class EstimatorPipeline:
 
     async def stream(self, call: Call) -> AsyncIterator[Event | Result]:
         """Judge, telling each step. Closing the iterator stops after the step that is under way."""
-        queue: asyncio.Queue[Event | None] = asyncio.Queue()
-        run = asyncio.ensure_future(self._judged(call, Recorder(queue.put_nowait, call.run_id)))
-        run.add_done_callback(lambda _: queue.put_nowait(None))
-        try:
-            while (event := await queue.get()) is not None:
+        feed = Feed()
+        async with reading(feed, self._judged(call, Recorder(call.run_id, (feed,)))) as run:
+            async for event in feed:
                 yield event
             yield Result(await run)
-        finally:
-            run.cancel()
-            await asyncio.wait([run])
 
     async def _judged(self, call: Call, recorder: Recorder | None) -> Mapping[str, Any]:
         threads: ThreadPool = call.state

@@ -54,15 +54,15 @@ class Inputs:
         if unknown := sorted(types.keys() - self.annotations.keys()):
             raise ConfigurationError(f"no column is called {unknown[0]!r}; there are {', '.join(self.annotations)}")
 
-    def schema(self, name: str, *, batch: bool) -> Schema:
+    def schema(self, *, batch: bool) -> Schema:
         """The type of a request's inputs: one row, or a list of them called ``rows``."""
         members = {
             column: NotRequired[annotation] if column in self.nulls else annotation
             for column, annotation in self.annotations.items()
         }
-        kind = typed_dict(f"{name}_Row" if batch else f"{name}_Inputs", members, finite=True)
+        kind = typed_dict("Row" if batch else "Inputs", members, finite=True)
         if batch:
-            kind = typed_dict(f"{name}_Inputs", {"rows": list_of(kind)})
+            kind = typed_dict("Inputs", {"rows": list_of(kind)})
         return Schema(kind, TypeAdapter(kind))
 
     def _take_features(self, count: int, *, nullable: bool) -> None:

@@ -27,12 +27,11 @@ class Outputs:
     ``prediction``, and ``probabilities`` by class where the estimator tells them; of a transformer ``features``.
 
     Args:
-        name: Of the pipeline; its types are called after it.
         estimator: Fitted; the last step of a pipeline.
         method: Of ``METHODS``; the first that it has by default.
     """
 
-    def __init__(self, name: str, estimator: Any, method: str | None = None) -> None:
+    def __init__(self, estimator: Any, method: str | None = None) -> None:
         known = [name for name in METHODS if hasattr(estimator, name)]
         if method not in (None, *known) or not known:
             wanted, instead = method or " or ".join(METHODS), f", or ask it to {known[0]}" if known else ""
@@ -40,7 +39,7 @@ class Outputs:
                 f"{type(estimator).__name__} has no method {wanted}, so it cannot judge new rows; "
                 f"give an estimator that does{instead}"
             )
-        self.name, self.estimator, self.method = name, estimator, method or known[0]
+        self.estimator, self.method = estimator, method or known[0]
         self.classes = _classes(estimator) if self.method == "predict" else None
         self.likely = self.classes is not None and hasattr(estimator, "predict_proba")
         self.names: list[str] | None = None
@@ -77,7 +76,7 @@ class Outputs:
         answer = self.judge(table)[0]
         self.annotations["prediction"] = self._prediction(answer["prediction"])
         if self.likely:
-            kinds = [self._likelihoods(classes) for classes in self.classes or ()]
+            kinds = [_likelihoods(classes) for classes in self.classes or ()]
             listed = isinstance(answer["probabilities"], list)
             self.annotations["probabilities"] = list_of(reduce(or_, kinds), len(kinds)) if listed else kinds[0]
 
@@ -88,25 +87,20 @@ class Outputs:
             return list_of(one_of(known) if several else type(value[0]), len(value))
         return type(value) if self.classes is None else one_of(self.classes[0])
 
-    def _likelihoods(self, classes: list[Any]) -> Any:
-        if len(classes) > SHOWN:
-            return dict[str, float]
-        return typed_dict(f"{self.name}_Probabilities", {_text(value): float for value in classes})
-
     def _learn_features(self, estimator: Any, row: list[Any]) -> None:
         names = list(map(str, getattr(estimator, "get_feature_names_out", list)()))
         kinds = [Any if isinstance(value, list) else type(value) for value in row]
         if len(names) == len(row) == len(set(names)) and len(names) <= SHOWN:
             self.names = names
-            self.annotations["features"] = typed_dict(f"{self.name}_Features", dict(zip(names, kinds, strict=True)))
+            self.annotations["features"] = typed_dict("Features", dict(zip(names, kinds, strict=True)))
         else:
             self.annotations["features"] = list_of(reduce(or_, kinds), len(row))
 
     def schema(self, *, batch: bool) -> Schema:
         """The type of a response's outputs: one answer, or a list of them called ``rows``."""
-        kind = typed_dict(f"{self.name}_Answer" if batch else f"{self.name}_Outputs", self.annotations)
+        kind = typed_dict("Answer" if batch else "Outputs", self.annotations)
         if batch:
-            kind = typed_dict(f"{self.name}_Outputs", {"rows": list_of(kind)})
+            kind = typed_dict("Outputs", {"rows": list_of(kind)})
         return Schema(kind, TypeAdapter(kind), "serialization")
 
 
@@ -123,6 +117,12 @@ def _classes(estimator: Any) -> list[list[Any]] | None:
 def _by_class(likelihoods: Any, classes: list[Any]) -> list[dict[str, float]]:
     names = [_text(value) for value in classes]
     return [dict(zip(names, row, strict=True)) for row in likelihoods.tolist()]
+
+
+def _likelihoods(classes: list[Any]) -> Any:
+    if len(classes) > SHOWN:
+        return dict[str, float]
+    return typed_dict("Probabilities", {_text(value): float for value in classes})
 
 
 def _text(value: Any) -> str:
