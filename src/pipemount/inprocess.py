@@ -108,7 +108,7 @@ def pipeline(function: Any = None, /, **options: Any) -> Any:
     Args:
         function: The body. It is traced once, with references in place of values; see ``PipelineDefinition``.
         **options: ``name``, ``on_init``, ``on_cleanup``, ``on_start``, ``on_success``, ``on_failure``, ``on_end``,
-            ``on_init_kwargs`` and so on, ``max_paths``, and ``dynamic`` for an ``async`` body, run per request.
+            ``on_init_kwargs`` and so on, ``max_paths``, and ``dynamic``: an ``async`` body that runs for each request.
     """
     if function is None:
         return lambda body: Pipeline(body, **options)

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from .adapters.protocol import CompiledPipeline, Result
 from .errors import PipemountError, RunCancelledError, RunError, StepFailedError
+from .pipelines.tracing import current, tracing
 from .runtime.admission import Admission
 from .runtime.call import Call
 from .runtime.events import OF_RUNS, EventKind, Listener
@@ -94,6 +95,9 @@ class Service:
         Raises:
             RunError: The run failed, passed its deadline, or was cancelled because its caller left.
         """
+        if current() is not None:  # asked for in a body that takes the calls of steps: these are none of its own
+            with tracing(None):
+                return await self.invoke(call, left, listeners)
         self.runs = call.run_index = self.runs + 1
         call.state, call.admission = self.state, self.admission
         timeout = call.timeout = call.timeout or self.settings.request_timeout

@@ -496,6 +496,7 @@ async def test_running_a_pipeline_of_its_own_is_another_run() -> None:
         return int((await other.run(number=2)).value)
 
     assert (await outer.run()).value == 4
+    assert (await outer.run()).graph.nodes == ()
     app = PipelineApp({"outer": outer, "other": other})
 
     @dynamic
@@ -504,7 +505,8 @@ async def test_running_a_pipeline_of_its_own_is_another_run() -> None:
 
     async with app.lifespan(None):
         assert (await app.run("outer")).value == 4
-        assert (await through_the_app.run()).value == 4
+        result = await through_the_app.run()
+    assert (result.value, result.graph.nodes) == (4, ())
 
 
 # ----------------------------------------------------------------------------- attempts, timeouts, hooks
