@@ -78,7 +78,7 @@ def test_independent_steps_are_ready_together_and_what_joins_them_last() -> None
         return join(one(x), one(x))  # type: ignore[no-any-return]  # as above
 
     plan = plan_of(body)
-    scheduler = Scheduler(plan)
+    scheduler = Scheduler(plan.units, plan.waiting)
 
     assert shape(plan) == [["one"], ["one_2"], ["join"]]
     assert plan.ways is None

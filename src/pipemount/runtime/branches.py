@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 
 from ..errors import BranchFailedError, RunError
@@ -37,9 +38,9 @@ def decide(run: Run, planned: PlannedBranch) -> bool:
 def without_branches(run: Run, scheduler: Scheduler, ready: Iterable[int]) -> list[int]:
     """The segments that are ready, once every branch among the units is answered, and those that follow from it."""
     segments: list[int] = []
-    units = list(ready)
+    units = deque(ready)
     while units:
-        index = units.pop(0)
+        index = units.popleft()
         branch = run.plan.units[index].branch
         if branch is None:
             segments.append(index)

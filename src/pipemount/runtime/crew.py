@@ -48,7 +48,7 @@ class Crew:
         task.add_done_callback(self._ended)
 
     def fail(self, error: BaseException) -> None:
-        """End the crew; ``wait`` raises the first ``error``, and also a cancellation that nobody asked for."""
+        """End the crew; ``wait`` raises ``error`` if it is the first. A cancellation that nobody asked for counts."""
         if isinstance(error, GeneratorExit):  # the loop is gone
             raise error
         if not self._closed:

@@ -163,7 +163,7 @@ class _Units(Workers):
 
     def __init__(self, run: Run, perform: Callable[[Run, Nodes], Coroutine[Any, Any, None]]) -> None:
         super().__init__(run, math.inf)
-        self._run, self._perform, self._scheduler = run, perform, Scheduler(run.plan)
+        self._run, self._perform, self._scheduler = run, perform, Scheduler(run.plan.units, run.plan.waiting)
         self._ready = deque(without_branches(run, self._scheduler, self._scheduler.start()))
 
     def more(self) -> bool:

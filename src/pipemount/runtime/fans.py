@@ -151,16 +151,16 @@ class _InThreads:
     def _slice(self, failed: _Failed | None) -> tuple[bool, _Failed | None]:
         """In a thread: items for a while, the failed one first; whether more may be left, and what failed now."""
         until = time.perf_counter() + crew.SLICE
-        if failed is not None:
-            failed = self._try(failed.index, failed.turn, failed.attempt + 1)
-        while failed is None:
-            index, item = next(self._taken, (-1, None))
-            if index < 0:
-                return False, None
-            failed = self._try(index, self._turn(index, item), 1)
-            if time.perf_counter() > until:
-                break
-        return True, failed
+        while True:
+            if failed is not None:
+                failed = self._try(failed.index, failed.turn, failed.attempt + 1)
+            else:
+                index, item = next(self._taken, (-1, None))
+                if index < 0:
+                    return False, None
+                failed = self._try(index, self._turn(index, item), 1)
+            if failed is not None or time.perf_counter() > until:
+                return True, failed
 
     def _try(self, index: int, turn: Turn, attempt: int) -> _Failed | None:
         value, error = try_in_thread(self._part, turn, attempt)

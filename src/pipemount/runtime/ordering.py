@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from .planned import Element, PlannedBranch, PlannedNode
 
-__all__ = ["Unit", "build_units", "in_order", "joinable", "reduced"]
+__all__ = ["Unit", "build_units", "in_order", "joinable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,8 @@ def in_order(nodes: Sequence[PlannedNode], branches: Sequence[PlannedBranch]) ->
     return order
 
 
-def reduced(order: Sequence[Element]) -> tuple[list[list[int]], list[int]]:
-    """For each element what it waits for, without what follows from the rest; and all that has ended by then, as bits.
+def _reduced(order: Sequence[Element]) -> list[list[int]]:
+    """For each element what it waits for, without what follows from the rest.
 
     What an element waits for by way of another counts only if that other one is there whenever the element is: on a
     path without it, nothing has waited.
@@ -81,14 +81,15 @@ def reduced(order: Sequence[Element]) -> tuple[list[list[int]], list[int]]:
                 before |= ended[other]
         ended.append(before)
         needs.append(kept)
-    return needs, ended
+    return needs
 
 
 # ------------------------------------------------------------------------------------------- units
 
 
-def build_units(order: Sequence[Element], needs: Sequence[Sequence[int]]) -> tuple[Unit, ...]:
-    """The units of ``order``, each after what it needs; ``needs`` are those of ``reduced``."""
+def build_units(order: Sequence[Element]) -> tuple[Unit, ...]:
+    """The units of ``order``, each after what it needs."""
+    needs = _reduced(order)
     groups = _groups(order, needs)
     home = {number: unit for unit, group in enumerate(groups) for number in group}
     outer = [frozenset(home[need] for need in needs[group[0]]) for group in groups]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..pipelines.snapshot import Branch, Fan, Node, Snapshot
-from .ordering import Unit, build_units, in_order, reduced
+from .ordering import Unit, build_units, in_order
 from .planned import PlannedBranch, PlannedFan, PlannedNode, PlannedResult
 from .turn import Argument, Turn, given_by, is_timed_or_hooked
 from .values import Places, asker, constant, getter, places
@@ -49,15 +49,15 @@ def build_plan(snapshot: Snapshot) -> Plan:
     nodes = [_plan_node(index, node, known, every) for index, node in enumerate(snapshot.nodes)]
     branches = [_plan_branch(branch, known, every) for branch in snapshot.branches]
     order = in_order(nodes, branches)
-    needs, ended = reduced(order)
-    units = build_units(order, needs)
-    ways = build_ways(order, ended, every)
+    units = build_units(order)
+    waiting = tuple(len(unit.needs) for unit in units)
+    ways = build_ways(units, waiting, every)
     return Plan(
         snapshot=snapshot,
         size=len(nodes),
         every=every,
         units=units,
-        waiting=tuple(len(unit.needs) for unit in units),
+        waiting=waiting,
         ways=ways,
         swift=ways is not None and all(node.swift for node in nodes),
         threaded=any(_is_threaded(node) for node in nodes),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..pipelines.snapshot import Retry
-from .plan import Plan
+from .ordering import Unit
 
 __all__ = ["Scheduler", "retry_delay"]
 
@@ -12,13 +14,20 @@ class Scheduler:
     """The order of one run: told what ended, it answers what is ready.
 
     Not thread-safe; the executor calls it on the home loop only.
+
+    Args:
+        units: What is ordered.
+        waiting: How many units each of them waits for.
     """
 
-    __slots__ = ("_plan", "_waiting")
+    __slots__ = ("_units", "_waiting")
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self._waiting = list(plan.waiting)
+    def __init__(self, units: Sequence[Unit], waiting: Sequence[int]) -> None:
+        self._units, self._waiting = units, list(waiting)
+
+    def copy(self) -> Scheduler:
+        """Another one that knows what this one knows."""
+        return Scheduler(self._units, self._waiting)
 
     def start(self) -> list[int]:
         """Indexes of the units that need nothing."""
@@ -33,7 +42,7 @@ class Scheduler:
         """
         ready: list[int] = []
         ended = [index]
-        units, waiting = self._plan.units, self._waiting
+        units, waiting = self._units, self._waiting
         for index in ended:  # and what ends with it
             for other in units[index].feeds:
                 waiting[other] -= 1

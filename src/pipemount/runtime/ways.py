@@ -6,11 +6,12 @@ path that it was compiled from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from .ordering import joinable
-from .planned import Element, PlannedBranch, PlannedNode
+from .ordering import Unit, joinable
+from .planned import PlannedBranch, PlannedNode
+from .scheduler import Scheduler
 from .values import Getter
 
 __all__ = ["SwiftStep", "Way", "build_ways"]
@@ -46,63 +47,63 @@ class Way(NamedTuple):
     no: int = -1
 
 
-def build_ways(order: Sequence[Element], ended: Sequence[int], every: int) -> tuple[Way, ...] | None:
-    """The ways through ``order``, or ``None`` if on some path two steps could run side by side.
+def build_ways(units: Sequence[Unit], waiting: Sequence[int], every: int) -> tuple[Way, ...] | None:
+    """The ways through ``units``, or ``None`` if on some path two segments could run side by side.
 
-    Args:
-        order: Nodes and branches, each after what it waits for.
-        ended: For each of them all that has ended when it begins, as bits.
-        every: All paths, as bits.
+    They are what the scheduler finds on each path. ``waiting`` says how many units each unit waits for, ``every`` are
+    all paths, as bits.
     """
-    swift = {element.id: _swift_step(element) for element in order if isinstance(element, PlannedNode)}
+    swift = {node.id: _swift_step(node) for unit in units for node in unit.nodes if node.swift}
+    scheduler = Scheduler(units, waiting)
+    todo = [_Start(0, scheduler, scheduler.start(), every)]
     ways: dict[int, Way] = {}
-    begun, todo = 1, [_Start(0, 0, every, -1)]
+    begun = 1
     while todo:
-        row = _row(order, ended, start := todo.pop())
+        start = todo.pop()
+        row = _row(units, start)
         if row is None:
             return None
-        yes, no = begun, begun + 1
-        if row.branch is not None:
-            todo.append(_Start(yes, row.end, row.alive & row.branch.if_true, row.last))
-            todo.append(_Start(no, row.end, row.alive & row.branch.if_false, row.last))
+        nodes, branch = row
+        ways[start.way] = Way(_chains(nodes), tuple(swift[node.id] for node in nodes if node.swift))
+        if branch is not None:
+            ways[start.way] = ways[start.way]._replace(branch=branch.branch, yes=begun, no=begun + 1)
+            todo += _answered(start, branch, begun)
             begun += 2
-        steps = tuple(swift[node.id] for node in row.nodes if node.swift)
-        ways[start.way] = Way(_chains(row.nodes), steps, row.branch, yes, no)
     return tuple(ways[index] for index in range(begun))
 
 
 class _Start(NamedTuple):
-    """Where a way begins: its index, the place in the order, the paths that are alive, the step before."""
+    """Where a way begins: its index, who knows what is ready, what is, and the paths that are alive."""
 
     way: int
-    position: int
+    scheduler: Scheduler
+    ready: list[int]
     alive: int
-    last: int
 
 
-class _Row(NamedTuple):
-    nodes: list[PlannedNode]
-    branch: PlannedBranch | None
-    end: int
-    alive: int
-    last: int
-
-
-def _row(order: Sequence[Element], ended: Sequence[int], start: _Start) -> _Row | None:
-    """The steps up to the next branch; ``None`` if one of them need not wait for the one before it."""
+def _row(units: Sequence[Unit], start: _Start) -> tuple[list[PlannedNode], Unit | None] | None:
+    """The steps up to the next branch, and that; ``None`` if two segments are ready at the same time."""
     nodes: list[PlannedNode] = []
-    last = start.last
-    for position in range(start.position, len(order)):
-        element = order[position]
-        if not element.paths & start.alive:
-            continue
-        if isinstance(element, PlannedBranch):
-            return _Row(nodes, element, position + 1, start.alive, last)
-        if last >= 0 and not ended[position] >> last & 1:
+    ready = start.ready
+    while ready:
+        branch = next((units[index] for index in ready if units[index].branch is not None), None)
+        if branch is not None:
+            ready.remove(branch.index)
+            return nodes, branch
+        if len(ready) > 1:
             return None
-        nodes.append(element)
-        last = position
-    return _Row(nodes, None, len(order), start.alive, last)
+        nodes += units[ready[0]].nodes
+        ready[:] = start.scheduler.completed(ready[0], start.alive)
+    return nodes, None
+
+
+def _answered(start: _Start, unit: Unit, way: int) -> Iterator[_Start]:
+    """Where the two ways begin that lead on from a branch; an answer that no path has leads nowhere."""
+    branch = unit.branch
+    for number, left in enumerate((branch.if_true, branch.if_false) if branch else ()):
+        scheduler, alive = start.scheduler.copy(), start.alive & left
+        ready = start.ready + scheduler.completed(unit.index, alive)
+        yield _Start(way + number, scheduler, ready if alive else [], alive)
 
 
 def _chains(nodes: Sequence[PlannedNode]) -> tuple[tuple[PlannedNode, ...], ...]:
