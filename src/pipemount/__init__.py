@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from .errors import CompileError, PipelineError, PipemountError
     from .http.middleware import PipelineMiddleware
     from .inprocess import pipeline
-    from .pipelines.authoring import step
     from .pipelines.codecs import Codec, codec_for, register_codec
     from .pipelines.snapshot import Retry
     from .pipelines.static import Static
@@ -65,7 +64,6 @@ _HOMES = {
     "get_step_context": "runtime.context",
     "pipeline": "inprocess",
     "register_codec": "pipelines.codecs",
-    "step": "pipelines.authoring",
     "step": "pipelines.steps",
     "unmapped": "pipelines.unmapped",
 }

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, PydanticUserError, T
 from pydantic_core import SchemaError, to_json
 
 from .annotations import NONE, describe
-from .codecs import coded, codec_for
+from .codecs import codec_for, coded
 from .references import MARK
 from .snapshot import Constant
 
