@@ -99,7 +99,7 @@ def readable(answer: httpx.Response) -> str:
 
 
 def visit_pipelines(tour: Tour) -> None:
-    """What another program sees: three pipelines over HTTP, with a key."""
+    """What another program sees: pipelines over HTTP, with a key."""
     tour.chapter("1. The weather pipeline: two parameters, both with a default")
     run = "POST /ai/weather/invoke"
     tour.call("With nothing given, the defaults are used", run, 200, "in Paris is 20.0", json={"parameters": {}})
@@ -113,6 +113,12 @@ def visit_pipelines(tour: Tour) -> None:
     run = "POST /ai/iris/invoke"
     flower = {"parameters": {"measurements": FLOWER}}
     tour.call("Which species is this flower?", run, 200, '"species": "virginica"', "probabilities", json=flower)
+    run = "POST /ai/churn/invoke"
+    friend = {"years": 2, "visits": None, "fee": 60, "membership": "single", "payment": "invoice"}
+    leaving = {"parameters": friend}
+    tour.call("A fitted model as it is: will this friend leave?", run, 200, '"prediction": "leaves"', json=leaving)
+    unknown = {"parameters": friend | {"membership": "gold"}}
+    tour.call("A word that the model has never seen", run, 422, "membership", json=unknown)
 
     tour.chapter("3. The assistant: a LangGraph graph, served as it was compiled")
     run = "POST /ai/assistant/invoke"
