@@ -130,7 +130,7 @@ def visit_pipelines(tour: Tour) -> None:
     tour.chapter("4. What the pipelines tell about themselves")
     tour.call("Everybody may ask whether the process is alive", "GET /ai/health/live", 200, key=False)
     tour.call("Is everything ready?", "GET /ai/health/ready", 200)
-    tour.call("Which pipelines are there?", "GET /ai/pipelines", 200, "weather", "iris", "assistant")
+    tour.call("Which pipelines are there?", "GET /ai/pipelines", 200, "weather", "iris", "assistant", "churn")
 
 
 def visit_refusals(tour: Tour) -> None:
