@@ -191,7 +191,7 @@ def main() -> int:
     parser.add_argument("--serve", action="store_true", help="keep it running and print its address, key and login")
     serve = parser.parse_args().serve
     key, password = secrets.token_urlsafe(24), secrets.token_urlsafe(9)
-    print("Meadow, a FastAPI product with two pipelines mounted under /ai, is starting …", flush=True)
+    print("Meadow, a FastAPI product with four pipelines mounted under /ai, is starting …", flush=True)
     with tempfile.TemporaryDirectory(prefix="meadow-") as folder:
         environment = {
             "MEADOW_DATABASE": str(Path(folder) / "meadow.sqlite3"),
