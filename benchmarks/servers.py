@@ -74,11 +74,10 @@ class Server:
             connection.close()
 
     def cpu_seconds(self) -> float:
-        """Processor time of all its threads so far, in nanosecond steps where the kernel tells them."""
+        """Processor time of all its threads so far, those that have ended included, in nanosecond steps."""
         try:
-            tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
-            return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
-        except FileNotFoundError:
+            return time.clock_gettime((~self.process.pid << 3) | 2)  # as clock_getcpuclockid(3) has it on Linux
+        except OSError:
             fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
             return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

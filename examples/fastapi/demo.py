@@ -99,7 +99,7 @@ def readable(answer: httpx.Response) -> str:
 
 
 def visit_pipelines(tour: Tour) -> None:
-    """What another program sees: the pipelines over HTTP, with a key."""
+    """What another program sees: pipelines over HTTP, with a key."""
     tour.chapter("1. The weather pipeline: two parameters, both with a default")
     run = "POST /ai/weather/invoke"
     tour.call("With nothing given, the defaults are used", run, 200, "in Paris is 20.0", json={"parameters": {}})
@@ -113,6 +113,12 @@ def visit_pipelines(tour: Tour) -> None:
     run = "POST /ai/iris/invoke"
     flower = {"parameters": {"measurements": FLOWER}}
     tour.call("Which species is this flower?", run, 200, '"species": "virginica"', "probabilities", json=flower)
+    run = "POST /ai/churn/invoke"
+    friend = {"years": 2, "visits": None, "fee": 60, "membership": "single", "payment": "invoice"}
+    leaving = {"parameters": friend}
+    tour.call("A fitted model as it is: will this friend leave?", run, 200, '"prediction": "leaves"', json=leaving)
+    unknown = {"parameters": friend | {"membership": "gold"}}
+    tour.call("A word that the model has never seen", run, 422, "membership", json=unknown)
 
     tour.chapter("3. The assistant: a LangGraph graph, served as it was compiled")
     run = "POST /ai/assistant/invoke"
@@ -124,7 +130,7 @@ def visit_pipelines(tour: Tour) -> None:
     tour.chapter("4. What the pipelines tell about themselves")
     tour.call("Everybody may ask whether the process is alive", "GET /ai/health/live", 200, key=False)
     tour.call("Is everything ready?", "GET /ai/health/ready", 200)
-    tour.call("Which pipelines are there?", "GET /ai/pipelines", 200, "weather", "iris", "assistant")
+    tour.call("Which pipelines are there?", "GET /ai/pipelines", 200, "weather", "iris", "assistant", "churn")
 
 
 def visit_refusals(tour: Tour) -> None:
@@ -185,7 +191,7 @@ def main() -> int:
     parser.add_argument("--serve", action="store_true", help="keep it running and print its address, key and login")
     serve = parser.parse_args().serve
     key, password = secrets.token_urlsafe(24), secrets.token_urlsafe(9)
-    print("Meadow, a FastAPI product with two pipelines mounted under /ai, is starting …", flush=True)
+    print("Meadow, a FastAPI product with four pipelines mounted under /ai, is starting …", flush=True)
     with tempfile.TemporaryDirectory(prefix="meadow-") as folder:
         environment = {
             "MEADOW_DATABASE": str(Path(folder) / "meadow.sqlite3"),

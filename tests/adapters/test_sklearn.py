@@ -174,6 +174,7 @@ def test_an_encoder_that_refuses_the_unknown_makes_an_enum(encoder: Any, choices
         (SimpleImputer(), True),
         (SimpleImputer(strategy="most_frequent"), True),
         (KNNImputer(), True),
+        (make_pipeline(SimpleImputer(), KNNImputer()), True),
         (SimpleImputer(missing_values=-1), False),
     ],
 )

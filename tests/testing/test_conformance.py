@@ -141,6 +141,30 @@ async def test_our_own_pipelines_pass() -> None:
     )
 
 
+@step
+def total(numbers: list[int]) -> int:
+    return sum(numbers)
+
+
+@pipeline
+def branched(numbers: list[int], twice: bool = False) -> Any:
+    doubled = total(double.map(numbers))
+    outputs = {"y": doubled}
+    if twice:
+        outputs["more"] = double.with_options(name="again")(doubled)
+    return outputs
+
+
+async def test_branches_and_maps_pass() -> None:
+    await check_adapter(
+        lambda: compile_pipeline(branched),
+        [{"numbers": [1, 2]}, {"numbers": [2], "twice": True}],
+        [{"numbers": 3}, {}],
+        expected=[{"y": 6}, {"y": 4, "more": 8}],
+        failing=[{"numbers": [1, -1]}],
+    )
+
+
 # -------------------------------------------------------------------------------------- planted faults
 
 FAULTS: list[Any] = []
