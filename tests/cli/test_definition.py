@@ -1,4 +1,4 @@
-"""``pipemount check``, ``draw`` and ``describe``."""
+"""``pipemount check`` and ``describe``."""
 
 from __future__ import annotations
 
@@ -117,30 +117,6 @@ def test_an_app_of_several_pipelines_does_not(pipemount: Pipemount) -> None:
     assert "is an app of several pipelines: weather, measures" in done.stderr
 
 
-def test_draw_prints_mermaid(pipemount: Pipemount) -> None:
-    done = pipemount("draw", "shop:weather")
-    assert done.exit_code == 0
-    assert done.stdout.startswith("flowchart ")
-    assert '"fetch"' in done.stdout
-
-
-def test_draw_writes_a_file(pipemount: Pipemount, shop: Path) -> None:
-    done = pipemount("draw", "shop:weather", "-o", "weather.mmd")
-    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "wrote weather.mmd\n")
-    assert (shop / "weather.mmd").read_text() == pipemount("draw", "shop:weather").stdout
-
-
-def test_draw_says_why_it_cannot_write(pipemount: Pipemount) -> None:
-    done = pipemount("draw", "shop:weather", "-o", "no/such/folder.mmd")
-    assert done.exit_code == 2
-    assert "no/such/folder.mmd: No such file or directory" in done.stderr
-
-
-def test_draw_gives_the_graph_as_json(pipemount: Pipemount) -> None:
-    graph = json.loads(pipemount("draw", "shop:weather", "--format", "json").stdout)
-    assert graph["fidelity"] == "exact"
-
-
 def test_a_pipeline_of_another_library(pipemount: Pipemount, shop: Path) -> None:
     (shop / "foreign.py").write_text(
         "from pipemount import compile\nfrom shop import weather\n\n"
@@ -153,10 +129,9 @@ def test_a_pipeline_of_another_library(pipemount: Pipemount, shop: Path) -> None
         "foreign = Foreign()\n"
     )
     assert pipemount("check", "foreign:foreign").exit_code == 0
-    assert pipemount("draw", "foreign:foreign", "--format", "json").exit_code == 0
-    done = pipemount("draw", "foreign:foreign")
-    assert done.exit_code == 2
-    assert "use --format json" in done.stderr
+    for format in ("mermaid", "svg", "json"):
+        done = pipemount("draw", "foreign:foreign", "--format", format)
+        assert done.stdout == pipemount("draw", "shop:weather", "--format", format).stdout
 
 
 def test_describe_tells_the_docstring(pipemount: Pipemount) -> None:
@@ -177,3 +152,76 @@ def test_describe_shows_schemas_on_request(pipemount: Pipemount) -> None:
 def test_describe_as_json(pipemount: Pipemount) -> None:
     told = json.loads(pipemount("describe", "shop:weather", "--json").stdout)
     assert told["description"] == "What the weather is like."
+    assert told["graph"]["layout"]["nodes"]
+    assert told["graph"]["nodes"][0]["version"]
+
+
+def test_describe_tells_of_branches_and_of_outputs_that_some_paths_lack(pipemount: Pipemount) -> None:
+    shown = lines(pipemount("describe", "shop:decided").stdout)
+    assert ["branch", "asks", "yes"] in shown
+    assert ["branch", "place.temperature", ">", "35", "warn"] in shown
+    assert ["warning", "string", "on", "some", "paths"] in shown
+
+
+def test_describe_tells_how_steps_are_run(pipemount: Pipemount) -> None:
+    shown = lines(pipemount("describe", "shop:policies").stdout)
+    assert ["careful", "thread", "2", "attempts;", "timeout", "5", "s;", "on_end"] in shown
+
+
+MAPPED = {
+    "name": "mapped",
+    "description": "",
+    "fingerprint": "0" * 64,
+    "input_schema": {"type": "object", "properties": {}},
+    "output_schema": {"type": "object", "properties": {}},
+    "graph": {
+        "nodes": [
+            {
+                "id": "thumbs",
+                "label": "thumbs",
+                "kind": "map",
+                "settings": {"fan": {"kind": "map", "over": ["url"], "max_concurrency": 4}},
+                "body": {
+                    "nodes": [
+                        {"id": "load", "label": "load", "kind": "thread"},
+                        {"id": "branch", "label": "load.wide", "kind": "branch"},
+                    ],
+                    "edges": [{"source": "branch", "target": "load", "label": "no", "conditional": True}],
+                },
+            },
+            {
+                "id": "pairs",
+                "label": "pairs",
+                "kind": "map",
+                "settings": {"fan": {"kind": "product", "over": ["a", "b"], "max_concurrency": None}},
+            },
+        ],
+        "edges": [{"source": "thumbs", "target": "pairs", "label": "a", "conditional": False}],
+    },
+}
+
+
+def test_describe_reads_what_was_told_before_maps_with_what_they_repeat(pipemount: Pipemount, shop: Path) -> None:
+    (shop / "mapped.json").write_text(json.dumps(MAPPED))
+    shown = lines(pipemount("describe", "mapped.json").stdout)
+    assert ["thumbs", "map", "each", "url;", "4", "at", "a", "time"] in shown
+    assert ["thumbs[]/load", "thread", "branch"] in shown
+    assert ["pairs", "map", "thumbs", "every", "pair", "of", "a,", "b"] in shown
+    assert ["thumbs[]/branch", "load.wide", "load"] in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "saved.json: No such file or directory"),
+        ("{", "saved.json is not JSON; write it with pipemount describe --json"),
+        ("[]", "saved.json describes no pipeline"),
+        ('{"input_schema": {}}', "saved.json describes no pipeline"),
+    ],
+)
+def test_a_file_that_describes_nothing(pipemount: Pipemount, shop: Path, text: str | None, message: str) -> None:
+    if text is not None:
+        (shop / "saved.json").write_text(text)
+    done = pipemount("describe", "saved.json")
+    assert done.exit_code == 2
+    assert message in done.stderr

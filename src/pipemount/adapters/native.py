@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from ..pipelines.schema import Schema
 from ..pipelines.snapshot import Shape, Snapshot
+from ..pipelines.viewing import view_of
 from ..runtime.call import Call
 from ..runtime.events import Event
 from ..runtime.executor import Executor
@@ -15,7 +17,7 @@ from ..runtime.hooks import call_hook, find_hooks
 from ..runtime.recorder import Recorder
 from ..runtime.threads import ThreadPool
 from ..types import VERSION
-from .protocol import GraphEdge, GraphNode, GraphView, PipelineInfo, Result
+from .protocol import GraphView, PipelineInfo, Result
 
 __all__ = ["NativePipeline"]
 
@@ -28,12 +30,16 @@ class NativePipeline:
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.info = PipelineInfo(snapshot.name, "pipemount", VERSION, snapshot.fingerprint, snapshot.doc)
-        self.graph = _graph(snapshot)
         self.input: Schema = snapshot.input
         self.output: Schema = snapshot.output
         self.overrides: Schema | None = snapshot.overrides
         self._executor: Executor | None = None
         self._threads: ThreadPool | None = None
+
+    @functools.cached_property
+    def graph(self) -> GraphView:
+        """What can be drawn of the snapshot; made when somebody looks."""
+        return view_of(self.snapshot)
 
     async def start(self, resources: Mapping[str, Any]) -> Any:
         """Call ``on_init`` and return its value; ``resources["threads"]`` is the app's pool."""
@@ -90,10 +96,3 @@ class NativePipeline:
         if self._executor is None:
             raise RuntimeError(f"the pipeline {self.info.name!r} is not started")
         return self._executor
-
-
-def _graph(snapshot: Snapshot) -> GraphView:
-    return GraphView(
-        nodes=tuple(GraphNode(node.id, node.step.name, node.step.kind) for node in snapshot.nodes),
-        edges=tuple(GraphEdge(e.source, e.target, e.label, e.conditional) for e in snapshot.edges),
-    )

@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from .. import __version__
 from ..errors import PipemountError
-from . import definition, keys, remote, run, serve
+from . import definition, drawing, keys, remote, run, serve
 from .exits import ExitCode, exit_code
 from .printing import note, print_error
 
@@ -63,6 +63,7 @@ def pipemount(
 
 
 definition.register(app)
+drawing.register(app)
 run.register(app)
 serve.register(app)
 remote.register(app)

@@ -9,9 +9,16 @@ import typer
 
 from .exits import CommandError
 
-__all__ = ["AsJson", "Help", "OptionalTarget", "Param", "Params", "Quiet", "Target", "Timeout"]
+__all__ = ["AsJson", "Described", "Help", "Key", "OptionalTarget", "Param", "Params", "Quiet", "Target", "Timeout"]
 
 Target = Annotated[str, typer.Argument(metavar="MODULE:PIPELINE", help="The module and the pipeline's name in it.")]
+Described = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODULE:PIPELINE|URL|FILE", help="A pipeline here, a served one, or a file that describe --json wrote."
+    ),
+]
+Key = Annotated[str | None, typer.Option("--key", envvar="PIPEMOUNT_KEY", show_envvar=True, help="The key, for a URL.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Params = Annotated[
     str | None, typer.Option("--params", metavar="JSON|@FILE|-", help="Parameters as a JSON object; - reads stdin.")

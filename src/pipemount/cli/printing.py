@@ -77,14 +77,23 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     console().print(table)
 
 
-def print_members(head: str, found: Sequence[Member], *, required: str = "required") -> None:
+def print_members(head: str, found: Sequence[Member], *, outputs: bool = False) -> None:
     """Parameters or outputs with their types; columns that would be empty are left out."""
-    rows = [(m.name, m.type, required if m.required else m.default, m.description) for m in found]
+    third = _presence if outputs else _default
+    rows = [(m.name, m.type, third(m), m.description) for m in found]
     used = [n for n in range(4) if n < 2 or any(row[n] for row in rows)]
-    heads = (head, "type", "default", "description")
+    heads = (head, "type", "given" if outputs else "default", "description")
     if rows:
         print_table([heads[n] for n in used], ([row[n] for n in used] for row in rows))
         console().print()
+
+
+def _default(member: Member) -> str:
+    return "required" if member.required else member.default
+
+
+def _presence(member: Member) -> str:
+    return "" if member.required else "on some paths"
 
 
 def print_outputs(outputs: JsonObject) -> None:

@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from ..adapters.protocol import CompiledPipeline, overrides_of
+from ..pipelines.layout import drawn
 from ..settings import Settings
 from ..types import JsonObject
 from .routes import Route
 from .wire import WireJsonSchema
 
-__all__ = ["index", "info", "link", "pipelines", "schema"]
+__all__ = ["description", "index", "info", "link", "pipelines", "schema"]
 
 
 def link(base: str, path: str) -> str:
@@ -69,19 +70,27 @@ def info(name: str, compiled: CompiledPipeline, *, settings: Settings, schemes: 
         schemes: How a key may be presented; empty where none is needed.
         base: The mount.
     """
+    return {
+        **description(compiled),
+        "name": name,
+        "version": settings.version,
+        "auth": {"enabled": bool(schemes), "schemes": list(schemes)},
+        "urls": _urls(name, base),
+    }
+
+
+def description(compiled: CompiledPipeline) -> JsonObject:
+    """What a pipeline says of itself wherever it is served, and where it is not."""
     about = compiled.info
     return {
-        "name": name,
+        "name": about.name,
         "description": about.doc,
-        "version": settings.version,
         "fingerprint": about.fingerprint,
         "framework": {"name": about.framework, "version": about.framework_version},
         "capabilities": sorted(compiled.capabilities),
         "input_schema": compiled.input.json_schema(),
         "output_schema": _output_schema(compiled),
-        "graph": compiled.graph.as_json(),
-        "auth": {"enabled": bool(schemes), "schemes": list(schemes)},
-        "urls": _urls(name, base),
+        "graph": drawn(compiled.graph),
     }
 
 

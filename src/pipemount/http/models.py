@@ -208,12 +208,32 @@ class Auth(BaseModel):
     schemes: list[str]
 
 
+class Port(BaseModel):
+    """An input or an output; optional where callers or runs may leave it out."""
+
+    name: str
+    optional: bool
+
+
+class Layout(BaseModel):
+    """Where the graph is drawn, in pixels from the top left corner."""
+
+    width: float
+    height: float
+    nodes: list[dict[str, Any]]
+    edges: list[dict[str, Any]]
+
+
 class Graph(BaseModel):
     """The pipeline as nodes and edges; ``""`` stands for the inputs as a source and for the outputs as a target."""
 
     fidelity: Literal["exact", "superset", "opaque"]
+    inputs: list[Port]
+    outputs: list[Port]
     nodes: list[dict[str, Any]]
     edges: list[dict[str, Any]]
+    settings: dict[str, Any]
+    layout: Layout
 
 
 class Info(BaseModel):
