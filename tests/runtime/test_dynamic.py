@@ -215,7 +215,7 @@ async def test_the_body_may_ask_for_the_context() -> None:
 
     made = asking.with_options(on_init=lambda: "state")
     assert (await made.run(number=1)).value == "asking state 1"
-    assert ("log", "") in await told(made, number=1)
+    assert ("log", None) in await told(made, number=1)
 
 
 # ------------------------------------------------------------------------------------------- submit

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
 
+from ..errors import CompileError
 from .places import is_library, underlying
 from .references import Reference
 from .tracing import Trace
@@ -63,7 +64,7 @@ def watching(trace: Trace, codes: frozenset[CodeType]) -> Iterator[None]:
 
     def watch(frame: FrameType, event: Any, argument: object) -> None:
         if event == "call" and frame.f_code in codes and any(map(_is_reference, frame.f_locals.values())):
-            trace.note(_fault(trace, frame.f_code.co_name))
+            trace.note(_fault(frame))
         if before is not None:
             before(frame, event, argument)
 
@@ -78,10 +79,13 @@ def _is_reference(value: object) -> bool:
     return issubclass(type(value), Reference)
 
 
-def _fault(trace: Trace, helper: str) -> Any:
-    return trace.error(
-        "identity-in-helper",
-        f"the body calls `{helper}()`, which asks `is`, with a value of the run",
-        "no value can notice `is`; it is heard through the source of a pipeline's body, and nowhere else",
-        f"Decorate `{helper}` with @pipeline, which makes it a part of the body, or compare with `==` in it",
+def _fault(frame: FrameType) -> CompileError:
+    helper, caller = frame.f_code.co_name, frame.f_back
+    return CompileError(
+        code="identity-in-helper",
+        operation=f"`{helper}()`, which asks `is`, is called with a value of the run",
+        reason="no value can notice `is`; it is heard through the source of a pipeline's body, and nowhere else",
+        way_out=f"Decorate `{helper}` with @pipeline, which makes it a part of the body, or compare with `==` in it",
+        file=caller.f_code.co_filename if caller else None,
+        line=caller.f_lineno if caller else None,
     )
