@@ -7,7 +7,7 @@ import functools
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import CompileError, InvalidInputsError
@@ -157,7 +157,7 @@ def _applicable(overrides: Mapping[str, Any], snapshot: Snapshot) -> dict[str, A
 def _united(views: Sequence[GraphView], drawn: GraphView, complete: bool) -> GraphView:
     """The graphs of all snapshots as one; what is not in each of them is conditional."""
     if not complete:
-        return GraphView(drawn.nodes, drawn.edges, "opaque")
+        return replace(drawn, fidelity="opaque")
     nodes = {node.id: node for view in (drawn, *views) for node in view.nodes}
     edges: dict[tuple[str, str, str], list[GraphEdge]] = {}
     for view in views:
@@ -167,5 +167,10 @@ def _united(views: Sequence[GraphView], drawn: GraphView, complete: bool) -> Gra
         GraphEdge(*ends, len(found) < len(views) or any(edge.conditional for edge in found))
         for ends, found in edges.items()
     )
-    same = all((set(view.nodes), set(view.edges)) == (set(drawn.nodes), set(drawn.edges)) for view in views)
-    return GraphView(tuple(nodes.values()), united, drawn.fidelity if same else "superset")
+    same = all((_ids(view), set(view.edges)) == (_ids(drawn), set(drawn.edges)) for view in views)
+    return replace(drawn, nodes=tuple(nodes.values()), edges=united, fidelity=drawn.fidelity if same else "superset")
+
+
+def _ids(view: GraphView) -> set[tuple[str, str]]:
+    """What a graph's nodes are; the constants that they are given may differ."""
+    return {(node.id, node.kind) for node in view.nodes}
