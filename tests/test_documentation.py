@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipemount import errors
+from pipemount.pipelines.refusals import REFUSED
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -34,9 +35,9 @@ def test_no_error_page_is_left_over() -> None:
     assert sorted(pages) == CODES
 
 
-def detail_codes() -> Iterator[str]:
+def detail_codes(folder: Path = ROOT / "src") -> Iterator[str]:
     """Every finer code in the sources: ``code="starting"`` anywhere, and what the compiler hands to its errors."""
-    for path in (ROOT / "src").rglob("*.py"):
+    for path in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.keyword) and node.arg == "code":
                 yield from texts(node.value)
@@ -56,6 +57,12 @@ def texts(node: ast.expr) -> Iterator[str]:
 def test_every_finer_code_is_explained_on_a_page() -> None:
     pages = "\n".join(page.read_text() for page in (DOCS / "errors").glob("*.md"))
     assert sorted({code for code in detail_codes() if f"`{code}`" not in pages}) == []
+
+
+def test_every_code_of_the_compiler_has_a_section_that_its_message_can_lead_to() -> None:
+    sections = set(re.findall(r"^### `([a-z-]+)`$", (DOCS / "errors" / "compile.md").read_text(), re.MULTILINE))
+    assert sorted({refusal.code for refusal in REFUSED.values()} - sections) == []
+    assert sorted({code for code in detail_codes(ROOT / "src/pipemount/pipelines") if code not in sections}) == []
 
 
 def test_the_built_pages_fetch_nothing_from_elsewhere(tmp_path: Path) -> None:

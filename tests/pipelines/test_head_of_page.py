@@ -13,6 +13,7 @@ import pipemount
 from pipemount import PipelineApp, Retry, StepContext, pipeline, step
 from pipemount.inprocess import run_compiled
 from pipemount.pipelines.drawing import to_mermaid
+from pipemount.pipelines.viewing import view_of
 from pipemount.runtime.events import Event
 
 TEMPERATURES = {"Oslo": 3.0, "Doha": 41.0}
@@ -147,7 +148,7 @@ def test_it_is_compiled_once_for_all_paths() -> None:
 
 
 def test_it_is_drawn_with_both_branches() -> None:
-    drawn = to_mermaid(weather.compile())
+    drawn = to_mermaid(view_of(weather.compile()))
     assert "units == " in drawn
     assert "temperature #62; 35" in drawn
     assert drawn.count('|"yes') >= 2

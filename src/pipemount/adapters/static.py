@@ -158,7 +158,7 @@ def _united(views: Sequence[GraphView], drawn: GraphView, complete: bool) -> Gra
     """The graphs of all snapshots as one; what is not in each of them is conditional."""
     if not complete:
         return replace(drawn, fidelity="opaque")
-    nodes = {node.id: node for view in (*views, drawn) for node in view.nodes}
+    nodes = {node.id: node for view in (drawn, *views) for node in view.nodes}
     edges: dict[tuple[str, str, str], list[GraphEdge]] = {}
     for view in views:
         for edge in {(e.source, e.target, e.label): e for e in view.edges}.values():
@@ -167,10 +167,10 @@ def _united(views: Sequence[GraphView], drawn: GraphView, complete: bool) -> Gra
         GraphEdge(*ends, len(found) < len(views) or any(edge.conditional for edge in found))
         for ends, found in edges.items()
     )
-    same = all(_outline(view) == _outline(drawn) for view in views)
+    same = all((_ids(view), set(view.edges)) == (_ids(drawn), set(drawn.edges)) for view in views)
     return replace(drawn, nodes=tuple(nodes.values()), edges=united, fidelity=drawn.fidelity if same else "superset")
 
 
-def _outline(view: GraphView) -> tuple[set[tuple[str, ...]], set[GraphEdge]]:
-    """What is drawn, whatever constants the steps are given."""
-    return {(node.id, node.label, node.kind) for node in view.nodes}, set(view.edges)
+def _ids(view: GraphView) -> set[tuple[str, str]]:
+    """What a graph's nodes are; the constants that they are given may differ."""
+    return {(node.id, node.kind) for node in view.nodes}

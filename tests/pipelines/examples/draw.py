@@ -6,13 +6,14 @@ import importlib
 from pathlib import Path
 
 from pipemount.pipelines.drawing import to_mermaid
+from pipemount.pipelines.viewing import view_of
 
 HERE = Path(__file__).parent
 
 
 def drawing(name: str) -> str:
     module = importlib.import_module(f"tests.pipelines.examples.{name}")
-    return to_mermaid(getattr(module, name).compile()) + "\n"
+    return to_mermaid(view_of(getattr(module, name).compile())) + "\n"
 
 
 def path(name: str) -> Path:
