@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Collection, Sequence
+from copy import deepcopy
+from functools import partial
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
@@ -99,7 +101,12 @@ def _info(parameter: ParameterField, text: str | None) -> Any:
     given: dict[str, Any] = {"alias": parameter.name, "title": _title(parameter.name)}
     if text and not _is_described(parameter.annotation):
         given["description"] = text
-    return Field(**given) if parameter.required else Field(parameter.default, **given)
+    if parameter.required:
+        return Field(**given)
+    if coded(parameter.annotation) is parameter.annotation:
+        return Field(parameter.default, **given)
+    shown = adapter_for(parameter.annotation).dump_python(parameter.default, mode="json")  # pydantic asks no codec
+    return Field(default_factory=partial(deepcopy, parameter.default), json_schema_extra={"default": shown}, **given)
 
 
 def _title(name: str) -> str:

@@ -63,7 +63,7 @@ def scalar_codec(annotation: Any) -> Codec | None:
     if dtype is None:
         return None
     form = _Form(dtype, kind, 0)
-    return Codec(_PLAIN[kind], lambda value: _fitted(_numpy().asarray(value), form)[()], _PLAIN[kind])
+    return Codec(_PLAIN[kind], lambda value: annotation(_fitted(_numpy().asarray(value), form)[()]), _PLAIN[kind])
 
 
 def _numpy() -> Any:

@@ -70,7 +70,7 @@ def load_installed(annotation: Any) -> bool:
     """
     from importlib.metadata import entry_points  # reads files: only where a type would be refused otherwise
 
-    wanted = set(_names(annotation, set())) - _installed.keys()
+    wanted = set(_names(annotation, {})) - _installed.keys()
     found = [point for point in entry_points(group=GROUP) if point.name in wanted]
     for point in found:
         try:
@@ -83,12 +83,12 @@ def load_installed(annotation: Any) -> bool:
     return bool(found)
 
 
-def _names(annotation: Any, seen: set[int]) -> Iterator[str]:
+def _names(annotation: Any, seen: dict[int, Any]) -> Iterator[str]:
     """The names of all classes in a type, those that they inherit from and those of their fields."""
-    bare = plain(annotation)
-    if id(bare) in seen:
+    if id(annotation) in seen:
         return
-    seen.add(id(bare))
+    seen[id(annotation)] = annotation  # kept, so that its id stays its own
+    bare = plain(annotation)
     for part in get_args(bare):
         yield from _names(part, seen)
     kind = get_origin(bare) or bare
