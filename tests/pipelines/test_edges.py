@@ -135,6 +135,7 @@ class Chain(NamedTuple):
 
 
 Unknown: Any = TypedDict("Unknown", {"x": "Missing"})  # type: ignore[name-defined]  # noqa: F821 (not to be found)
+Couple = TypeAliasType("Couple", tuple[T, list[T]], type_params=(T,))
 Nested = TypeAliasType("Nested", "int | list[Nested]")
 Json = TypeAliasType("Json", "int | list[Json] | dict[str, Json]")
 Lost = TypeAliasType("Lost", "int | Missing")  # type: ignore[name-defined]  # noqa: F821 (not to be found)
@@ -313,6 +314,10 @@ CASES: list[tuple[Any, Any, Fit]] = [
     (Tree, Json, "coerce"),
     (dict[str, Nested], Json, "ok"),
     (int, Lost, "coerce"),
+    (Couple[int], tuple[float, list[int]], "ok"),
+    (Couple[str], Couple[int], "coerce"),
+    (Couple[None], Couple[int], "never"),
+    (Couple, tuple[Any, list[Any]], "ok"),
     (Nested, Nested, "ok"),
     (Nested, Deep, "ok"),
     (Deep, Nested, "coerce"),

@@ -235,6 +235,8 @@ def plain(annotation: Any) -> Any:
             annotation = annotation.__supertype__
         elif type(annotation).__name__ == "TypeAliasType":
             annotation = _aliased(annotation)
+        elif type(origin).__name__ == "TypeAliasType":
+            annotation = _filled(origin, get_args(annotation))
         elif isinstance(annotation, typing.TypeVar):
             annotation = annotation.__bound__ or Any
         else:
@@ -248,6 +250,14 @@ def _aliased(alias: Any) -> Any:
         return typing.get_type_hints(stated, vars(sys.modules[alias.__module__]), include_extras=True)["value"]
     except (NameError, KeyError):
         return alias.__value__
+
+
+def _filled(alias: Any, parts: tuple[Any, ...]) -> Any:
+    """What an alias with parameters stands for where they are given."""
+    given = dict(zip(alias.__type_params__, parts, strict=False))
+    meant = _aliased(alias)
+    wanted = tuple(given.get(parameter, Any) for parameter in getattr(meant, "__parameters__", ()))
+    return meant[wanted] if wanted else meant
 
 
 def members(annotation: Any) -> tuple[Any, ...]:

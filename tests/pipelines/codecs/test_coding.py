@@ -8,7 +8,7 @@ import sys
 import typing
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, NewType, NotRequired, Required
+from typing import Annotated, Any, Literal, NewType, NotRequired, Required, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,8 @@ from pipemount.pipelines.codecs import Codec, codec_for, coded
 
 Floats = NDArray[np.float64]
 Named = NewType("Named", Floats)
+T = TypeVar("T")
+Couple = TypeAliasType("Couple", tuple[T, list[T]], type_params=(T,))
 Tree = TypeAliasType("Tree", "Floats | list[Tree]")
 
 
@@ -99,6 +101,8 @@ PLACES: list[tuple[Any, Any]] = [
     (Mapping[str, list[Floats]], {"a": [[1.0]]}),
     (Annotated[Floats, "name"], [1.0]),
     (Named, [1.0]),
+    (list[Couple[Floats]], [[[1.0], [[2.0]]]]),
+    (list[Couple], [[1, [2]]]),  # type: ignore[type-arg]  # without parameters, for once
     (Sample, {"values": [1.0], "label": "a", "notes": []}),
     (Row, {"values": [1.0]}),
     (Loose, {"values": [1.0], "note": "a"}),
@@ -116,7 +120,20 @@ def test_parts_of_a_type_are_read_and_written(annotation: Any, wire: Any) -> Non
     assert adapter.json_schema(mode="validation") and adapter.json_schema(mode="serialization")
 
 
-SAME = [int, list[int], dict[str, Any], Literal["a"], Report, list[Literal["a"] | None], tuple[()], None, Any, Plain]
+SAME = [
+    int,
+    list[int],
+    dict[str, Any],
+    Literal["a"],
+    Report,
+    list[Literal["a"] | None],
+    tuple[()],
+    None,
+    Any,
+    Plain,
+    Couple[int],
+    Couple,
+]
 
 
 @pytest.mark.parametrize("annotation", SAME, ids=str)

@@ -54,8 +54,8 @@ def _coded(annotation: Any, within: frozenset[Any]) -> Any:
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _annotated(annotation, parts, within)
-    if (bare := plain(annotation)) is not annotation and annotation is not None and origin is None:
-        return _if_changed(annotation, bare, within)
+    if _is_name(annotation, origin):
+        return _if_changed(annotation, id(origin or annotation), within)
     if origin in (typing.Union, types.UnionType):
         return _rebuilt(annotation, parts, within, lambda new: functools.reduce(operator.or_, new))
     if origin in _CONTAINERS or getattr(origin, "_name", None) in _WRAPPERS:
@@ -73,11 +73,19 @@ def _annotated(annotation: Any, parts: tuple[Any, ...], within: frozenset[Any]) 
     return annotation if new is inner else Annotated[(new, *metadata)]
 
 
-def _if_changed(annotation: Any, bare: Any, within: frozenset[Any]) -> Any:
-    """What stands for another type by name: itself, unless that type has codecs. An alias may contain itself."""
-    if id(annotation) in within:
+def _is_name(annotation: Any, origin: Any) -> bool:
+    """Whether a type stands for another: ``NewType``, a type variable, an alias with or without parameters."""
+    if origin is None:
+        return annotation is not None and plain(annotation) is not annotation
+    return type(origin).__name__ == "TypeAliasType"
+
+
+def _if_changed(annotation: Any, name: int, within: frozenset[Any]) -> Any:
+    """What stands for another type: itself, unless that type has codecs. An alias may contain itself."""
+    if name in within:
         return annotation
-    new = _coded(bare, within | {id(annotation)})
+    bare = plain(annotation)
+    new = _coded(bare, within | {name})
     return annotation if new is bare else new
 
 

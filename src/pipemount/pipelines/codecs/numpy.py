@@ -51,7 +51,7 @@ def array_codec(annotation: Any) -> Codec | None:
     kind = _kind(plain((get_args(element) or (Any,))[0]))
     if kind is None:
         return None
-    sizes = get_args(shape)
+    sizes = get_args(plain(shape))
     form = _Form(*kind, None if not sizes or Ellipsis in sizes else len(sizes))
     wire = Annotated[list[Any], WithJsonSchema(_schema(form))]
     return Codec(wire, lambda rows: _decode(rows, form), _encode, lambda array: _fitted(array, form))
