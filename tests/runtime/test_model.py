@@ -48,7 +48,7 @@ class _Drawing:
 
     def block(self, known: set[str], depth: int) -> list[Statement]:
         found: list[Statement] = []
-        for _ in range(self._draw(st.integers(0 if depth else 1, 4))):
+        for _ in range(self._draw(st.integers(0 if depth else 2, 4))):
             if self._left <= 0:
                 break
             self._left -= 1
@@ -87,7 +87,7 @@ class _Drawing:
 
     def _if(self, known: set[str], depth: int) -> If:
         draw = self._draw
-        left = draw(st.sampled_from(sorted(known)))
+        left = draw(st.sampled_from([*sorted(known), "x", "x"]))
         operator = draw(st.sampled_from(["truth", "==", ">=", "<"]))
         then_known, other_known = set(known), set(known)
         then, other = self.block(then_known, depth + 1), self.block(other_known, depth + 1)
@@ -101,7 +101,9 @@ class _Drawing:
             return Map(name, items, None, draw(programs(statements=3, nested=False)), (), limit)
         known.add(name)
         bad = tuple(draw(st.lists(st.integers(0, 4), max_size=2)))
-        return Map(name, items, self._behaving(Step(f"{name}s")), None, bad, limit)
+        step = self._behaving(Step(f"{name}s"))
+        fails = step.attempts - draw(st.sampled_from([0, 1, 1, 1, 1]))
+        return Map(name, items, dataclasses.replace(step, fails=fails), None, bad, limit)
 
 
 # ------------------------------------------------------------------------------------------ what was
@@ -277,7 +279,7 @@ def test_the_model_notices_what_goes_wrong() -> None:
     assert check(program, 1) == "completed"
     for wrong in (
         Program((Step("s1"), If("b1", "s1", "<", 0, (Step("s2", ("s1",)),), ()))),
-        Program((Step("s1"), If("b1", "s1", ">=", 0, (Step("s2", ("x",)),), ()))),
+        Program((Step("s1"), If("b1", "s1", ">=", 0, (Step("s2", (7,)),), ()))),
         Program((Step("s1", fails=1), If("b1", "s1", ">=", 0, (Step("s2", ("s1",)),), ()))),
     ):
         with pytest.raises(AssertionError):
