@@ -158,9 +158,9 @@ class Service:
             if isinstance(item, Result):
                 results.append(item)
             elif recorder is not None and item.kind not in OF_RUNS:
-                recorder.record(item.kind, item.step, item.attempt, item.data)
                 if recorder.crowded:
                     await recorder.give_way()
+                recorder.record(item.kind, item.step, item.attempt, item.data)
         if len(results) != 1:
             raise RunError(f"the adapter of {self.name!r} gave {len(results) or 'no'} results; a stream ends with one")
         return results[0].outputs

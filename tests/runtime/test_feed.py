@@ -96,7 +96,7 @@ async def test_the_last_event_has_the_outputs() -> None:
 
 @pytest.mark.parametrize("talk", [talking, thread_talking], ids=["async", "in a thread"])
 async def test_who_reads_as_fast_as_it_can_misses_nothing(talk: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeds, "TURN", 60)
+    monkeypatch.setattr(Feed, "patience", 60)
     events = await events_of(talk.stream(count=MANY))
     assert [event.data["value"] for event in events if event.kind == "delta"] == list(range(MANY))
     assert [event.sequence for event in events] == list(range(1, MANY + 5))
@@ -334,7 +334,7 @@ async def test_a_reader_that_stands_still_is_given_one_turn() -> None:
 
 
 async def test_a_thread_waits_no_longer_than_a_moment_for_a_loop_that_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeds, "TURN", 0.001)
+    monkeypatch.setattr(Feed, "patience", 0.001)
     feed = Feed(4)
     recorder = Recorder("run", [feed])
     thread = threading.Thread(target=tell, args=(recorder, 100))

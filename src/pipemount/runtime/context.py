@@ -119,9 +119,9 @@ class StepContext:
 
     async def _tell_delta(self, value: Any) -> None:
         """Tell a delta where there is time for its readers to read."""
-        self._tell("delta", value=value)
         if (recorder := self._run.recorder) is not None and recorder.crowded:
             await recorder.give_way()
+        self._tell("delta", value=value)
 
     def _abandon(self) -> None:
         self._abandoned = True

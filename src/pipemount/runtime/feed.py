@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from time import monotonic
 from typing import TypeVar
 
 from .buffer import LIMIT, LIMIT_BYTES, Buffer
@@ -15,17 +16,17 @@ __all__ = ["Feed", "Inbox", "reading"]
 
 T = TypeVar("T")
 
-TURN = 0.05
-"""Seconds that a thread waits at most until the reader's loop had its turn."""
-
 
 class Inbox:
     """A buffer with its lock, filled from any thread and emptied on the loop that made it.
 
-    A producer may ask whether it is ``crowded``, and give the reader's loop a turn: then whoever reads as fast as it
-    can gets all. It is asked once for each time that the reader took something, so a reader that stands still costs
-    a run one turn.
+    A producer asks whether it is ``crowded`` before it says something, and gives the reader's loop turns as long as it
+    is: then whoever reads as fast as it can gets all. A reader that took nothing in its turn gets no other before it
+    does, so one that stands still costs a run one turn.
     """
+
+    patience = 0.05
+    """Seconds that a turn takes at most, should the reader's loop be busy."""
 
     def __init__(self, limit: int = LIMIT, limit_bytes: int = LIMIT_BYTES) -> None:
         self._loop = asyncio.get_running_loop()
@@ -33,6 +34,8 @@ class Inbox:
         self._lock = threading.RLock()  # re-entered where a finaliser tells something just now
         self._buffer = Buffer(limit, limit_bytes)
         self._reading = True
+        self._turn: threading.Event | None = None
+        self._turn_ends = 0.0
         self._closed = False
 
     def put(self, event: Event) -> None:
@@ -53,28 +56,44 @@ class Inbox:
 
     @property
     def crowded(self) -> bool:
-        """Whether it is half full and its reader reads: a turn would help."""
-        return self._reading and self._buffer.crowded
+        """Whether it is half full and its reader reads, or may do so in the turn that it has: another would help."""
+        return self._buffer.crowded and (self._reading or monotonic() < self._turn_ends)
 
     async def turn(self) -> None:
         """Let the reader's loop run once."""
-        self._reading = False
         here = asyncio.get_running_loop()
-        if here is self._loop:
-            await asyncio.sleep(0)
+        if here is not self._loop:
+            await self._turn_elsewhere(here)
             return
+        self._reading, self._turn_ends = False, monotonic() + self.patience
+        await asyncio.sleep(0)
+        self._turn_ends = 0.0
+
+    async def _turn_elsewhere(self, here: asyncio.AbstractEventLoop) -> None:
+        self._reading = False
         passed = here.create_future()
         with suppress(RuntimeError):  # the reader's loop is closed
             self._after_turn(lambda: _settle_on(here, passed))
-            await asyncio.wait([passed], timeout=TURN)
+            await asyncio.wait([passed], timeout=self.patience)
 
     def wait_for_turn(self) -> None:
-        """``turn``, in a thread that runs no loop."""
-        self._reading = False
-        passed = threading.Event()
-        with suppress(RuntimeError):  # the reader's loop is closed
-            self._after_turn(passed.set)
-            passed.wait(TURN)
+        """``turn``, in a thread that runs no loop; those that come while one waits wait for the same."""
+        with self._lock:
+            begun, turn = self._turn is not None, self._turn or threading.Event()
+            if not begun:
+                self._turn, self._reading, self._turn_ends = turn, False, monotonic() + self.patience
+        if not begun:
+            try:
+                self._after_turn(self._pass_turn)
+            except RuntimeError:  # the reader's loop is closed
+                self._pass_turn()
+        turn.wait(max(0.0, self._turn_ends - monotonic()))
+
+    def _pass_turn(self) -> None:
+        with self._lock:
+            turn, self._turn, self._turn_ends = self._turn, None, 0.0
+        if turn is not None:
+            turn.set()
 
     def _after_turn(self, passed: Callable[[], object]) -> None:
         """Call ``passed`` on the reader's loop, after a reader that was woken before has run."""

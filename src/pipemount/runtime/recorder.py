@@ -59,17 +59,18 @@ class Recorder:
 
     def record(self, kind: EventKind, step: str | None, attempt: int | None, data: Mapping[str, Any]) -> None:
         """``emit`` with data whose keys may be any."""
+        at_home = threading.get_ident() == self._thread
+        if not at_home:
+            for inbox in self._inboxes:
+                while inbox.crowded:
+                    inbox.wait_for_turn()
         self._told.append((kind, step, attempt, data))
         with self._lock:
             if not self._recording:
                 self._record_all()
-        if threading.get_ident() == self._thread:
+        if at_home:
             for handover in self._handovers:
                 handover.deliver()
-        else:
-            for inbox in self._inboxes:
-                if inbox.crowded:
-                    inbox.wait_for_turn()
 
     @property
     def crowded(self) -> bool:
@@ -77,9 +78,9 @@ class Recorder:
         return any(inbox.crowded for inbox in self._inboxes)
 
     async def give_way(self) -> None:
-        """Let readers whose buffers fill up read what is there; waits for a turn of their loop and not for them."""
+        """Let readers whose buffers fill up read what is there; waits for turns of their loops and not for them."""
         for inbox in self._inboxes:
-            if inbox.crowded:
+            while inbox.crowded:
                 await inbox.turn()
 
     def close(self) -> None:
@@ -113,6 +114,8 @@ class Recorder:
 
 class _Handover(Inbox):
     """The way from the threads of a run to a listener's function, which is called on the home loop."""
+
+    patience = 1.0  # a run whose home loop is that busy does not get on either
 
     def __init__(self, listener: Listener) -> None:
         super().__init__()
