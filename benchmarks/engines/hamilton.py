@@ -1,4 +1,4 @@
-"""Hamilton's drivers over functions named by what they give. It has no branch at run time; its map is parallel blocks."""
+"""Hamilton's drivers, over functions named by what they give. It has no branch at run time."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 from pydantic_graph import GraphBuilder, StepContext, TypeExpression, reduce_list_append
@@ -25,7 +26,7 @@ def runner(builder: Any, inputs: Any = 1) -> Callable[[], Any]:
 def chain(length: int) -> Callable[[], Any]:
     builder = GraphBuilder(name="chain", input_type=int, output_type=int)
     nodes = [builder.start_node, *(builder.step(one, node_id=f"one_{n}") for n in range(length)), builder.end_node]
-    builder.add(*(builder.edge_from(a).to(b) for a, b in zip(nodes, nodes[1:], strict=False)))
+    builder.add(*(builder.edge_from(a).to(b) for a, b in pairwise(nodes)))
     return runner(builder)
 
 

@@ -12,13 +12,13 @@ from .events import PASSING, TERMINAL, Event
 __all__ = ["LIMIT", "LIMIT_BYTES", "Buffer", "weigh"]
 
 LIMIT = 256
-"""Events that wait."""
+"""Passing events that wait."""
 
 LIMIT_BYTES = 1024 * 1024
 """Roughly what they may carry."""
 
 PATIENCE = 16
-"""How many times ``LIMIT`` may wait of the events that are kept for a reader that reads no more."""
+"""How many times as many may wait of the events that are kept for a reader that reads no more."""
 
 PARTS = 1000
 """How many parts of a value are weighed at most."""
@@ -30,14 +30,15 @@ UNKNOWN = 4096
 class Buffer:
     """The events that one reader has not read yet.
 
-    When it is full, all ``PASSING`` events in it make way, and a ``missed`` event stands in their place. The others are
-    kept, up to ``PATIENCE`` times the limit: beyond that they are missed as well, for a run may have no end. The event
-    that ends a run is always kept. An event that finds the buffer empty is let in, however large it is.
+    Of the ``PASSING`` events ``limit`` may wait. When there are more, all of them make way, and a ``missed`` event
+    stands in their place. The others are kept, up to ``PATIENCE`` times as many: beyond that they are missed as well,
+    for a run may have no end. The event that ends a run is always kept. An event that finds the buffer empty is let
+    in, however large it is.
 
     No lock, no clock, no loop: the owner sees that nobody else is at it.
 
     Args:
-        limit: Events that may wait.
+        limit: Passing events that may wait.
         limit_bytes: Bytes that they may carry, roughly.
     """
 
@@ -49,22 +50,16 @@ class Buffer:
         self._kept = self._bytes = 0
 
     def put(self, event: Event) -> None:
-        """Take ``event`` in, or the note that it was missed."""
+        """Take ``event`` in, and note what was missed for it."""
         if event.kind not in PASSING:
             self._entries.append((event, None))
             self._kept += 1
             if self._kept > PATIENCE * self._limit:
                 self._drop(_may_be_missed)
-            elif len(self._entries) > self._limit and self._kept < len(self._entries):
-                self._drop(_is_passing)
             return
         weight = weigh(event.data) if self._entries else 0
-        if len(self._entries) >= self._limit or self._bytes + weight > self._limit_bytes:
-            if self._kept < len(self._entries):
-                self._drop(_is_passing)
-            if len(self._entries) >= self._limit:
-                self._miss(event)
-                return
+        if len(self._entries) - self._kept >= self._limit or self._bytes + weight > self._limit_bytes:
+            self._drop(_is_passing)
         self._entries.append((event, weight))
         self._bytes += weight
 
@@ -82,15 +77,12 @@ class Buffer:
     @property
     def crowded(self) -> bool:
         """Whether it is half full."""
-        return len(self._entries) * 2 >= self._limit or self._bytes * 2 >= self._limit_bytes
-
-    def _miss(self, event: Event) -> None:
-        """Note that ``event`` was left out, together with those left out just before it."""
-        gone = [event]
-        if self._entries[-1][0].kind == "missed":
-            gone.insert(0, self._entries.pop()[0])
-        self._entries.append((_missed(gone), None))
-        self._kept = len(self._entries)
+        passing = len(self._entries) - self._kept
+        return (
+            passing * 2 >= self._limit
+            or self._bytes * 2 >= self._limit_bytes
+            or self._kept * 2 >= PATIENCE * self._limit
+        )
 
     def _drop(self, goes: Callable[[Event], bool]) -> None:
         """Leave only what does not go, and notes of what did."""

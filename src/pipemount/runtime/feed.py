@@ -65,9 +65,11 @@ class Inbox:
         if here is not self._loop:
             await self._turn_elsewhere(here)
             return
-        self._reading, self._turn_ends = False, monotonic() + self.patience
+        self._reading, ends = False, monotonic() + self.patience
+        self._turn_ends = ends
         await asyncio.sleep(0)
-        self._turn_ends = 0.0
+        if self._turn_ends == ends:  # else somebody else began another meanwhile
+            self._turn_ends = 0.0
 
     async def _turn_elsewhere(self, here: asyncio.AbstractEventLoop) -> None:
         self._reading = False
