@@ -20,7 +20,6 @@ from typing import Any
 
 import uvloop
 
-
 SLOW = 1.0
 """Seconds: what takes longer than this for one run is measured once."""
 

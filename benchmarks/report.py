@@ -38,8 +38,8 @@ ENGINE_HEADING = "## The engine alone"
 ENGINE = """\
 Microseconds per run, without HTTP or keys, beside the engines of others on the same graphs; in parentheses how many
 times ours. A step adds one to a number. Every library runs as its documentation shows, on uvloop, in an environment and
-a process of its own, which lives for all rounds; the rounds are interleaved. A `-` stands for what a library has no graph
-for, or for what takes it too long.
+a process of its own, which lives for all rounds; the rounds are interleaved. A `-` stands for what a library has no
+graph for, or for what takes it too long.
 
 - Ours is all that a request pays for but the network: inputs are validated, the run has an id and a deadline, outputs
   are validated and serialised. The others are handed Python values and hand some back.
