@@ -21,13 +21,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+sys.path.append(str(Path(__file__).parents[1] / "src"))
+
 from engines import CASES, ENGINES, Case, Engine
 from peers import HERE, PeerUnavailableError, interpreter, version
+
+from pipemount.types import VERSION
 
 __all__ = ["EngineReport", "measure_engine"]
 
 SLOW = 1.0
 """Seconds: what takes longer than this for one run is measured once."""
+
+PAIR = ("two", "branch")
+"""Measured one right after the other, for their difference."""
+
+ROWS = [
+    *([case] for case in CASES if case.name not in PAIR),
+    [case for case in CASES if case.name in PAIR],
+]
 
 PATIENCE = 30.0
 """Seconds that an engine may take with a case until it is left out."""
@@ -46,7 +58,7 @@ class Contestant:
         except PeerUnavailableError as error:
             self.reason = str(error)
             return
-        self.version = version(python, engine.distribution)
+        self.version = version(python, engine.distribution) if engine.peer else VERSION
         environment = os.environ | ({} if engine.peer else {"PYTHONPATH": _own_path()})
         command = [str(python), "-W", "ignore", str(HERE / "engine_worker.py"), engine.name]
         pipe = subprocess.PIPE
@@ -136,9 +148,9 @@ class EngineReport:
                     yield f"{one.engine.title}, {_title(case)}: {reason}."
 
     def _branch(self, one: Contestant) -> str:
-        cases = {case.name: one.median(case) for case in self.cases}
-        with_branch, without = cases.get("branch"), cases.get("two")
-        return "-" if with_branch is None or without is None else f"{with_branch - without:,.1f}"
+        pairs = zip(one.found.get("two", ()), one.found.get("branch", ()), strict=False)
+        added = [branch - two for two, branch in pairs]
+        return f"{statistics.median(added):,.1f}" if added else "-"
 
     def _growth(self, one: Contestant) -> str:
         cases = {case.name: one.median(case) for case in self.cases}
@@ -154,10 +166,11 @@ def measure_engine(*, rounds: int = 3, seconds: float = 0.1, only: str = "") -> 
     contestants = [Contestant(engine) for engine in ENGINES if not asked or engine.name in asked | {"ours"}]
     try:
         for turn in range(rounds):
-            for case in CASES:
-                print(f"engines, round {turn + 1} of {rounds}: {case.title}", file=sys.stderr, flush=True)
+            for cases in ROWS:
+                print(f"engine, round {turn + 1} of {rounds}: {cases[0].title}", file=sys.stderr, flush=True)
                 for one in contestants:
-                    one.measure(case, seconds)
+                    for case in cases:
+                        one.measure(case, seconds)
     finally:
         for one in contestants:
             one.close()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from engine import EngineReport
 from load import GENERATOR, Load
 from measure import CONNECTIONS, Entry
 
@@ -30,6 +31,22 @@ machine. Measure on yours:
 ```console
 $ scripts/benchmark
 ```
+"""
+
+ENGINE_HEADING = "## The engine alone"
+
+ENGINE = """\
+Microseconds per run, without HTTP or keys, beside the engines of others on the same graphs; in parentheses how many
+times ours. A step adds one to a number. Every library runs as its documentation shows, on uvloop, in an environment and
+a process of its own, which lives for all rounds; the rounds are interleaved. A `-` stands for what a library has no
+graph for, or for what takes it too long.
+
+- Ours is all that a request pays for but the network: inputs are validated, the run has an id and a deadline, outputs
+  are validated and serialised. The others are handed Python values and hand some back.
+- Ours takes a chain of sync steps to a thread, so that it never blocks the host's loop; the others' block their caller.
+- What a branch adds is the row with it less the row without, measured one right after the other.
+- Maps keep the order of the items, except in pydantic-graph, whose list is sorted afterwards.
+- Prefect keeps every run in a database: its figures are those of its own server on loopback.
 """
 
 READING = """\
@@ -67,7 +84,7 @@ class Report:
         command: How it was called.
         method: Rounds and seconds, in words.
         entries: The contenders.
-        engine: Microseconds by what was run.
+        engine: The engines, on the same graphs.
         imports: Seconds by what was imported.
         demonstrations: Seconds by what was tried.
     """
@@ -75,13 +92,26 @@ class Report:
     command: str
     method: str
     entries: list[Entry]
-    engine: dict[str, float]
+    engine: EngineReport
     imports: dict[str, float]
     demonstrations: dict[str, float]
 
     def write(self, page: Path = PAGE) -> None:
         """Write the page anew."""
         page.write_text("\n".join(self._parts()).rstrip() + "\n")
+
+    def write_engine(self, page: Path = PAGE) -> None:
+        """Put the engine's section into the page in the place of the one there; the rest stays as it was measured."""
+        before, _, rest = page.read_text().partition(ENGINE_HEADING)
+        _, heading, after = rest.partition("\n## ")
+        page.write_text(f"{before}{self._engine()}{heading}{after}")
+
+    def _engine(self) -> str:
+        told = (
+            f"Measured on {datetime.now(UTC):%Y-%m-%d} with `{self.command}`: medians of {self.engine.rounds} rounds."
+        )
+        rows = list(self.engine.rows())
+        return "\n".join([ENGINE_HEADING, "", ENGINE, told, *self.engine.notes(), "", _table(rows)])
 
     def _parts(self) -> Iterable[str]:
         yield INTRODUCTION
@@ -96,8 +126,7 @@ class Report:
             yield "## Idle memory\n"
             yield _table(_memory(self.entries))
         if self.engine:
-            yield "## The engine alone\n\nOn uvloop: validates inputs, runs, validates and serialises outputs.\n"
-            yield _table([("what", "µs"), *((name, f"{took:.1f}") for name, took in self.engine.items())])
+            yield self._engine()
         if self.imports:
             yield "## Import time\n\nA fresh interpreter each time, byte code compiled before.\n"
             yield _table([("what", "ms"), *((name, f"{took * 1000:.0f}") for name, took in self.imports.items())])

@@ -64,6 +64,6 @@ CASES = (
     Case("branch", "the same, the second behind a branch", 3),
     Case("map", "a map of 1,000 items", list(range(1, 1001))),
     *(Case(f"chain_{n}", f"per step, chain of {n:,} async steps", n + 1, n) for n in CHAINS),
-    Case("heard", "three async steps, somebody listens", 4),
+    Case("heard", "three async steps, somebody listens (8 events)", 4),
     Case("compile", "compiling six independent `if`s (64 variants)", 64),
 )

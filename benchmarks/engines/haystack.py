@@ -83,5 +83,5 @@ CASES: dict[str, Callable[[], Callable[[], Any]]] = {
     "three_sync": three_sync,
     "two": partial(chain, 2),
     "branch": branch,
-    **{f"chain_{n}": partial(chain, n) for n in (10, 100)},
+    **{f"chain_{n}": partial(chain, n) for n in (10, 100, 1000)},
 }

@@ -88,6 +88,28 @@ async def test_a_pipeline_tells_what_happens_and_then_ends() -> None:
     assert kinds == ["run_started", "step_started", "delta", "delta", "step_completed", "run_completed"]
 
 
+async def test_decisions_and_items_are_in_the_stream() -> None:
+    @step
+    def double(x: int) -> int:
+        return 2 * x
+
+    @pipeline
+    def doubling(xs: list[int], twice: bool = True) -> Any:
+        values = double.map(xs)
+        if twice:
+            values = double.map(values, id="again")
+        return values
+
+    events = await events_of(doubling.stream(xs=[1, 2]))
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    (decision,) = (event for event in events if event.kind == "branch")
+    assert (decision.step, decision.data["condition"], decision.data["answer"]) == (None, "twice", True)
+    started = {event.step for event in events if event.kind == "step_started"}
+    assert started == {"double", "double[0]", "double[1]", "again", "again[0]", "again[1]"}
+    assert [event.data["done"] for event in events if event.kind == "progress" and event.step == "again"] == [1, 2]
+    assert events[-1].data["outputs"] == {"output": [4, 8]}
+
+
 async def test_the_last_event_has_the_outputs() -> None:
     *_, last = await events_of(talking.stream(2))
     assert last.data["outputs"] == {"output": [0, 1]}
@@ -342,6 +364,29 @@ async def test_a_thread_waits_no_longer_than_a_moment_for_a_loop_that_is_busy(mo
     thread.join()  # the loop is blocked all the while
     recorder.emit("run_completed")
     assert numbers(await events_of(feed)) == list(range(1, 102))
+
+
+async def test_threads_wait_for_the_same_turn_of_a_loop_that_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Feed, "patience", 0.05)
+    feed = Feed(4)
+    recorder = Recorder("run", [feed])
+    tell(recorder, 2)
+    threads = [threading.Thread(target=tell, args=(recorder, 10)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()  # the loop is blocked all the while
+    recorder.emit("run_completed")
+    assert numbers(await events_of(feed)) == list(range(1, 34))
+
+
+async def test_tasks_that_give_way_at_the_same_time_take_the_same_turn() -> None:
+    feed = Feed(4)
+    recorder = Recorder("run", [feed])
+    tell(recorder, 2)
+    await asyncio.gather(*(recorder.give_way() for _ in range(3)))
+    assert not recorder.crowded
+    assert numbers([await anext(feed), await anext(feed)]) == [1, 2]
 
 
 async def feed_without_loop() -> Feed:

@@ -449,3 +449,43 @@ async def test_an_async_on_init_runs_on_the_loop_that_runs_the_steps() -> None:
 def test_a_built_in_without_a_signature_cannot_be_a_step() -> None:
     with pytest.raises(CompileError, match="Write a function with named parameters around it"):
         compile_pipeline(max)
+
+
+# ------------------------------------------------------------------------------- maps and branches
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", ["in_thread", "as_task", "async_generator"])
+async def test_each_item_of_a_map_has_its_hooks(form: str, kind: str, module: types.ModuleType) -> None:
+    SAID.clear()
+    work = step(name="work", **all_hooks(form))(BODIES[kind])
+
+    @pipeline
+    def mapped(flags: list[bool]) -> Any:
+        return work.map(flags)
+
+    await mapped.run(flags=[False, False])
+    value: Any = [1] if "generator" in kind else 1
+    for item in ("work[0]", "work[1]"):
+        assert [said[:3] for said in SAID if said[3] == item] == [
+            ("on_start", form, "nothing"),
+            ("on_success", form, value),
+            ("on_end", form, "nothing"),
+        ]
+    assert len(SAID) == 6
+
+
+async def test_hooks_of_a_step_that_no_path_reaches_are_not_called(module: types.ModuleType) -> None:
+    SAID.clear()
+    work = step(name="work", **all_hooks("sync"))(in_thread)
+
+    @pipeline
+    def branching(wanted: bool) -> Any:
+        if wanted:
+            work(False)
+        return same(1)
+
+    await branching.run(wanted=False)
+    assert SAID == []
+    await branching.run(wanted=True)
+    assert [said[0] for said in SAID] == ["on_start", "on_success", "on_end"]

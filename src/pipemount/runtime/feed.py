@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
@@ -17,7 +18,7 @@ __all__ = ["Feed", "Inbox", "reading"]
 T = TypeVar("T")
 
 
-class Inbox:
+class Inbox(ABC):
     """A buffer with its lock, filled from any thread and emptied on the loop that made it.
 
     A producer asks whether it is ``crowded`` before it says something, and gives the reader's loop turns as long as it
@@ -101,9 +102,9 @@ class Inbox:
         """Call ``passed`` on the reader's loop, after a reader that was woken before has run."""
         self._loop.call_soon_threadsafe(self._loop.call_soon, passed)
 
+    @abstractmethod
     def _wake(self) -> None:
         """See that the reader looks. With the lock held, from any thread."""
-        raise NotImplementedError
 
 
 class Feed(Inbox):
