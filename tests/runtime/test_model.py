@@ -129,7 +129,7 @@ async def act(
     if executor.swift and not listening:
         run = executor.run_swiftly(asked, dict)
     else:
-        run = executor.run(asked, dict, Recorder(told.append, "id") if listening else None)
+        run = executor.run(asked, dict, Recorder("id", (told.append,)) if listening else None)
     task = asyncio.ensure_future(guard(run, deadline, None, asked.cancel))
     if cancel is not None:
         asyncio.get_running_loop().call_later(cancel, task.cancel)
