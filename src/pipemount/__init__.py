@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .http.middleware import PipelineMiddleware
     from .inprocess import pipeline
     from .pipelines.codecs import Codec, codec_for, register_codec
-    from .pipelines.snapshot import Retry
+    from .pipelines.specs import Retry
     from .pipelines.static import Static
     from .pipelines.steps import step
     from .pipelines.unmapped import unmapped
@@ -57,7 +57,7 @@ _HOMES = {
     "PipelineMiddleware": "http.middleware",
     "PipemountError": "errors",
     "Principal": "types",
-    "Retry": "pipelines.snapshot",
+    "Retry": "pipelines.specs",
     "Settings": "settings",
     "Static": "pipelines.static",
     "StepContext": "runtime.context",

@@ -8,7 +8,7 @@ import pytest
 
 from pipemount.errors import ConfigurationError
 from pipemount.pipelines.authoring import PipelineDefinition, Step, step
-from pipemount.pipelines.snapshot import Hook, Hooks, Retry
+from pipemount.pipelines.specs import Hook, Hooks, Retry
 
 
 class Context:

@@ -12,7 +12,8 @@ from tests.support.graphs import branch, choose, execute, graph, node, of
 
 from pipemount import PipelineError, Retry, step
 from pipemount.errors import BranchFailedError, StepFailedError
-from pipemount.pipelines.snapshot import Access, Hook, Hooks, Node, Parameter, Snapshot
+from pipemount.pipelines.snapshot import Access, Node, Parameter, Snapshot
+from pipemount.pipelines.specs import Hook, Hooks
 from pipemount.runtime.events import Event
 from pipemount.runtime.plan import build_plan
 

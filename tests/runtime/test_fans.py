@@ -13,7 +13,8 @@ from tests.support.graphs import branch, call, choose, execute, graph, node, of
 
 from pipemount import Retry, StepContext, get_step_context, step
 from pipemount.errors import InvalidOutputsError, RunError, StepFailedError, StepTimeoutError
-from pipemount.pipelines.snapshot import Fan, Node, OutputField, ParameterField, Snapshot, StepSpec
+from pipemount.pipelines.snapshot import Fan, Node, Snapshot
+from pipemount.pipelines.specs import OutputField, ParameterField, StepSpec
 from pipemount.runtime import crew
 from pipemount.runtime.call import Call
 from pipemount.runtime.events import Event

@@ -17,7 +17,7 @@ from pipemount import Retry, StepContext, get_step_context, pipeline, step
 from pipemount import compile as compile_pipeline
 from pipemount.errors import CompileError, ConfigurationError, DeadlineExceededError, StepFailedError
 from pipemount.inprocess import run_compiled
-from pipemount.pipelines.snapshot import Hook
+from pipemount.pipelines.specs import Hook
 from pipemount.runtime.hooks import call_hook, find_hooks, observe, resolve
 from pipemount.runtime.threads import ThreadPool
 

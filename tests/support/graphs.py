@@ -18,17 +18,15 @@ from pipemount.pipelines.snapshot import (
     Condition,
     Constant,
     Fan,
-    Hooks,
     Node,
     Output,
     Parameter,
-    ParameterField,
     Path,
     ResultField,
     Snapshot,
     Source,
-    StepSpec,
 )
+from pipemount.pipelines.specs import Hooks, ParameterField, StepSpec
 from pipemount.runtime.call import Call
 from pipemount.runtime.events import Event
 from pipemount.runtime.executor import Executor

@@ -8,18 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipemount import Retry, StepContext
-from pipemount.pipelines.snapshot import (
-    Branch,
-    Constant,
-    Fan,
-    Node,
-    Output,
-    OutputField,
-    Parameter,
-    Snapshot,
-    Source,
-    StepSpec,
-)
+from pipemount.pipelines.snapshot import Branch, Constant, Fan, Node, Output, Parameter, Snapshot, Source
+from pipemount.pipelines.specs import OutputField, StepSpec
 
 from .graphs import branch, choose, graph, node
 from .model import If, Map, Program, Statement, Step, assigned, healthy, made, seconds

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from ..errors import CompileError
 from .places import enclosing_frames, function_place, underlying
-from .snapshot import OutputField, ParameterField
+from .specs import OutputField, ParameterField
 
 __all__ = [
     "NONE",

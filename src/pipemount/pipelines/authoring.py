@@ -18,7 +18,8 @@ from .inlining import check_on_init, inline, static_items
 from .mapping import FanKind, map_body, opened
 from .options import HookTarget, checked_count, checked_name, make_hooks, name_of, replaced_hooks
 from .rewriting import listening, source_lines
-from .snapshot import Hook, Hooks, Snapshot
+from .snapshot import Snapshot
+from .specs import Hook, Hooks
 from .static import Key, StaticSnapshots, compile_with, static_key, static_snapshots
 from .steps import KEEP, Step, call_options, map_options, step, submitted
 from .tracing import Taker, Trace, bind, current, current_trace

@@ -24,21 +24,9 @@ from .models import input_schema, output_schema, overrides_schema
 from .places import Place, function_place
 from .results import named_results
 from .schema import Schema, describe_errors
-from .snapshot import (
-    EVERY_PATH,
-    Binding,
-    Branch,
-    Choice,
-    Constant,
-    Edge,
-    Hooks,
-    Node,
-    ParameterField,
-    ResultField,
-    Snapshot,
-    Source,
-)
+from .snapshot import EVERY_PATH, Binding, Branch, Choice, Constant, Edge, Node, ResultField, Snapshot, Source
 from .sources import choice, origins
+from .specs import Hooks, ParameterField
 from .tracing import Argument, refuse
 
 __all__ = ["Definition", "compile_definition"]

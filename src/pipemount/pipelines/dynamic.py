@@ -15,7 +15,8 @@ from .models import output_schema
 from .places import Place, function_place, is_async, underlying
 from .projection import is_typed_dict
 from .references import Reference
-from .snapshot import Snapshot, StepSpec
+from .snapshot import Snapshot
+from .specs import StepSpec
 from .tracing import current_trace, refuse
 
 __all__ = ["dynamic_snapshot"]

@@ -17,8 +17,9 @@ from .deciding import Decision, Decisions, as_text, same_questions
 from .faults import explain_raised
 from .helpers import watching
 from .places import Place
-from .snapshot import Hook, Parameter, ParameterField, Shape
+from .snapshot import Parameter, Shape
 from .sources import Outline, outline
+from .specs import Hook, ParameterField
 from .tracing import Argument, StepCall, Trace, refuse, too_many_branches, tracing
 
 __all__ = ["Body", "Variant", "trace"]

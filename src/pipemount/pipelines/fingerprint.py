@@ -10,8 +10,9 @@ from typing import Any
 
 from .places import underlying
 from .schema import Schema
-from .snapshot import Branch, Hook, Hooks, Node, ResultField
+from .snapshot import Branch, Node, ResultField
 from .sources import outline
+from .specs import Hook, Hooks
 
 __all__ = ["fingerprint", "source_version"]
 

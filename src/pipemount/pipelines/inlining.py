@@ -13,7 +13,8 @@ from .edges import fit
 from .marks import is_static
 from .references import Reference, Symbol, symbol_of
 from .schema import describe_errors
-from .snapshot import Constant, Hook, OutputField, ParameterField, StepSpec
+from .snapshot import Constant
+from .specs import Hook, OutputField, ParameterField, StepSpec
 from .tracing import VALIDATION, Argument, Trace
 from .unmapped import Unmapped
 

@@ -25,7 +25,8 @@ from .merging import Call
 from .projection import elements, is_typed_dict
 from .references import Reference, symbol_of
 from .schema import describe_errors
-from .snapshot import Constant, Fan, OutputField, ParameterField, Shape, Snapshot, Source, StepSpec
+from .snapshot import Constant, Fan, Shape, Snapshot, Source
+from .specs import OutputField, ParameterField, StepSpec
 from .tracing import Argument, CallOptions, Trace, refuse
 from .unmapped import Unmapped
 

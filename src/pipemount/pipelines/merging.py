@@ -16,8 +16,9 @@ from .exploring import Variant
 from .naming import Names
 from .paths import Answers, deciders, fork, led_to, paths_of
 from .places import Place
-from .snapshot import EVERY_PATH, Branch, Choice, Condition, ParameterField, Path, Shape, Source
+from .snapshot import EVERY_PATH, Branch, Choice, Condition, Path, Shape, Source
 from .sources import Outline, choice, origins, outline, renamed
+from .specs import ParameterField
 from .tracing import Argument, Scope, StepCall, refuse
 
 __all__ = ["Call", "Merged", "Option", "Returned", "branch"]

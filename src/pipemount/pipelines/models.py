@@ -19,7 +19,8 @@ from .codecs import coded, load_installed
 from .constants import NO_SCHEMA, adapter_for
 from .places import Place
 from .schema import Schema, describe_errors
-from .snapshot import Node, ParameterField, ResultField
+from .snapshot import Node, ResultField
+from .specs import ParameterField
 from .tracing import refuse
 
 __all__ = ["input_schema", "output_schema", "overrides_schema"]

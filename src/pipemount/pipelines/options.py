@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from ..errors import ConfigurationError
 from .places import underlying
-from .snapshot import Hook, Hooks, Retry
+from .specs import Hook, Hooks, Retry
 
 __all__ = [
     "STEP_HOOKS",

@@ -25,7 +25,8 @@ from .edges import fit
 from .fingerprint import source_version
 from .marks import STATIC, is_static
 from .models import output_schema, overrides_schema
-from .snapshot import Node, ParameterField, ResultField, Snapshot
+from .snapshot import Node, ResultField, Snapshot
+from .specs import ParameterField
 from .tracing import refuse
 
 __all__ = ["MAX_EAGER", "Key", "Static", "StaticSnapshots", "compile_with", "static_key", "static_snapshots"]

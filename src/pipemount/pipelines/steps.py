@@ -27,7 +27,7 @@ from .options import (
     taken_hooks,
 )
 from .places import function_place, is_async, underlying
-from .snapshot import Hooks, OutputField, Retry, StepSpec
+from .specs import Hooks, OutputField, Retry, StepSpec
 from .tracing import CallOptions, Trace, bind, current
 
 __all__ = ["KEEP", "Step", "call_options", "map_options", "step", "submitted"]

@@ -20,21 +20,8 @@ from .deciding import Decision, Decisions, TooManyDecisionsError, forks
 from .naming import Names
 from .places import Place, caller_place, function_place, site
 from .references import Question, Reference, Symbol, symbol_of
-from .snapshot import (
-    Collected,
-    Condition,
-    Constant,
-    Fan,
-    Hook,
-    Operator,
-    Output,
-    OutputField,
-    Parameter,
-    ParameterField,
-    Snapshot,
-    Source,
-    StepSpec,
-)
+from .snapshot import Collected, Condition, Constant, Fan, Operator, Output, Parameter, Snapshot, Source
+from .specs import Hook, OutputField, ParameterField, StepSpec
 from .unmapped import Unmapped
 
 __all__ = [

@@ -12,8 +12,9 @@ from .fingerprint import source_version
 from .graph import BRANCH, MAP, GraphEdge, GraphNode, GraphPort, GraphView
 from .options import name_of
 from .places import underlying
-from .snapshot import Branch, Choice, Collected, Constant, Hook, Hooks, Node, Retry, Snapshot, Source
+from .snapshot import Branch, Choice, Collected, Constant, Node, Snapshot, Source
 from .sources import origins, outline, shown
+from .specs import Hook, Hooks, Retry
 
 __all__ = ["view_of"]
 

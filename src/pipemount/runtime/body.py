@@ -18,7 +18,8 @@ from ..pipelines.authoring import PipelineDefinition
 from ..pipelines.mapping import FanKind, checked_limit, combined, formed, regrouped
 from ..pipelines.naming import Names
 from ..pipelines.places import Place, caller_place, function_place
-from ..pipelines.snapshot import Snapshot, StepSpec
+from ..pipelines.snapshot import Snapshot
+from ..pipelines.specs import StepSpec
 from ..pipelines.steps import Step
 from ..pipelines.tracing import CallKind, CallOptions, tracing
 from .context import CURRENT, StepContext

@@ -9,7 +9,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 from ..errors import RunError
-from ..pipelines.snapshot import Hooks, Snapshot, StepSpec
+from ..pipelines.snapshot import Snapshot
+from ..pipelines.specs import Hooks, StepSpec
 from .branches import decide, without_branches
 from .call import Call
 from .context import CURRENT, StepContext

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from ..errors import RunError, StepFailedError
-from ..pipelines.snapshot import StepSpec
+from ..pipelines.specs import StepSpec
 
 __all__ = ["SIGNALS", "as_run_error", "blame", "is_signal"]
 

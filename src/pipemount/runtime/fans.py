@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..pipelines.snapshot import StepSpec
+from ..pipelines.specs import StepSpec
 from . import crew
 from .crew import Crew, Workers
 from .performer import Performer, tell, try_in_thread

@@ -11,7 +11,8 @@ from dataclasses import fields
 from typing import Any
 
 from ..errors import ConfigurationError
-from ..pipelines.snapshot import Hook, Snapshot
+from ..pipelines.snapshot import Snapshot
+from ..pipelines.specs import Hook
 from .failures import is_signal
 from .threads import ThreadPool
 

@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from typing import Any, NoReturn
 
 from ..errors import RunCancelledError, RunError, StepFailedError, StepTimeoutError
-from ..pipelines.snapshot import Hooks
+from ..pipelines.specs import Hooks
 from .context import CURRENT, StepContext
 from .events import EventKind
 from .failures import SIGNALS, as_run_error, blame, is_signal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..pipelines.snapshot import Retry
+from ..pipelines.specs import Retry
 from .ordering import Unit
 
 __all__ = ["Scheduler", "retry_delay"]

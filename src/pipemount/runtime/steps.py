@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
 from ..errors import InvalidOutputsError, RunCancelledError, StepFailedError
-from ..pipelines.snapshot import StepSpec
+from ..pipelines.specs import StepSpec
 from .context import CURRENT, StepContext
 from .failures import SIGNALS
 from .run import Run

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import ValidationError
 
 from ..errors import InvalidOutputsError
-from ..pipelines.snapshot import Hooks, StepSpec
+from ..pipelines.specs import Hooks, StepSpec
 from .values import Getter
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from pydantic_core import to_jsonable_python
 from ...errors import ConfigurationError, RunError, RunSuspendedError
 from ...pipelines.fingerprint import source_version
 from ...pipelines.options import HookTarget, make_hooks
-from ...pipelines.snapshot import Hooks
+from ...pipelines.specs import Hooks
 from ...runtime.call import Call
 from ...runtime.context import CURRENT
 from ...runtime.events import Event
