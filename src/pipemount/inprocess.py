@@ -15,7 +15,7 @@ from .errors import HomeLoopError
 from .pipelines.authoring import PipelineDefinition
 from .pipelines.mapping import FanKind, call_each, checked_limit, combined
 from .pipelines.steps import map_options
-from .pipelines.tracing import current
+from .pipelines.taking import current
 from .runtime.admission import Admission
 from .runtime.call import Call
 from .runtime.events import Event, Listener

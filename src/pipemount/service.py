@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from .adapters.protocol import CompiledPipeline, Result
 from .errors import PipemountError, RunCancelledError, RunError, StepFailedError
-from .pipelines.tracing import current, tracing
+from .pipelines.taking import current, tracing
 from .runtime.admission import Admission
 from .runtime.call import Call
 from .runtime.events import OF_RUNS, EventKind, Listener

@@ -20,7 +20,7 @@ from pipemount.pipelines.annotations import describe
 from pipemount.pipelines.authoring import PipelineDefinition, Step, compile_function, step
 from pipemount.pipelines.places import Place, caller_place, function_place
 from pipemount.pipelines.snapshot import Access, Collected, Constant, Output, Parameter, Snapshot, Source
-from pipemount.pipelines.tracing import is_tracing
+from pipemount.pipelines.taking import is_tracing
 
 T = TypeVar("T")
 

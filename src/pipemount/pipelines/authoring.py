@@ -22,7 +22,8 @@ from .snapshot import Snapshot
 from .specs import Hook, Hooks
 from .static import Key, StaticSnapshots, compile_with, static_key, static_snapshots
 from .steps import KEEP, Step, call_options, map_options, step, submitted
-from .tracing import Taker, Trace, bind, current, current_trace
+from .taking import Taker, current, current_trace
+from .tracing import Trace, bind
 
 __all__ = ["PipelineDefinition", "Step", "compile_function", "step"]
 

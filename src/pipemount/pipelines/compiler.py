@@ -22,12 +22,13 @@ from .mapping import fit_items
 from .merging import Call, Merged, Option, branch
 from .models import input_schema, output_schema, overrides_schema
 from .places import Place, function_place
+from .recording import Argument
 from .results import named_results
 from .schema import Schema, describe_errors
 from .snapshot import EVERY_PATH, Binding, Branch, Choice, Constant, Edge, Node, ResultField, Snapshot, Source
 from .sources import choice, origins
 from .specs import Hooks, ParameterField
-from .tracing import Argument, refuse
+from .tracing import refuse
 
 __all__ = ["Definition", "compile_definition"]
 

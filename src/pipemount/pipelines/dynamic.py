@@ -17,7 +17,8 @@ from .projection import is_typed_dict
 from .references import Reference
 from .snapshot import Snapshot
 from .specs import StepSpec
-from .tracing import current_trace, refuse
+from .taking import current_trace
+from .tracing import refuse
 
 __all__ = ["dynamic_snapshot"]
 

@@ -17,10 +17,12 @@ from .deciding import Decision, Decisions, as_text, same_questions
 from .faults import explain_raised
 from .helpers import watching
 from .places import Place
+from .recording import Argument, StepCall
 from .snapshot import Parameter, Shape
 from .sources import Outline, outline
 from .specs import Hook, ParameterField
-from .tracing import Argument, StepCall, Trace, refuse, too_many_branches, tracing
+from .taking import tracing
+from .tracing import Trace, refuse, too_many_branches
 
 __all__ = ["Body", "Variant", "trace"]
 

@@ -11,11 +11,12 @@ from .annotations import Signature, describe, plain
 from .constants import adapter_for
 from .edges import fit
 from .marks import is_static
+from .recording import Argument
 from .references import Reference, Symbol, symbol_of
 from .schema import describe_errors
 from .snapshot import Constant
 from .specs import Hook, OutputField, ParameterField, StepSpec
-from .tracing import VALIDATION, Argument, Trace
+from .tracing import VALIDATION, Trace
 from .unmapped import Unmapped
 
 __all__ = ["check_on_init", "inline"]

@@ -23,11 +23,13 @@ from .constants import adapter_for, canonical
 from .edges import Fit, fit
 from .merging import Call
 from .projection import elements, is_typed_dict
+from .recording import Argument
 from .references import Reference, symbol_of
 from .schema import describe_errors
 from .snapshot import Constant, Fan, Shape, Snapshot, Source
 from .specs import OutputField, ParameterField, StepSpec
-from .tracing import Argument, CallOptions, Trace, refuse
+from .taking import CallOptions
+from .tracing import Trace, refuse
 from .unmapped import Unmapped
 
 __all__ = [

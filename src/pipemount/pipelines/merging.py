@@ -16,10 +16,11 @@ from .exploring import Variant
 from .naming import Names
 from .paths import Answers, deciders, fork, led_to, paths_of
 from .places import Place
+from .recording import Argument, Scope, StepCall
 from .snapshot import EVERY_PATH, Branch, Choice, Condition, Path, Shape, Source
 from .sources import Outline, choice, origins, outline, renamed
 from .specs import ParameterField
-from .tracing import Argument, Scope, StepCall, refuse
+from .tracing import refuse
 
 __all__ = ["Call", "Merged", "Option", "Returned", "branch"]
 

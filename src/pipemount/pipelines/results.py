@@ -9,10 +9,11 @@ from typing import Any, get_args, get_origin
 from .annotations import output_name, plain
 from .merging import Merged, Returned
 from .places import Place
+from .recording import union
 from .snapshot import EVERY_PATH, Choice, Output, Parameter, ResultField, Source
 from .sources import choice
 from .specs import StepSpec
-from .tracing import refuse, union
+from .tracing import refuse
 
 __all__ = ["named_results"]
 

@@ -28,7 +28,8 @@ from .options import (
 )
 from .places import function_place, is_async, underlying
 from .specs import Hooks, OutputField, Retry, StepSpec
-from .tracing import CallOptions, Trace, bind, current
+from .taking import CallOptions, current
+from .tracing import Trace, bind
 
 __all__ = ["KEEP", "Step", "call_options", "map_options", "step", "submitted"]
 

@@ -6,106 +6,27 @@ The trace that is under way lives in a context variable: other threads and tasks
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any, Literal, NoReturn, Protocol, TypeAlias, cast
+from typing import Any, NoReturn
 
 from ..errors import CompileError
 from .annotations import Signature
-from .constants import UnfitConstantError, constant, type_of
+from .arguments import argument_of, own_symbol
 from .deciding import Decision, Decisions, TooManyDecisionsError, forks
 from .naming import Names
 from .places import Place, caller_place, function_place, site
-from .references import Question, Reference, Symbol, symbol_of
-from .snapshot import Collected, Condition, Constant, Fan, Operator, Output, Parameter, Snapshot, Source
-from .specs import Hook, OutputField, ParameterField, StepSpec
-from .unmapped import Unmapped
+from .recording import Argument, Scope, StepCall
+from .references import Reference, Symbol
+from .snapshot import Condition, Fan, Operator, Output, Parameter, Snapshot
+from .specs import Hook, StepSpec
 
-__all__ = [
-    "VALIDATION",
-    "Argument",
-    "CallKind",
-    "CallOptions",
-    "Scope",
-    "StepCall",
-    "Taker",
-    "Trace",
-    "bind",
-    "current",
-    "current_trace",
-    "is_tracing",
-    "refuse",
-    "too_many_branches",
-    "tracing",
-    "union",
-]
-
-_current: ContextVar[Trace | Taker | None] = ContextVar("pipemount_body", default=None)
+__all__ = ["VALIDATION", "Trace", "bind", "refuse", "too_many_branches"]
 
 VALIDATION = "validation of"
 """Opens the version of steps of our own, which validate what enters a pipeline called in a body."""
-
-
-@dataclass(frozen=True, slots=True)
-class Argument:
-    """A value in the body: where it comes from, and its type."""
-
-    source: Source
-    annotation: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """A pipeline called in a body, as a part of its steps' ids.
-
-    Attributes:
-        key: Where it is called, the same on every path.
-        name: What its steps' ids begin with.
-        id: The id that the author gave it.
-    """
-
-    key: tuple[Any, ...]
-    name: str
-    id: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class StepCall:
-    """One recorded call of a step.
-
-    Attributes:
-        id: Its name within one run of the body.
-        step: What is called.
-        arguments: What its parameters are bound to.
-        after: Ids of the calls that must end first.
-        place: The author's line.
-        key: Where in the body it is called, the same on every path.
-        scopes: The called pipelines that it is in, the outermost first.
-        given: The id that the author gave it.
-        fan: How it is repeated, if it is mapped.
-        body: The pipeline that is mapped, if it is one.
-    """
-
-    id: str
-    step: StepSpec
-    arguments: tuple[tuple[ParameterField, Argument], ...]
-    after: tuple[str, ...]
-    place: Place
-    key: tuple[Any, ...] = ()
-    scopes: tuple[Scope, ...] = ()
-    given: str | None = None
-    fan: Fan | None = None
-    body: Snapshot | None = None
-
-    @property
-    def outputs(self) -> tuple[OutputField, ...]:
-        """What the call gives: the step's outputs, or the lists of them."""
-        if self.fan is None:
-            return self.step.outputs
-        return tuple(replace(output, annotation=list[output.annotation]) for output in self.step.outputs)  # type: ignore[name-defined]  # made at run time
 
 
 @dataclass(slots=True)
@@ -276,7 +197,7 @@ class Trace:
             after = list(after.values())
         if isinstance(after, list | tuple | set | frozenset):
             return tuple(dict.fromkeys(node for item in after for node in self.order(item)))
-        symbol = self._own(after)
+        symbol = own_symbol(self, after)
         if symbol is None or not isinstance(symbol.source, Output):
             raise self.error(
                 "after-without-step",
@@ -286,86 +207,9 @@ class Trace:
             )
         return (symbol.source.node,)
 
-    # ----------------------------------------------------------------------------------- for values
-
     def argument(self, value: Any, where: str) -> Argument:
         """What ``value`` is in the graph. Raises ``CompileError``."""
-        if issubclass(type(value), Question):
-            raise self.error(
-                "comparison-as-value",
-                f"the comparison `{value._label}` is used as a value in {where}",
-                "a comparison can decide what the body does, and is no value of its own",
-                "Branch on it (`if`), or compare inside a step and return the answer",
-            )
-        if isinstance(value, Unmapped):
-            raise self.error(
-                "unmapped-outside-map",
-                f"unmapped(…) is given to {where}",
-                "it marks an argument of .map(…) and .product(…) that is no list of items; here nothing is mapped",
-                "Give the value as it is",
-            )
-        if (symbol := self._own(value)) is not None:
-            return Argument(symbol.source, self.narrowed(symbol.source, symbol.annotation))
-        if isinstance(value, list | tuple | dict) and _holds_reference(value):
-            return self._collected(value, where)
-        return self._constant(value, where)
-
-    def _own(self, value: object) -> Symbol | None:
-        symbol = symbol_of(value)
-        if symbol is not None and symbol.trace is not self:
-            raise self.error(
-                "foreign-reference",
-                f"`{symbol.label}` belongs to another compilation",
-                "references live as long as the body that made them",
-                "Do not keep step results in globals; pass them as arguments",
-            )
-        return symbol
-
-    def _collected(self, value: list[Any] | tuple[Any, ...] | dict[Any, Any], where: str) -> Argument:
-        if isinstance(value, dict):
-            keys = tuple(self._constant(key, where).source for key in value)
-            items = [self.argument(item, where) for item in value.values()]
-            plain_keys = tuple(key.value for key in keys if isinstance(key, Constant))
-            source = Collected("dict", tuple(item.source for item in items), plain_keys)
-            return Argument(source, dict[union(type_of(k) for k in plain_keys), union(i.annotation for i in items)])  # type: ignore[misc]  # made at run time
-        items = [self.argument(item, where) for item in value]
-        sources = tuple(item.source for item in items)
-        if isinstance(value, list):
-            return Argument(Collected("list", sources), list[union(i.annotation for i in items)])  # type: ignore[misc]  # made at run time
-        return Argument(Collected("tuple", sources), tuple[tuple(item.annotation for item in items)])  # type: ignore[misc]  # made at run time
-
-    def _constant(self, value: object, where: str) -> Argument:
-        fault = self.fault
-        try:
-            found = constant(value)
-        except UnfitConstantError as unfit:
-            self.fault = fault
-            raise self._unfit(value, where, unfit) from unfit
-        return Argument(found, type_of(found.value))
-
-    def _unfit(self, value: object, where: str, unfit: UnfitConstantError) -> CompileError:
-        if isinstance(unfit.__cause__, CompileError):
-            return self.error(
-                "reference-in-object",
-                f"the {type(value).__name__} given to {where} holds a reference",
-                "only lists, tuples and dicts can hold one",
-                "Pass a dict, which is validated as the type that the step takes, or build the object inside a step",
-            )
-        if unfit.from_reference:
-            return self.error(
-                "text-of-reference",
-                f"the text given to {where} shows a reference instead of its value",
-                "the value is known in a run only, and the body runs once, at compile",
-                "Build the text inside a step, which gets the value",
-            )
-        return self.error(
-            "unserialisable-constant",
-            f"the {type(value).__name__} given to {where} cannot be a constant",
-            f"it cannot be copied and serialised ({unfit})",
-            "Call it and pass on what it returns, or use it inside the step"
-            if callable(value)
-            else "Create it in on_init and read it from context.pipeline_state, or inside the step",
-        )
+        return argument_of(self, value, where)
 
 
 def too_many_branches(name: str, decisions: Decisions, place: Place) -> CompileError:
@@ -379,78 +223,6 @@ def too_many_branches(name: str, decisions: Decisions, place: Place) -> CompileE
         file=place.file,
         line=place.line,
     )
-
-
-def _holds_reference(value: object) -> bool:
-    if isinstance(value, dict):
-        return any(_holds_reference(item) for item in value.values())
-    if isinstance(value, list | tuple):
-        return any(_holds_reference(item) for item in value)
-    return isinstance(value, Reference)
-
-
-def union(annotations: Iterable[Any]) -> Any:
-    """The type of a value that is of one of these types."""
-    found: Any = None
-    for index, annotation in enumerate(annotations):
-        found = annotation if index == 0 else _either(found, annotation)
-    return found
-
-
-def _either(one: Any, other: Any) -> Any:
-    if one is other or one == other:
-        return one
-    return Any if Any in (one, other) else one | other
-
-
-# ---------------------------------------------------------------------------------------- the current
-
-
-CallKind: TypeAlias = Literal["call", "submit", "map", "product"]
-"""How a body calls a step or a pipeline."""
-
-
-class Taker(Protocol):
-    """Who takes the calls of a body that is run, not traced."""
-
-    def take(
-        self, kind: CallKind, called: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions
-    ) -> Any:
-        """A call of a step or pipeline that the body wrote; what stands for its value."""
-
-
-@dataclass(frozen=True, slots=True)
-class CallOptions:
-    """What a call says beside its arguments."""
-
-    id: str | None = None
-    after: object = ()
-    limit: Any = None
-
-
-def current() -> Trace | Taker | None:
-    """Who takes the calls of the body that runs in this context; ``None`` outside of bodies."""
-    return _current.get()
-
-
-def current_trace() -> Trace:
-    """The trace that is under way in this context, where there must be one."""
-    return cast(Trace, _current.get())
-
-
-def is_tracing() -> bool:
-    """Whether a pipeline's body is being traced in this context, so that calls must be recorded."""
-    return isinstance(_current.get(), Trace)
-
-
-@contextmanager
-def tracing(taker: Trace | Taker | None) -> Iterator[None]:
-    """Makes ``taker`` the one who takes calls; ``None`` makes them plain calls."""
-    token = _current.set(taker)
-    try:
-        yield
-    finally:
-        _current.reset(token)
 
 
 # ------------------------------------------------------------------------------------------- binding

@@ -21,7 +21,7 @@ from ..pipelines.places import Place, caller_place, function_place
 from ..pipelines.snapshot import Snapshot
 from ..pipelines.specs import StepSpec
 from ..pipelines.steps import Step
-from ..pipelines.tracing import CallKind, CallOptions, tracing
+from ..pipelines.taking import CallKind, CallOptions, tracing
 from .context import CURRENT, StepContext
 from .failures import SIGNALS, as_run_error, is_signal
 from .fans import Work, repeat
