@@ -136,6 +136,8 @@ def test_describe_tells_the_same_of_a_served_pipeline(pipemount: Pipemount, weat
     told_here = json.loads(pipemount("describe", "shop:weather", "--json").stdout)
     told_there = json.loads(pipemount("describe", weather, "--json").stdout)
     assert told_there.items() >= told_here.items()
+    compared = pipemount("diff", "shop:weather", weather)
+    assert (compared.exit_code, compared.stderr) == (0, "nothing changed\n")
 
 
 def test_a_key_opens_what_is_locked(pipemount: Pipemount, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from .. import __version__
 from ..errors import PipemountError
-from . import definition, drawing, keys, remote, run, serve
+from . import definition, difference, drawing, keys, remote, run, serve
 from .exits import ExitCode, exit_code
 from .printing import note, print_error
 
@@ -58,12 +58,13 @@ def pipemount(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Check, draw, describe, run, serve and invoke compiled pipelines."""
+    """Check, draw, describe, compare, run, serve and invoke compiled pipelines."""
     context.obj = {}
 
 
 definition.register(app)
 drawing.register(app)
+difference.register(app)
 run.register(app)
 serve.register(app)
 remote.register(app)

@@ -36,6 +36,7 @@ class ExitCode(IntEnum):
     FORBIDDEN = 4
     UNAVAILABLE = 5
     TIMEOUT = 6
+    BREAKING = 7
     INTERRUPTED = 130
 
 

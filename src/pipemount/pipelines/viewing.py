@@ -141,7 +141,7 @@ def _hooks(hooks: Hooks) -> dict[str, str]:
 
 
 def _hook(hook: Hook) -> str:
-    """Its name, and digits that change with its source."""
+    """Its name, and digits that change with its code."""
     if isinstance(hook.target, str):
         return hook.target
     module = getattr(underlying(hook.target), "__module__", "")
