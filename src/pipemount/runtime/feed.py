@@ -35,6 +35,7 @@ class Inbox(ABC):
         self._lock = threading.RLock()  # re-entered where a finaliser tells something just now
         self._buffer = Buffer(limit, limit_bytes)
         self._reading = True
+        self._passing: asyncio.Future[None] | None = None
         self._turn: threading.Event | None = None
         self._turn_ends = 0.0
         self._closed = False
@@ -66,11 +67,15 @@ class Inbox(ABC):
         if here is not self._loop:
             await self._turn_elsewhere(here)
             return
-        self._reading, ends = False, monotonic() + self.patience
-        self._turn_ends = ends
-        await asyncio.sleep(0)
-        if self._turn_ends == ends:  # else somebody else began another meanwhile
-            self._turn_ends = 0.0
+        if self._passing is None:  # else the tasks that come while one waits wait for the same
+            self._reading, self._turn_ends = False, monotonic() + self.patience
+            self._passing = here.create_future()
+            here.call_soon(self._end_turn, self._passing)
+        await asyncio.wait([self._passing])
+
+    def _end_turn(self, passing: asyncio.Future[None]) -> None:
+        self._passing, self._turn_ends = None, 0.0
+        passing.set_result(None)
 
     async def _turn_elsewhere(self, here: asyncio.AbstractEventLoop) -> None:
         self._reading = False
