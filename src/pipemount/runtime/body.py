@@ -11,7 +11,7 @@ import functools
 import logging
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from ..errors import ConfigurationError, DynamicBodyError, InvalidInputsError, StepFailedError
 from ..pipelines.authoring import PipelineDefinition
@@ -22,6 +22,7 @@ from ..pipelines.snapshot import Snapshot
 from ..pipelines.specs import StepSpec
 from ..pipelines.steps import Step
 from ..pipelines.taking import CallKind, CallOptions, tracing
+from .calling import CallingExecutor
 from .context import CURRENT, StepContext
 from .failures import SIGNALS, as_run_error, is_signal
 from .fans import Work, repeat
@@ -30,10 +31,7 @@ from .pending import Pending, Submitted, pending_in, resolved
 from .run import Run
 from .sketch import Sketch
 from .turn import Turn, coerced
-from .values import outputs_of
-
-if TYPE_CHECKING:
-    from .dynamic import DynamicExecutor
+from .values import Values
 
 __all__ = ["DynamicBody"]
 
@@ -44,7 +42,7 @@ class DynamicBody:
     """One run of one body. Belongs to the task that awaits ``perform``."""
 
     def __init__(
-        self, executor: DynamicExecutor, run: Run, definition: PipelineDefinition, sketch: Sketch, prefix: str = ""
+        self, executor: CallingExecutor, run: Run, definition: PipelineDefinition, sketch: Sketch, prefix: str = ""
     ) -> None:
         self._executor, self._run, self._definition = executor, run.part(), definition
         self._sketch, self._prefix = sketch, prefix
@@ -124,7 +122,7 @@ class DynamicBody:
             except ConfigurationError as error:
                 raise self._refusal(f"the map of {called.name!r} cannot run: {error}", "Correct the limit") from None
         hook = called.hooks.on_init if isinstance(called, PipelineDefinition) else None
-        if hook is not None and hook != self._executor.definition.hooks.on_init:
+        if hook is not None and hook != self._executor.on_init:
             raise self._refusal(
                 f"the pipeline {called.name!r} has an on_init of its own, and its steps run in this one's state",
                 "Give this pipeline the same on_init, or call .with_options(on_init=None)",
@@ -180,7 +178,7 @@ class DynamicBody:
     def _turn(self, called: Step, values: Mapping[str, Any], name: str) -> Turn:
         adapters = self._executor.adapters(called)
 
-        def given(run: Run, name: str) -> dict[str, Any]:
+        def given(run: Values, name: str) -> dict[str, Any]:
             return {p: coerced(adapters[p], v, p, name) if p in adapters else v for p, v in values.items()}
 
         return Turn(name, called.spec, given)
@@ -197,7 +195,7 @@ class DynamicBody:
             return await inner.perform(self._executor.named(called, inputs))
         part = run.inner(self._executor.plan_of(called, snapshot), inputs, f"{name}/")
         await self._executor.walk(part)
-        return _returned(snapshot, outputs_of(part))
+        return _returned(snapshot, part.outputs())
 
     async def _mapped(self, kind: FanKind, called: Any, values: Mapping[str, Any], name: str, limit: int | None) -> Any:
         try:

@@ -27,7 +27,6 @@ from .run import Run
 from .scheduler import Scheduler
 from .threads import ThreadPool
 from .turn import Turn
-from .values import outputs_of
 from .ways import Way
 
 __all__ = ["Executor"]
@@ -64,7 +63,7 @@ class Executor:
             if self._hooks is not None:
                 return await self._run_hooked(run, seal, self._hooks)
             await self._walk(run)
-            return seal(outputs_of(run))
+            return seal(run.outputs())
         except RunError as error:
             error.run_id = call.run_id
             raise
@@ -100,7 +99,7 @@ class Executor:
                     if call.cancelled:  # and the step kept its cancellation to itself
                         raise asyncio.CancelledError
                 way = _next(run, way)
-            return seal(outputs_of(run))
+            return seal(run.outputs())
         finally:
             call.cancelled = True
 
@@ -110,7 +109,7 @@ class Executor:
         try:
             await call_start_hook(hooks, self._threads, "")
             await self._walk(run)
-            sealed = seal(outputs_of(run))
+            sealed = seal(run.outputs())
         except (Exception, asyncio.CancelledError) as error:
             await observe(hooks.on_failure, self._threads, blame(error))
             raise

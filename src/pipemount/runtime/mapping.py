@@ -17,7 +17,6 @@ from .plan import Plan
 from .planned import PlannedFan, PlannedNode
 from .run import Run
 from .turn import Argument, Turn, coerced, overridden
-from .values import outputs_of
 
 __all__ = ["Walk", "perform_fan", "told"]
 
@@ -31,11 +30,11 @@ async def perform_fan(performer: Performer, run: Run, planned: PlannedNode, fan:
 
     async def all_items() -> tuple[Any, dict[str, Any]]:
         work = _read(run, planned, fan, turn.name)
-        if fan.body is None:
+        if (plan := run.plan.bodies.get(planned.id)) is None:
             values = await perform_all(performer, run, turn.step, work)
         else:
-            body = functools.partial(_run_body, fan, fan.body, walk)
-            values = await repeat(run, work, body, _places(performer, fan.body, work))
+            body = functools.partial(_run_body, fan, plan, walk)
+            values = await repeat(run, work, body, _places(performer, plan, work))
         return _columns(values, len(turn.step.outputs)), {"items": work.total}
 
     return await told(run, turn, all_items)
@@ -150,7 +149,7 @@ async def _run_body(fan: PlannedFan, body: Plan, walk: Walk, run: Run, turn: Tur
         }
         inner = run.inner(body, inputs, f"{turn.name}/")
         await walk(inner)
-        outputs = outputs_of(inner)
+        outputs = inner.outputs()
         values = tuple(outputs.get(result.name) for result in body.results)
         return (values if len(values) > 1 else values[0] if values else None), {}
 

@@ -30,6 +30,7 @@ class Plan:
         swift: Whether there are such rows, and a bare call on the loop is all that each step takes.
         threaded: Whether any of the steps runs in the app's threads.
         results: The outputs.
+        bodies: For each node that maps a pipeline, by id, the plan of that.
     """
 
     snapshot: Snapshot
@@ -41,6 +42,7 @@ class Plan:
     swift: bool
     threaded: bool
     results: tuple[PlannedResult, ...]
+    bodies: Mapping[str, Plan]
 
 
 def build_plan(snapshot: Snapshot) -> Plan:
@@ -48,6 +50,7 @@ def build_plan(snapshot: Snapshot) -> Plan:
     known, every = places(snapshot), (1 << len(snapshot.paths)) - 1 or 1
     nodes = [_plan_node(index, node, known, every) for index, node in enumerate(snapshot.nodes)]
     branches = [_plan_branch(branch, known, every) for branch in snapshot.branches]
+    bodies = {node.id: build_plan(node.body) for node in snapshot.nodes if node.body is not None}
     order = in_order(nodes, branches)
     units = build_units(order)
     waiting = tuple(len(unit.needs) for unit in units)
@@ -60,8 +63,9 @@ def build_plan(snapshot: Snapshot) -> Plan:
         waiting=waiting,
         ways=ways,
         swift=ways is not None and all(node.swift for node in nodes),
-        threaded=any(_is_threaded(node) for node in nodes),
+        threaded=any(_is_threaded(node, bodies) for node in nodes),
         results=tuple(PlannedResult(r.name, getter(r.source, known), r.paths & every) for r in snapshot.results),
+        bodies=bodies,
     )
 
 
@@ -92,7 +96,6 @@ def _plan_fan(fan: Fan, body: Snapshot | None, arguments: tuple[Argument, ...]) 
         fan=fan,
         over=tuple(bound[parameter] for parameter in fan.over),
         shared=tuple(argument for argument in arguments if argument.parameter not in fan.over),
-        body=None if body is None else build_plan(body),
         inputs=tuple((p.attribute, p.name, None if p.required else constant(p.default)) for p in body.parameters)
         if body
         else (),
@@ -110,6 +113,6 @@ def _plan_branch(branch: Branch, known: Places, every: int) -> PlannedBranch:
     )
 
 
-def _is_threaded(planned: PlannedNode) -> bool:
-    body = planned.fan.body if planned.fan else None
+def _is_threaded(planned: PlannedNode, bodies: Mapping[str, Plan]) -> bool:
+    body = bodies.get(planned.id)
     return planned.node.step.kind == "thread" if body is None else body.threaded

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ..pipelines.snapshot import Branch, Fan, Node
 from .turn import Argument, Turn
-from .values import Getter
-
-if TYPE_CHECKING:
-    from .plan import Plan
-    from .run import Run
+from .values import Getter, Values
 
 __all__ = ["Element", "PlannedBranch", "PlannedFan", "PlannedNode", "PlannedResult"]
 
@@ -59,14 +55,12 @@ class PlannedFan:
         fan: As the snapshot has it.
         over: The arguments that are lists of items; what ``coerce`` validates is one item.
         shared: The other arguments.
-        body: What is run for each item in the place of a step.
-        inputs: For each of the body's parameters: its attribute, its name, and its default if it has one.
+        inputs: For a mapped pipeline, its parameters: attribute, name, and the default if there is one.
     """
 
     fan: Fan
     over: tuple[Argument, ...]
     shared: tuple[Argument, ...]
-    body: Plan | None
     inputs: tuple[tuple[str, str, Getter | None], ...]
 
 
@@ -86,7 +80,7 @@ class PlannedBranch:
     branch: Branch
     waits: tuple[str, ...]
     paths: int
-    ask: Callable[[Run], bool]
+    ask: Callable[[Values], bool]
     if_true: int
     if_false: int
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..errors import InvalidOutputsError
 from .call import Call
+from .plan import Plan
 from .recorder import Recorder
-
-if TYPE_CHECKING:
-    from .plan import Plan
 
 __all__ = ["Run"]
 
@@ -61,6 +60,15 @@ class Run:
     def cancelled(self) -> bool:
         """Whether nobody waits for it any more; set on the home loop, read from threads, too."""
         return self.stopped or self.call.cancelled or (self.outer is not None and self.outer.cancelled)
+
+    def outputs(self) -> dict[str, Any]:
+        """The outputs by name, once the steps have ended. Raises ``InvalidOutputsError``."""
+        try:
+            return {name: get(self) for name, get, paths in self.plan.results if paths & self.alive}
+        except (AttributeError, KeyError, IndexError, TypeError) as error:
+            raise InvalidOutputsError(f"an output is not where the pipeline looks for it: {error}") from error
+        except Exception as error:  # a field may be a property, which runs code of the author's
+            raise InvalidOutputsError(f"reading an output raised {type(error).__name__}") from error
 
     def part(self) -> Run:
         """A part of this run that can be given up by itself; it reads the same values."""

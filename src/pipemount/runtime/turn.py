@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from ..errors import InvalidOutputsError
 from ..pipelines.specs import Hooks, StepSpec
-from .values import Getter
-
-if TYPE_CHECKING:
-    from .run import Run
+from .values import Getter, Values
 
 __all__ = ["NO_HOOKS", "Argument", "Turn", "coerced", "given_by", "is_timed_or_hooked", "overridden"]
 
@@ -28,7 +25,7 @@ class Turn(NamedTuple):
 
     name: str
     step: StepSpec
-    given: Callable[[Run, str], dict[str, Any]]
+    given: Callable[[Values, str], dict[str, Any]]
 
 
 class Argument(NamedTuple):
@@ -47,10 +44,10 @@ def is_timed_or_hooked(step: StepSpec) -> bool:
 NO_HOOKS = Hooks()
 
 
-def given_by(node: str, arguments: tuple[Argument, ...]) -> Callable[[Run, str], dict[str, Any]]:
+def given_by(node: str, arguments: tuple[Argument, ...]) -> Callable[[Values, str], dict[str, Any]]:
     """What answers the arguments of ``node`` as its bindings and the run's overrides have it."""
 
-    def given(run: Run, name: str) -> dict[str, Any]:
+    def given(run: Values, name: str) -> dict[str, Any]:
         found = {
             parameter: get(run) if coerce is None else coerced(coerce, get(run), parameter, name)
             for parameter, get, coerce in arguments
@@ -60,7 +57,7 @@ def given_by(node: str, arguments: tuple[Argument, ...]) -> Callable[[Run, str],
     return given
 
 
-def overridden(run: Run, node: str, arguments: dict[str, Any]) -> dict[str, Any]:
+def overridden(run: Values, node: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """``arguments``, with what the run's overrides say of ``node``."""
     parameters: dict[str, Any] = (run.overrides or {}).get(node, {}).get("parameters", {})
     return arguments | parameters

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from ..errors import InvalidOutputsError
+from ..pipelines.facts import COMPARISONS
 from ..pipelines.snapshot import Access, Choice, Collected, Condition, Constant, Output, Parameter, Snapshot, Source
 
-if TYPE_CHECKING:
-    from .run import Run
+__all__ = ["Getter", "Places", "Values", "asker", "constant", "getter", "places"]
 
-__all__ = ["Getter", "Places", "asker", "constant", "getter", "outputs_of", "places"]
 
-Getter: TypeAlias = Callable[["Run"], Any]
+class Values(Protocol):
+    """What a run has so far.
+
+    Attributes:
+        inputs: By ``ParameterField.attribute``.
+        overrides: ``{node id: {"parameters": {name: value}}}``, or ``None``.
+        values: Of the steps; indexed like the snapshot's nodes.
+        alive: The paths that are still possible, as bits.
+    """
+
+    inputs: Mapping[str, Any]
+    overrides: Mapping[str, Any] | None
+    values: list[Any]
+    alive: int
+
+
+Getter: TypeAlias = Callable[[Values], Any]
 """Reads one value of a run: a value of its steps so far, an input, or a constant."""
 
 
@@ -48,35 +62,13 @@ def getter(source: Source, known: Places) -> Getter:
             return _choice([(paths, getter(option, known)) for paths, option in options])
 
 
-def asker(condition: Condition, known: Places) -> Callable[[Run], bool]:
+def asker(condition: Condition, known: Places) -> Callable[[Values], bool]:
     """What asks ``condition``; raises whatever the values' own methods raise."""
     left = getter(condition.left, known)
     if condition.right is None:
         return lambda run: bool(left(run))
-    right, compare = getter(condition.right, known), _COMPARE[condition.operator]
+    right, compare = getter(condition.right, known), COMPARISONS[condition.operator]
     return lambda run: bool(compare(left(run), right(run)))
-
-
-_COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
-    "==": lambda left, right: left == right,
-    "!=": lambda left, right: left != right,
-    "<": lambda left, right: left < right,
-    "<=": lambda left, right: left <= right,
-    ">": lambda left, right: left > right,
-    ">=": lambda left, right: left >= right,
-    "in": lambda left, right: left in right,
-    "is": lambda left, right: left is right,
-}
-
-
-def outputs_of(run: Run) -> dict[str, Any]:
-    """The outputs of a run whose steps have ended, by name. Raises ``InvalidOutputsError``."""
-    try:
-        return {name: get(run) for name, get, paths in run.plan.results if paths & run.alive}
-    except (AttributeError, KeyError, IndexError, TypeError) as error:
-        raise InvalidOutputsError(f"an output is not where the pipeline looks for it: {error}") from error
-    except Exception as error:  # a field may be a property, which runs code of the author's
-        raise InvalidOutputsError(f"reading an output raised {type(error).__name__}") from error
 
 
 def constant(value: Any) -> Getter:
@@ -108,7 +100,7 @@ def _collected(kind: str, items: list[Getter], keys: tuple[Any, ...]) -> Getter:
 
 
 def _choice(options: list[tuple[int, Getter]]) -> Getter:
-    def choose(run: Run) -> Any:
+    def choose(run: Values) -> Any:
         alive = run.alive
         return next(get for paths, get in options if paths & alive)(run)
 
