@@ -11,8 +11,8 @@ from tests.support.client import TestClient
 
 import pipemount
 from pipemount import PipelineApp, Retry, StepContext, pipeline, step
+from pipemount.drawing.mermaid import to_mermaid
 from pipemount.inprocess import run_compiled
-from pipemount.pipelines.drawing import to_mermaid
 from pipemount.pipelines.viewing import view_of
 from pipemount.runtime.events import Event
 

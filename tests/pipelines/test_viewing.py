@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from tests.drawing.views import thumbnails, weather
+
 from pipemount import Retry
+from pipemount.drawing.graph import GraphEdge, GraphNode, GraphPort, GraphView
 from pipemount.pipelines.authoring import PipelineDefinition, step
-from pipemount.pipelines.graph import GraphEdge, GraphNode, GraphPort, GraphView
 from pipemount.pipelines.snapshot import Branch, Fan, Snapshot
 from pipemount.pipelines.viewing import view_of
-
-from .views import thumbnails, weather
 
 
 def compiled(function: Any, **options: Any) -> Snapshot:

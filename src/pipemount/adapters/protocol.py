@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from ..pipelines.graph import GraphEdge, GraphNode, GraphView
+from ..drawing.graph import GraphEdge, GraphNode, GraphView
 from ..pipelines.schema import Schema
 from ..runtime.call import Call
 from ..runtime.events import Event

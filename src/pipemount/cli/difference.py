@@ -12,7 +12,7 @@ from .options import AsJson, Described, Key
 from .printing import console, note, plain, print_json, print_table
 
 if TYPE_CHECKING:
-    from ..pipelines.difference import Difference
+    from ..comparing.difference import Difference
 
 __all__ = ["register"]
 
@@ -42,7 +42,7 @@ def diff(
     Ends with code 7 if callers of the old one would notice, otherwise with 0.
     """
     context.obj["json"] = as_json
-    from ..pipelines.difference import compare
+    from ..comparing.difference import compare
 
     found = compare(description_of(old, key), description_of(new, new_key or key))
     if as_json:

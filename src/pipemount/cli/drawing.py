@@ -47,9 +47,9 @@ def draw(
 
 def drawing_of(compiled: CompiledPipeline, format: Format) -> str:
     """The graph in the format that was asked for."""
-    from ..pipelines.drawing import to_mermaid
-    from ..pipelines.layout import drawn
-    from ..pipelines.svg import to_svg
+    from ..drawing.layout import drawn
+    from ..drawing.mermaid import to_mermaid
+    from ..drawing.svg import to_svg
 
     if format == "json":
         return json.dumps(drawn(compiled.graph), indent=2, ensure_ascii=False)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..pipelines.schema_words import alternatives, resolve, type_text
+from ..comparing.schema_words import alternatives, resolve, type_text
 from ..types import JsonObject
 
 __all__ = ["Member", "alternatives", "members", "resolve", "type_text"]

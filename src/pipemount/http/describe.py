@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from ..adapters.protocol import CompiledPipeline, overrides_of
-from ..pipelines.layout import drawn
+from ..drawing.layout import drawn
 from ..settings import Settings
 from ..types import JsonObject
 from .routes import Route

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from ..drawing.graph import BRANCH, MAP, GraphEdge, GraphNode, GraphPort, GraphView
 from .fingerprint import source_version
-from .graph import BRANCH, MAP, GraphEdge, GraphNode, GraphPort, GraphView
 from .options import name_of
 from .places import underlying
 from .snapshot import Branch, Choice, Collected, Constant, Node, Snapshot, Source

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..types import Principal, Trace
 
 if TYPE_CHECKING:
-    from ..pipelines.graph import GraphView
+    from ..drawing.graph import GraphView
     from .admission import Admission
 
 __all__ = ["Call"]

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..pipelines.graph import GraphEdge, GraphNode, GraphView
+from ..drawing.graph import GraphEdge, GraphNode, GraphView
 from ..pipelines.unmapped import Unmapped
 from .pending import Submitted
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from pipemount.pipelines.drawing import to_mermaid
+from pipemount.drawing.mermaid import to_mermaid
 from pipemount.pipelines.viewing import view_of
 
 HERE = Path(__file__).parent

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipemount.pipelines.graph import GraphEdge, GraphNode, GraphPort, GraphView
-from pipemount.pipelines.lanes import Stretch, assign_lanes
-from pipemount.pipelines.layering import Arrow, Box, arrange
-from pipemount.pipelines.layout import Layout, Route, Shape, drawn, lay_out
-from pipemount.pipelines.ordering import crossings, order
+from pipemount.drawing.graph import GraphEdge, GraphNode, GraphPort, GraphView
+from pipemount.drawing.lanes import Stretch, assign_lanes
+from pipemount.drawing.layering import Arrow, Box, arrange
+from pipemount.drawing.layout import Layout, Route, Shape, drawn, lay_out
+from pipemount.drawing.ordering import crossings, order
 from pipemount.pipelines.viewing import view_of
 
 from .views import AGENT, chain, thumbnails, weather

@@ -10,7 +10,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from pipemount.pipelines.schema_difference import Change, schema_changes
+from pipemount.comparing.schema_difference import Change, schema_changes
 from pipemount.types import JsonObject
 
 TEXT: JsonObject = {"type": "string"}

@@ -43,7 +43,7 @@ def to_svg(view: GraphView, *, title: str, description: str = "") -> str:
     """A picture of ``view`` with a title and a description for those who do not see it.
 
     Example:
-        >>> from pipemount.pipelines.graph import GraphNode
+        >>> from pipemount.drawing.graph import GraphNode
         >>> to_svg(GraphView((GraphNode("fetch", "fetch"),), ()), title="weather").startswith("<svg ")
         True
     """

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from ..types import JsonObject
-from .drawing import each_of
 from .graph import BRANCH, MAP, GraphNode, GraphPort, GraphView
 from .layering import Point
 from .measures import NOTE_SIZE, joined, shortened, text_width, wrapped
+from .mermaid import each_of
 from .nesting import End, Frame, Item, Link, nest
 
 __all__ = ["Layout", "Route", "Shape", "ShapeKind", "drawn", "lay_out"]

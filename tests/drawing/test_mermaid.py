@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from pipemount.drawing.graph import GraphEdge, GraphNode, GraphPort, GraphView
+from pipemount.drawing.mermaid import to_mermaid
 from pipemount.pipelines.authoring import PipelineDefinition, step
-from pipemount.pipelines.drawing import to_mermaid
-from pipemount.pipelines.graph import GraphEdge, GraphNode, GraphPort, GraphView
 from pipemount.pipelines.viewing import view_of
 
 from .views import AGENT, thumbnails, weather

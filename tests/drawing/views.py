@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel
 
 from pipemount import pipeline, step
+from pipemount.drawing.graph import GraphEdge, GraphNode, GraphPort, GraphView
 from pipemount.pipelines.authoring import PipelineDefinition
-from pipemount.pipelines.graph import GraphEdge, GraphNode, GraphPort, GraphView
 from pipemount.pipelines.snapshot import Fan, Snapshot
 
 

@@ -7,14 +7,14 @@ from copy import deepcopy
 from dataclasses import replace
 from typing import Any, Literal
 
+from tests.drawing.views import thumbnails, weather
+
 from pipemount import Retry, compile, pipeline, step
+from pipemount.comparing.difference import Difference, InnerChange, compare
+from pipemount.drawing.graph import GraphNode, GraphView
 from pipemount.http.describe import description
 from pipemount.pipelines.authoring import PipelineDefinition
-from pipemount.pipelines.difference import Difference, InnerChange, compare
-from pipemount.pipelines.graph import GraphNode, GraphView
 from pipemount.types import JsonObject
-
-from .views import thumbnails, weather
 
 
 def described(thing: Any) -> JsonObject:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipemount.pipelines.graph import GraphEdge, GraphNode, GraphPort, GraphView
-from pipemount.pipelines.svg import to_svg
+from pipemount.drawing.graph import GraphEdge, GraphNode, GraphPort, GraphView
+from pipemount.drawing.svg import to_svg
 
-from .test_drawing import DRAWINGS, EXAMPLES
+from .test_mermaid import DRAWINGS, EXAMPLES
 
 SVG = "{http://www.w3.org/2000/svg}"
 
