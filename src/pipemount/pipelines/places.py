@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import CodeType, FrameType, TracebackType
 from typing import Any, TypeAlias
 
 import pydantic
@@ -133,6 +133,27 @@ def site(root: FrameType) -> Site:
     found: list[int] = []
     frame = sys._getframe(1)
     while frame is not root and frame.f_back is not None:
-        found += (id(frame.f_code), frame.f_lasti)
+        found += (id(frame.f_code), _spot(frame.f_code, frame.f_lasti))
         frame = frame.f_back
     return tuple(found)
+
+
+_spots: dict[int, tuple[CodeType, list[int]]] = {}
+
+
+def _spot(code: CodeType, offset: int) -> int:
+    """A number for a place in the source of ``code``: compilers write what follows a condition once per outcome."""
+    if (known := _spots.get(id(code))) is None:
+        if len(_spots) > 4096:
+            _spots.clear()
+        known = _spots[id(code)] = (code, _numbered(code))  # the code is kept, so that its id stays its own
+    return known[1][offset // 2]
+
+
+def _numbered(code: CodeType) -> list[int]:
+    """For each instruction the first one that was written for the same place in the source."""
+    firsts: dict[tuple[int | None, ...], int] = {}
+    return [
+        index if position[2] is None else firsts.setdefault(position, index)
+        for index, position in enumerate(code.co_positions())
+    ]
