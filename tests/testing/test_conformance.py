@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextvars import ContextVar
+from datetime import date, datetime
 from typing import Annotated, Any
 
 import pytest
@@ -157,6 +158,20 @@ def branched(numbers: list[int], twice: bool = False) -> Any:
     if twice:
         outputs["more"] = double.with_options(name="again")(doubled)
     return outputs
+
+
+@step
+def parse(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day)
+
+
+@pipeline
+def parsed(day: date) -> Any:
+    return parse(day)
+
+
+async def test_moments_without_a_zone_pass() -> None:
+    await check_adapter(lambda: compile_pipeline(parsed), [{"day": "2026-11-01"}], [{"day": "today"}])
 
 
 async def test_branches_and_maps_pass() -> None:
