@@ -83,7 +83,7 @@ def columns_of(estimator: Any, names: Sequence[str] = ()) -> tuple[Column, ...] 
     elif not names:
         raise ConfigurationError(
             f"{type(estimator).__name__} does not tell which columns it takes; name them with their types: "
-            "compile_estimator(model, columns={'age': float, …})"
+            "compile(model, columns={'age': float, …})"
         )
     columns = tuple(Column(name) for name in names)
     out = _read(estimator, Lanes(tuple(Lane(column) for column in columns)))

@@ -115,7 +115,7 @@ class EstimatorPipeline:
         except Exception as error:
             raise ConfigurationError(
                 f"step {step!r} cannot judge the row {dict(example)!r} ({type(error).__name__}: {error}); "
-                "give one that it can: compile_estimator(model, example={…}), or the types: columns={…}"
+                "give one that it can: compile(model, example={…}), or the types: columns={…}"
             ) from error
         self.output = self._outputs.schema(batch=self.batch)
 
