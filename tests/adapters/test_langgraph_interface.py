@@ -40,11 +40,11 @@ from pipemount import compile as compile_pipeline
 from pipemount.adapters.langgraph import LangGraphPipeline, compile_graph, interface
 from pipemount.adapters.langgraph.messages import spoken, text_of
 from pipemount.adapters.protocol import CompiledPipeline, GraphEdge
+from pipemount.drawing.layout import drawn
+from pipemount.drawing.mermaid import to_mermaid
 from pipemount.errors import CompileError, ConfigurationError, InvalidInputsError, InvalidOutputsError, StepFailedError
 from pipemount.inprocess import run_compiled
 from pipemount.pipelines.codecs import Codec, registry
-from pipemount.pipelines.drawing import to_mermaid
-from pipemount.pipelines.layout import drawn
 
 
 class Place(TypedDict):
