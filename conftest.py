@@ -29,7 +29,8 @@ from sybil.parsers.markdown import SkipParser
 from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
 from sybil.parsers.rest import DocTestParser
 
-with warnings.catch_warnings():  # pages use it as their readers do; of the oldest releases it warns where it is imported
+# The pages use it as their readers do. That of the oldest releases warns where it is imported first: here, not there.
+with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import starlette.testclient  # noqa: F401
 
