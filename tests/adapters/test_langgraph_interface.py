@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired
+from typing import TypedDict as PlainTypedDict
 
+import numpy as np
 import pytest
 from langchain_core.messages import (
     AIMessage,
@@ -35,11 +37,14 @@ from typing_extensions import TypedDict
 
 from pipemount import PipelineApp
 from pipemount import compile as compile_pipeline
-from pipemount.adapters.langgraph import LangGraphPipeline, compile_graph
+from pipemount.adapters.langgraph import LangGraphPipeline, compile_graph, interface
 from pipemount.adapters.langgraph.messages import spoken, text_of
 from pipemount.adapters.protocol import CompiledPipeline, GraphEdge
+from pipemount.drawing.layout import drawn
+from pipemount.drawing.mermaid import to_mermaid
 from pipemount.errors import CompileError, ConfigurationError, InvalidInputsError, InvalidOutputsError, StepFailedError
 from pipemount.inprocess import run_compiled
+from pipemount.pipelines.codecs import Codec, registry
 
 
 class Place(TypedDict):
@@ -251,6 +256,37 @@ def test_a_type_without_a_schema_is_explained() -> None:
     with pytest.raises(CompileError, match=r"the inputs of 'holds' cannot .* no JSON Schema .*input_schema") as caught:
         compile_graph(built(Holds, count).compile(), name="holds")
     assert caught.value.detail_code == "type-without-schema"
+
+
+class Item(PlainTypedDict):
+    weight: np.ndarray[Any, np.dtype[np.float64]]
+
+
+class Cart(TypedDict):
+    items: list[Item]
+    total: NotRequired[np.ndarray[Any, np.dtype[np.float64]]]
+
+
+def weigh(state: Any) -> dict[str, Any]:
+    return {"total": sum(item["weight"] for item in state["items"])}
+
+
+async def test_what_json_does_not_know_goes_through_its_codec() -> None:
+    compiled = compile_graph(built(Cart, weigh).compile())
+    assert refused(compiled, {"items": [{"weight": "heavy"}]}) == [("items", 0, "weight", "list_type")]
+    given = await outputs(compiled, items=[{"weight": [1, 2]}, {"weight": [3.5, 4]}])
+    assert compiled.output.dump(given)["total"] == [4.5, 6.0]
+
+
+async def test_a_codec_that_a_package_brings_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(annotation: Any) -> bool:
+        if annotation is Opaque:
+            monkeypatch.setitem(registry._registered, Opaque, Codec(str, lambda text: Opaque(), repr))
+        return annotation is Opaque
+
+    monkeypatch.setattr(interface, "load_installed", load)
+    compiled = compile_graph(built(Holds, go).compile())
+    assert compiled.input.json_schema()["properties"]["tool"]["type"] == "string"
 
 
 async def test_outputs_that_do_not_fit_are_not_sent() -> None:
@@ -489,9 +525,39 @@ def test_conditional_edges_and_subgraphs_are_drawn_with_their_paths() -> None:
         "sub/after": "after",
         "sub/go": "go",
     }
+    assert {node.id: node.group for node in graph.nodes} == {"go": "", "sub": "", "sub/after": "sub", "sub/go": "sub"}
+    boxes = {box["id"]: box["kind"] for box in drawn(graph)["layout"]["nodes"] if box["id"]}
+    assert boxes == {"go": "step", "sub": "group", "sub/after": "step", "sub/go": "step"}
+    assert to_mermaid(graph).count('"sub"') == 1  # the frame, which is a step as well
     assert graph.fidelity == "superset"
     assert GraphEdge("sub/after", "sub/go", "again", True) in graph.edges
     assert GraphEdge("sub/after", "", "stop", True) in graph.edges
+
+
+def test_a_subgraph_in_a_subgraph_is_a_frame_in_a_frame() -> None:
+    inner = built(Undivided, go).compile()
+    middle = StateGraph(Undivided).add_node("in", inner).add_edge(START, "in").compile()
+    outer = StateGraph(Undivided).add_node("mid", middle).add_node(after).add_edge(START, "mid")
+    graph = compile_graph(outer.add_edge("mid", "after").compile()).graph
+    assert {node.id: node.group for node in graph.nodes if node.kind == "subgraph"} == {"mid": "", "mid/in": "mid"}
+    assert [node.id for node in graph.boxes()] == ["after", "mid/in/go"]
+    assert graph.fidelity == "exact"
+
+
+def test_a_slash_in_a_name_makes_no_subgraph() -> None:
+    graph = compile_graph(StateGraph(Undivided).add_node("go/on", go).add_edge(START, "go/on").compile()).graph
+    assert [(node.id, node.group) for node in graph.nodes] == [("go/on", "")]
+
+
+def test_a_subgraph_that_a_node_calls_is_no_certain_thing() -> None:
+    inner = built(Undivided, go).compile()
+
+    def ask(state: Any) -> Any:
+        return inner.invoke(state) if state["city"] else {}
+
+    middle = built(Undivided, ask).compile()
+    for graph in (middle, StateGraph(Undivided).add_node("mid", middle).add_edge(START, "mid").compile()):
+        assert compile_graph(graph).graph.fidelity == "superset"
 
 
 def test_a_fan_out_is_drawn_as_conditional() -> None:

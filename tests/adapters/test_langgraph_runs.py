@@ -117,6 +117,23 @@ async def test_each_node_is_told_with_its_path() -> None:
     assert await outputs(compiled, x=1) == {"x": 6, "log": []}
 
 
+async def test_a_node_that_leaves_its_subgraph_by_a_command_has_ended() -> None:
+    def leave(state: State) -> Any:
+        return Command(goto="plus", graph=Command.PARENT, update={"x": 5})
+
+    inner = StateGraph(State).add_node(leave).add_edge(START, "leave").compile()
+    outer = StateGraph(State).add_node("sub", inner, destinations=("plus",)).add_node(plus).add_edge(START, "sub")
+    compiled = compile_graph(outer.compile())
+    assert shown(await told(compiled, x=1))[1:-1] == [
+        ("step_started", "sub"),
+        ("step_started", "sub/leave"),
+        ("step_completed", "sub/leave"),
+        ("step_completed", "sub"),
+        ("step_started", "plus"),
+        ("step_completed", "plus"),
+    ]
+
+
 @task
 def thrice(x: int) -> int:
     get_step_context().emit("in a task")

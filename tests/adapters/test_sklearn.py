@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import joblib
 import numpy as np
@@ -79,6 +79,10 @@ def churn(last: Any = None, *, encoder: Any = None, imputer: Any = None) -> Any:
     model = Pipeline([("prepare", ColumnTransformer(parts)), ("judge", LogisticRegression() if last is None else last)])
     table = customers()
     return model.fit(table, left(table))
+
+
+def is_norway(table: Any) -> Any:
+    return table["country"].str.startswith("NO").to_frame()
 
 
 async def ask(compiled: EstimatorPipeline, inputs: Mapping[str, Any]) -> Any:
@@ -240,6 +244,38 @@ async def test_a_column_that_no_step_looks_at_is_not_asked_for() -> None:
     compiled = compile_estimator(model)
     assert list(compiled.input.json_schema()["properties"]) == ["age"]
     assert (await ask(compiled, {"age": 70}))["prediction"] == model.predict(table.assign(age=70))[0]
+
+
+async def test_a_column_that_passes_through_is_asked_for() -> None:
+    table = customers()
+    parts = [("words", OneHotEncoder(), ["plan"]), ("same", "passthrough", ["charge", "country"])]
+    compiled = compile_estimator(ColumnTransformer(parts).fit(table))
+    assert list(compiled.input.json_schema()["properties"]) == ["charge", "plan", "country"]
+    given = {"charge": 3.5, "plan": "pro", "country": "NO"}
+    features = (await ask(compiled, given))["features"]
+    assert (features["same__charge"], features["same__country"], features["words__plan_pro"]) == (3.5, "NO", 1.0)
+
+
+async def test_categories_that_a_model_encodes_itself_are_texts() -> None:
+    table = customers()[["age", "plan"]].astype({"plan": "category"})
+    model = HistGradientBoostingClassifier().fit(table, left(customers()))
+    compiled = compile_estimator(model)
+    kinds = [[one["type"] for one in column["anyOf"]] for column in compiled.input.json_schema()["properties"].values()]
+    assert kinds == [["number", "null"], ["string", "null"]]
+    for plan in ("pro", "another", None):
+        likely = model.predict_proba(pandas.DataFrame({"age": [30.0], "plan": pandas.Series([plan], dtype=object)}))
+        answer = await ask(compiled, {"age": 30, "plan": plan})
+        assert list(answer["probabilities"].values()) == likely[0].tolist()
+
+
+def test_a_type_that_is_given_has_an_example_of_its_own() -> None:
+    table = customers()[["country"]]
+    model = make_pipeline(FunctionTransformer(is_norway), LogisticRegression()).fit(table, table["country"])
+    with pytest.raises(ConfigurationError, match=r"cannot judge the row \{'country': 1\.0\}"):
+        compile_estimator(model)
+    compiled = compile_estimator(model, columns={"country": Literal["NO", "IT"]})
+    assert compiled.input.json_schema()["properties"]["country"]["enum"] == ["NO", "IT"]
+    assert compile_estimator(model, columns={"country": str}).info.name == "logisticregression"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import inspect
 import os
 import threading
 from base64 import b64encode
@@ -24,7 +23,7 @@ from starlette.routing import Mount
 from tests.support.asgi import Answer, get, post, request
 from tests.support.servers import Server, serve, wait_until
 
-from pipemount import AuthKeys, CompileError, PipelineApp, PipelineError, Settings, pipeline, step
+from pipemount import AuthKeys, PipelineApp, PipelineError, Settings, pipeline, step
 from pipemount.types import ASGIApp
 
 KEY = "open-sesame-open-sesame"
@@ -192,18 +191,27 @@ async def test_case_7_values_reach_steps_by_data_flow_never_by_name() -> None:
         assert await outputs(app) == {"label": "Paris in Rome"}
 
 
-def test_case_8_a_branch_on_a_parameter_is_never_silently_lost() -> None:
-    """Until branches are recorded, a pipeline that has one does not compile; ZenML serves one branch to everyone."""
+@step
+def warn(city: str) -> Annotated[str, "warning"]:
+    return f"hot in {city}"
 
-    @pipeline
-    def branching(city: str = "Oslo", warm: bool = False) -> Any:
-        return label(city, "Rome") if warm else label("Rome", city)
 
-    with pytest.raises(CompileError, match="branch") as caught:
-        PipelineApp(branching)
-    assert caught.value.file == __file__
-    lines, first = inspect.getsourcelines(branching.function)
-    assert first <= (caught.value.line or 0) <= first + len(lines)
+@pipeline
+def branching(city: str = "Oslo", warm: bool = False) -> Any:
+    outputs = {"label": label(city, "Rome") if warm else label("Rome", city)}
+    if warm:
+        outputs["warning"] = warn(city)
+    return outputs
+
+
+async def test_case_8_a_branch_on_a_parameter_is_honoured_in_every_request() -> None:
+    """ZenML decides it when the pipeline is compiled, and serves one branch to everyone."""
+    async with started(branching) as app:
+        assert await outputs(app) == {"label": "Rome in Oslo"}
+        assert await outputs(app, warm=True) == {"label": "Oslo in Rome", "warning": "hot in Oslo"}
+        assert await outputs(app, city="Paris", warm=False) == {"label": "Rome in Paris"}
+        schema = (await get(app, "/schema")).json()["output"]
+        assert (list(schema["properties"]), schema["required"]) == (["label", "warning"], ["label"])
 
 
 @pipeline

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextvars import ContextVar
+from datetime import date, datetime
 from typing import Annotated, Any
 
 import pytest
@@ -70,7 +71,11 @@ class Sound:
 
     async def stream(self, call: Call) -> AsyncIterator[Any]:
         yield STARTED
-        outputs = {"y": await self.work(call)}
+        try:
+            outputs = {"y": await self.work(call)}
+        except RunError as error:
+            yield told("step_failed", error=str(error))
+            raise
         yield COMPLETED
         yield Result(outputs)
 
@@ -153,6 +158,20 @@ def branched(numbers: list[int], twice: bool = False) -> Any:
     if twice:
         outputs["more"] = double.with_options(name="again")(doubled)
     return outputs
+
+
+@step
+def parse(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day)
+
+
+@pipeline
+def parsed(day: date) -> Any:
+    return parse(day)
+
+
+async def test_moments_without_a_zone_pass() -> None:
+    await check_adapter(lambda: compile_pipeline(parsed), [{"day": "2026-11-01"}], [{"day": "today"}])
 
 
 async def test_branches_and_maps_pass() -> None:
@@ -238,6 +257,20 @@ SHARED = Sound()
 @fault("info: `make` gives the same object twice. Compile anew in `make`")
 def made_once() -> Sound:
     return SHARED
+
+
+@fault("info: info.doc is of type NoneType. Make it a str.")
+class NoDoc(Sound):
+    info = PipelineInfo("a name/with a slash", "by hand", "1.0", "0" * 64, None)  # type: ignore[arg-type]  # the fault
+
+
+@fault("info: 'a name/with a slash' cannot name a pipeline in a path;")
+class NoName(NoDoc): ...
+
+
+@fault("graph: a node has no id. Give each node one; an empty text stands for inputs and outputs.")
+class NodeWithoutId(Sound):
+    graph = GraphView((GraphNode("double", "double"), GraphNode("", "?")), (GraphEdge("", "double"),), "superset")
 
 
 EDGES = (GraphEdge("", "a"), GraphEdge("", "a"), GraphEdge("a", "elsewhere"))
@@ -335,6 +368,14 @@ class TalksOn(Sound):
         yield COMPLETED
 
 
+@fault("runs: a result holds a NoneType. Give Result a mapping of output names to values.")
+class EmptyHanded(Sound):
+    async def stream(self, call: Call) -> AsyncIterator[Any]:
+        yield STARTED
+        yield COMPLETED
+        yield Result(None)  # type: ignore[arg-type]  # the fault
+
+
 @fault("runs: a run with good inputs raises KeyError('x'). Let good inputs succeed, or mend the pipeline.")
 class FailsAlways(Sound):
     async def work(self, call: Call) -> int:
@@ -370,6 +411,15 @@ class TellsRun(Telling):
 @fault("runs: 'progress' lacks done. Put them into the event's data.")
 class TellsHalf(Telling):
     events = (told("progress", total=1),)
+
+
+@fault("runs: 'progress' has the done -1. Tell seconds and counts as numbers from 0 on")
+class TellsBackwards(Telling):
+    events = (told("progress", done=-1), told("log", level=20, message="20 %"))
+
+
+@fault("runs: 'log' has the level 20. Tell seconds and counts as numbers from 0 on, and what people read as texts.")
+class TellsNumbers(TellsBackwards): ...
 
 
 @fault("runs: 'data' names the step 'triple', which the graph does not have.")
@@ -566,6 +616,28 @@ class Remembers(Sound):
         return await super().work(call)
 
 
+@fault("failures: step 'double' fails the run, but is not told as failed. Tell step_failed before the error is raised.")
+class FailsInSilence(Sound):
+    async def stream(self, call: Call) -> AsyncIterator[Any]:
+        async for item in super().stream(call):
+            if not isinstance(item, Event) or item.kind != "step_failed":
+                yield item
+
+
+@fault("failures: `run` raises ValueError('too small'), `stream` raises StepFailedError(")
+class RunFailsOtherwise(Sound):
+    async def run(self, call: Call) -> Any:
+        if call.inputs.x < 0:
+            raise ValueError("too small")
+        return {"y": await self.work(call)}
+
+
+@fault("failures: `run` gives {'y': 0}, `stream` raises StepFailedError(")
+class RunNeverFails(Sound):
+    async def run(self, call: Call) -> Any:
+        return {"y": 0 if call.inputs.x < 0 else await self.work(call)}
+
+
 @fault("blocking: a run keeps the loop for 0.")
 class Blocks(Sound):
     async def work(self, call: Call) -> Any:
@@ -611,6 +683,38 @@ class LeavesThread(Sound):
 def sleep_in_thread(hundredths: int = 200) -> None:
     for _ in range(hundredths):
         time.sleep(0.01)
+
+
+@fault("closing: a cancelled stream goes on to its end. Let CancelledError pass.")
+class OverlooksCancellation(Sound):
+    async def work(self, call: Call) -> Any:
+        with contextlib.suppress(asyncio.CancelledError):
+            return await super().work(call)
+        return 0
+
+
+@fault("still works after its stream was closed. Cancel and await tasks in a `finally`; let work in threads look at")
+class CancelsBetweenSteps(Sound):
+    async def work(self, call: Call) -> Any:
+        if call.inputs.x >= 1000:
+            return await asyncio.shield(asyncio.sleep(1.0, 0))
+        return await super().work(call)
+
+
+class WaitsForWork(Sound):
+    async def stream(self, call: Call) -> AsyncIterator[Any]:
+        try:
+            async for item in super().stream(call):
+                yield item
+        finally:
+            await asyncio.sleep(1.3 if call.inputs.x >= 1000 else 0)
+
+
+async def test_a_stream_that_waits_for_its_work_does_not_cancel_at_once() -> None:
+    with pytest.raises(ConformanceError, match=r"closing a stream waits for its work\. Cancel what is under way, or"):
+        await examine(WaitsForWork)
+    WaitsForWork.capabilities = frozenset({"step-events", "cancel:between-steps"})
+    await examine(WaitsForWork)
 
 
 @fault("closing: closing a stream did not end within 0.5 s.")

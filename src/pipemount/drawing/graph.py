@@ -19,7 +19,8 @@ class GraphNode:
     """A step, a decision or a map.
 
     Attributes:
-        id: Unique in its view; in ``outer/inner`` what is before the last slash is what it was inlined from.
+        id: Unique in its view; in ``outer/inner`` what is before the last slash is what it was inlined from. A node
+            whose id is a group, and that no edge leads to, is the frame of that group.
         label: What is called; for a branch the condition, as an author would write it.
         kind: Where a step runs or what its library calls it; ``branch``; ``map``.
         group: What it is drawn inside of, ``outer/inner`` for a group in a group; empty for none.
@@ -93,6 +94,12 @@ class GraphView:
     inputs: tuple[GraphPort, ...] = ()
     outputs: tuple[GraphPort, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def boxes(self) -> tuple[GraphNode, ...]:
+        """The nodes but those that are the frame of a group."""
+        groups = {node.group for node in self.nodes}
+        frames = groups - {end for edge in self.edges for end in (edge.source, edge.target)}
+        return tuple(node for node in self.nodes if node.id not in frames)
 
     def as_json(self) -> JsonObject:
         """The graph as JSON-compatible values; ``layout.drawn`` adds where everything is drawn."""

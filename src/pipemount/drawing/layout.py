@@ -118,7 +118,7 @@ def _inner(view: GraphView, *, ports: bool) -> Layout:
     links = _links(view, ports=ports)
     bodies = {node.id: _inner(node.body, ports=False) for node in view.nodes if node.body and node.body.nodes}
     looped = {link.source[1] for link in links if link.source == link.target}
-    shapes: dict[End, Shape] = {("node", node.id): _shape(node, bodies.get(node.id)) for node in view.nodes}
+    shapes: dict[End, Shape] = {("node", node.id): _shape(node, bodies.get(node.id)) for node in view.boxes()}
     if ports:
         shapes |= _ports(view, links)
     items = [_item(end, shape, looped) for end, shape in shapes.items()]

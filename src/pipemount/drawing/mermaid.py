@@ -51,7 +51,7 @@ class Chart:
         self._branches = {node.id for node in view.nodes if node.kind == BRANCH}
         self._names = {node.id: self._name(n, node) for n, node in enumerate(view.nodes)}
         self._members: dict[str, list[GraphNode | str]] = {"": []}
-        for node in view.nodes:
+        for node in view.boxes():
             self._put(node)
         self._groups = {path: f"group_{within}{n}" for n, path in enumerate(self._members)}
 

@@ -96,6 +96,7 @@ async def _check_runs(subject: Subject) -> None:
         await check_blocking(subject, started)
         subject.check = "batch"
         await check_batch(subject, started)
+        subject.check = "start and stop"
     subject.check = "closing"
     await check_closing(subject)
     subject.check = "start and stop"

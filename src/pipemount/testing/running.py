@@ -17,7 +17,7 @@ from ..errors import RunError
 from .left_behind import Leftovers
 from .subject import Inputs, Started, Subject, Told, same
 from .surface import check_outputs, validator
-from .telling import check_events, check_fidelity, check_result, node_of, steps_told
+from .telling import check_blame, check_events, check_fidelity, check_result, node_of, steps_told
 
 __all__ = [
     "check_batch",
@@ -31,6 +31,8 @@ __all__ = [
 
 AT_ONCE = 8
 SOON = 0.1
+PROMPT = 1.0
+"""Seconds in which work comes to rest that is cancelled at once, on a machine that is busy."""
 
 
 async def check_runs(subject: Subject, started: Started) -> list[Told]:
@@ -66,11 +68,14 @@ async def _check_run(subject: Subject, started: Started, inputs: Inputs, dumped:
         with _watched(subject):
             outputs = await subject.within(run(started.call(inputs)), f"`run` with {inputs!r}")
     except Exception as error:  # which `stream` did not raise
-        subject.find(f"`run` raises {error!r}, `stream` does not", "Let both call the same code")
+        subject.find(f"`run` raises {error!r}, `stream` does not", _SAME_CODE)
         return
     direct = check_outputs(subject, started.pipeline, None, outputs)
     if not same(direct, dumped):
-        subject.find(f"`run` gives {direct!r}, `stream` gives {dumped!r}", "Let both call the same code")
+        subject.find(f"`run` gives {direct!r}, `stream` gives {dumped!r}", _SAME_CODE)
+
+
+_SAME_CODE = "Let both call the same code"
 
 
 @contextlib.contextmanager
@@ -119,6 +124,7 @@ async def check_failures(subject: Subject, started: Started, alone: list[Told]) 
     for inputs in subject.failing:
         told = await subject.within(started.stream(inputs), f"a failing run with {inputs!r}") or Told()
         _check_failure(subject, started, told, inputs)
+        await _check_run_fails(subject, started, told.error, inputs)
     if subject.failing:
         again = await subject.within(started.outputs(subject.good[0]), "a run after one that failed")
         if not same(again, started.pipeline.output.dump(alone[0].outputs)):
@@ -137,6 +143,23 @@ def _check_failure(subject: Subject, started: Started, told: Told, inputs: Input
         )
     elif graph.fidelity != "opaque" and node_of(error.step or "", graph) is None:
         subject.find(f"a failing run blames the step {error.step!r}", "Name the node whose code raised")
+    else:
+        check_blame(subject, told, started.pipeline.capabilities, error.step or "")
+
+
+async def _check_run_fails(subject: Subject, started: Started, streamed: Any, inputs: Inputs) -> None:
+    """`run` fails as `stream` does."""
+    run = getattr(started.pipeline, "run", None)
+    if run is None or not isinstance(streamed, RunError):
+        return
+    try:
+        outputs = await subject.within(run(started.call(inputs)), f"`run` with {inputs!r}")
+    except Exception as error:  # whatever it is, it is compared
+        same_fault = type(error) is type(streamed) and getattr(error, "step", None) == streamed.step
+        if not same_fault:
+            subject.find(f"`run` raises {error!r}, `stream` raises {streamed!r}", _SAME_CODE)
+    else:
+        subject.find(f"`run` gives {outputs!r}, `stream` raises {streamed!r}", _SAME_CODE)
 
 
 async def check_closing(subject: Subject) -> None:
@@ -144,19 +167,27 @@ async def check_closing(subject: Subject) -> None:
     inputs = subject.good[0] if subject.slow is None else subject.slow
     for leave in (_close, _cancel):
         async with subject.started() as started:
-            before, until = Leftovers(), time.monotonic() + subject.patience
+            at_once = "cancel:task" in started.pipeline.capabilities
+            before, until = Leftovers(), time.monotonic() + (_prompt(subject) if at_once else subject.patience)
             await subject.within(leave(subject, started.pipeline.stream(started.call(inputs))), "closing a stream")
-            await _check_rest(subject, before, until, "after its stream was closed")
+            if at_once and time.monotonic() > until:
+                subject.find("closing a stream waits for its work", f"Cancel what is under way, {_OR_LATER}")
+            await _check_rest(subject, before, until, "after its stream was closed", _OR_LATER if at_once else "")
             again = await subject.within(started.stream(subject.good[0]), "a run after a closed stream") or Told()
             check_result(subject, again)
 
 
-async def _check_rest(subject: Subject, before: Leftovers, until: float, when: str) -> None:
+def _prompt(subject: Subject) -> float:
+    return SOON + min(PROMPT, subject.patience)
+
+
+_OR_LATER = "or declare 'cancel:between-steps' in place of 'cancel:task'"
+
+
+async def _check_rest(subject: Subject, before: Leftovers, until: float, when: str, instead: str = "") -> None:
+    way_out = "Cancel and await tasks in a `finally`; let work in threads look at `call.cancelled`"
     for left in await before.after(until):
-        subject.find(
-            f"{left} still works {when}",
-            "Cancel and await tasks in a `finally`; let work in threads look at `call.cancelled`",
-        )
+        subject.find(f"{left} still works {when}", f"{way_out}, {instead}" if instead else way_out)
 
 
 async def _close(subject: Subject, stream: Any) -> None:
@@ -183,9 +214,11 @@ async def _cancel(subject: Subject, stream: Any) -> None:
 
     waiting = asyncio.ensure_future(exhaust())
     await asyncio.wait([waiting], timeout=SOON)
-    waiting.cancel()
+    cancelled = waiting.cancel()
     await asyncio.wait([waiting])
     error = None if waiting.cancelled() else waiting.exception()
+    if cancelled and not waiting.cancelled() and error is None:
+        subject.find("a cancelled stream goes on to its end", "Let CancelledError pass")
     if error is not None and not isinstance(error, RunError):
         subject.find(f"a cancelled stream raises {type(error).__name__}", "Let CancelledError pass")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import inspect
 import json
 import re
@@ -11,6 +12,7 @@ from typing import Any
 
 from ..adapters.protocol import CompiledPipeline, GraphView, PipelineInfo, overrides_of
 from ..errors import ConfigurationError, InvalidInputsError
+from ..http.routes import check_name
 from ..pipelines.schema import Schema
 from .subject import Subject
 
@@ -52,10 +54,14 @@ def _check_member(subject: Subject, pipeline: Any, name: str, kind: type) -> Non
 
 def check_info(subject: Subject, one: CompiledPipeline, other: CompiledPipeline) -> None:
     """Who the pipeline is, and that compiling it again makes nobody else of it."""
-    for name in ("name", "framework", "framework_version"):
-        if not getattr(one.info, name):
-            subject.find(f"info.{name} is empty", "Tell callers what they reach")
-    if not FINGERPRINT.fullmatch(one.info.fingerprint):
+    for member in dataclasses.fields(PipelineInfo):
+        value = getattr(one.info, member.name)
+        if not isinstance(value, str):
+            subject.find(f"info.{member.name} is of type {type(value).__name__}", "Make it a str")
+        elif not value and member.name != "doc":
+            subject.find(f"info.{member.name} is empty", "Tell callers what they reach")
+    _check_name(subject, str(one.info.name))
+    if not FINGERPRINT.fullmatch(str(one.info.fingerprint)):
         subject.find("the fingerprint is not 64 hexadecimal digits", "Take sha256(…).hexdigest()")
     if one.info.fingerprint != other.info.fingerprint:
         subject.find(
@@ -66,9 +72,18 @@ def check_info(subject: Subject, one: CompiledPipeline, other: CompiledPipeline)
         subject.find("`make` gives the same object twice", "Compile anew in `make`: each app starts and stops its own")
 
 
+def _check_name(subject: Subject, name: str) -> None:
+    try:
+        check_name(name)
+    except ConfigurationError as error:
+        subject.find(str(error), "Make a name of it that can stand in a path")
+
+
 def check_graph(subject: Subject, graph: GraphView) -> None:
     """The graph can be drawn."""
     ids = [node.id for node in graph.nodes]
+    if not all(ids):
+        subject.find("a node has no id", "Give each node one; an empty text stands for inputs and outputs")
     for twice in _repeated(ids):
         subject.find(f"two nodes are called {twice!r}", "Give each node an id of its own")
     for source, target, _ in _repeated((edge.source, edge.target, edge.label) for edge in graph.edges):
@@ -104,7 +119,7 @@ def validator(subject: Subject, schema: Schema, which: str) -> Any:
             "Use types that pydantic has a schema for, or annotate them with WithJsonSchema",
         )
     else:
-        return Draft202012Validator(document, format_checker=Draft202012Validator.FORMAT_CHECKER)
+        return Draft202012Validator(document)  # formats are annotations: a naive datetime is one of pydantic's
     return None
 
 

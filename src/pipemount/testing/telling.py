@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, get_args
 
 from ..adapters.protocol import GraphView, Result
 from ..runtime.events import Event, EventKind
 from .subject import Subject, Told
 
-__all__ = ["check_events", "check_fidelity", "check_result", "node_of", "steps_told"]
+__all__ = ["check_blame", "check_events", "check_fidelity", "check_result", "node_of", "steps_told"]
 
 KINDS = frozenset(get_args(EventKind))
 OF_STEPS = frozenset({"step_started", "step_retrying", "step_completed", "step_failed"})
 ENDS = OF_STEPS - {"step_started"}
-MEMBERS = {
-    "step_completed": {"duration"},
-    "step_retrying": {"delay", "error"},
-    "step_failed": {"error"},
-    "delta": {"value"},
-    "data": {"value"},
-    "log": {"level", "message"},
-    "progress": {"done"},
-    "missed": {"kinds"},
+NUMBER, TEXT = (int, float), str
+MEMBERS: dict[str, dict[str, Any]] = {
+    "step_completed": {"duration": NUMBER},
+    "step_retrying": {"delay": NUMBER, "error": TEXT},
+    "step_failed": {"error": TEXT},
+    "delta": {"value": object},
+    "data": {"value": object},
+    "log": {"level": TEXT, "message": TEXT},
+    "progress": {"done": NUMBER},
+    "missed": {"kinds": Mapping},
 }
+"""What the data of each kind of event must have, and of which type; numbers are never negative."""
 
 
 def check_result(subject: Subject, told: Told) -> None:
@@ -37,6 +39,10 @@ def check_result(subject: Subject, told: Told) -> None:
         subject.find(f"a stream gives {len(results) or 'no'} results", "End each stream with one Result")
     elif results[0] != len(told.items) - 1:
         subject.find("a stream goes on after its result", "Tell every event before the Result")
+    elif not isinstance(told.outputs, Mapping):
+        subject.find(
+            f"a result holds a {type(told.outputs).__name__}", "Give Result a mapping of output names to values"
+        )
 
 
 def check_events(subject: Subject, told: Told, capabilities: Collection[str], graph: GraphView) -> None:
@@ -55,8 +61,13 @@ def check_events(subject: Subject, told: Told, capabilities: Collection[str], gr
 def _check_event(subject: Subject, event: Event, graph: GraphView) -> None:
     if event.kind.startswith("run_"):
         subject.find(f"a stream tells {event.kind!r}", "Leave the run's own events to the service")
-    if missing := MEMBERS.get(event.kind, set()) - event.data.keys():
+    members = MEMBERS.get(event.kind, {})
+    if missing := members.keys() - event.data.keys():
         subject.find(f"{event.kind!r} lacks {', '.join(sorted(missing))}", "Put them into the event's data")
+    for name in sorted(members.keys() & event.data.keys()):
+        value = event.data[name]
+        if not isinstance(value, members[name]) or (members[name] is NUMBER and not value >= 0):
+            subject.find(f"{event.kind!r} has the {name} {value!r}", _FITTING)
     if event.kind in OF_STEPS and (event.step is None or not event.attempt):
         subject.find(f"{event.kind!r} names no step or no attempt", "Give both, the first attempt as 1")
     elif event.step is not None and graph.fidelity != "opaque" and node_of(event.step, graph) is None:
@@ -64,6 +75,9 @@ def _check_event(subject: Subject, event: Event, graph: GraphView) -> None:
             f"{event.kind!r} names the step {event.step!r}, which the graph does not have",
             "Name steps by their node ids, or call the graph opaque",
         )
+
+
+_FITTING = "Tell seconds and counts as numbers from 0 on, and what people read as texts"
 
 
 def _check_order(subject: Subject, events: list[Event], *, ended: bool) -> None:
@@ -95,6 +109,15 @@ def _check_declared(subject: Subject, kinds: Counter[Any], capabilities: Collect
         subject.find("events of steps are told but not declared", "Add 'step-events' to the capabilities")
     if not kinds["step_started"] and "step-events" in capabilities:
         subject.find("'step-events' is declared, but no step is told", "Tell the steps, or take the capability back")
+
+
+def check_blame(subject: Subject, told: Told, capabilities: Collection[str], step: str) -> None:
+    """The step that a failing run blames is told as failed, if its start is told."""
+    events = steps_told(told)
+    if "step-events" in capabilities and events["step_started", step] and not events["step_failed", step]:
+        subject.find(
+            f"step {step!r} fails the run, but is not told as failed", "Tell step_failed before the error is raised"
+        )
 
 
 def check_fidelity(subject: Subject, told: Told, graph: GraphView) -> None:

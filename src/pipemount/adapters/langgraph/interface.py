@@ -15,6 +15,7 @@ from langgraph.func import entrypoint
 from typing_extensions import is_typeddict
 
 from ...errors import CompileError, ConfigurationError
+from ...pipelines.codecs import load_installed
 from ...pipelines.places import function_place, underlying
 from ...pipelines.schema import Schema
 from .schemas import Member, Members, Shape, input_shape, members_of, object_shape, output_schema, schema_of
@@ -65,6 +66,16 @@ def _make(name: str, kind: Any, taken: Members, given: Members, extra: Members, 
             f"the graph {name!r} takes {clash[0]!r} itself, so callers cannot send {clash[0]!r} for the run as well; "
             "rename it in the graph's input, or decide it with a function"
         )
+    try:
+        return _described(name, kind, taken, given, extra, **ways)
+    except CompileError:
+        found = [load_installed(member.annotation) for member in (*taken.values(), *given.values())]
+        if not any(found):
+            raise
+    return _described(name, kind, taken, given, extra, **ways)
+
+
+def _described(name: str, kind: Any, taken: Members, given: Members, extra: Members, **ways: Any) -> Interface:
     shape = input_shape(f"{name}_Inputs", kind, taken, extra)
     read = schema_of(shape.annotation, "validation", f"the inputs of {name!r}")
     return Interface(read, output_schema(f"{name}_Outputs", given), shape.build, **ways)

@@ -12,6 +12,7 @@ from typing_extensions import TypedDict, is_typeddict
 
 from ...errors import CompileError
 from ...pipelines.annotations import describe
+from ...pipelines.codecs import coded
 from ...pipelines.constants import NO_SCHEMA
 from ...pipelines.schema import Schema
 from .messages import spoken
@@ -138,7 +139,7 @@ def _typed_dict(name: str, members: Members, *, shown: bool = False) -> Any:
 
 
 def _described(member: Member, *, shown: bool) -> Any:
-    annotation = spoken(member.annotation)
+    annotation = coded(spoken(member.annotation))
     options: dict[str, Any] = {"description": member.description} if member.description else {}
     if shown and (default := _json_default(annotation, member.default)) is not ...:
         options["json_schema_extra"] = {"default": default}
@@ -174,7 +175,7 @@ def schema_of(annotation: Any, mode: Literal["validation", "serialization"], wha
             code="type-without-schema",
             operation=f"{what} cannot be described",
             reason=f"a type in {describe(annotation)} has no JSON Schema ({str(error).splitlines()[0]})",
-            way_out="Give the graph an input_schema and an output_schema that leave it out: "
+            way_out="Give the type a codec, or the graph an input_schema and an output_schema that leave it out: "
             "StateGraph(State, input_schema=…, output_schema=…)",
         ) from error
     return Schema(annotation, adapter, mode)

@@ -16,11 +16,12 @@ __all__ = ["Teller"]
 
 
 class _Open(NamedTuple):
-    """A node or task that runs: its path, the level it runs at, and since when."""
+    """A node or task that runs: its path, the level it runs at, since when, and in which subgraphs."""
 
     path: str
     level: str
     started: float
+    within: tuple[str, ...]
 
 
 class Teller:
@@ -53,7 +54,7 @@ class Teller:
         if isinstance(error, RunSuspendedError):
             self._recorder.emit("suspended", self._waiting or error.step, None, interrupts=error.interrupts)
             return
-        for path, _, _ in self._open.values():
+        for path, *_ in self._open.values():
             if error.step is not None and (error.step == path or error.step.startswith(f"{path}/")):
                 self._recorder.emit("step_failed", path, 1, error=type(error).__name__)
 
@@ -62,12 +63,19 @@ class Teller:
             task = self._open[payload["id"]] = self._begun(namespace, payload)
             self._recorder.emit("step_started", task.path, 1)
             return
-        path, _, started = self._open.pop(payload["id"])
+        path, _, started, _ = self._open.pop(payload["id"])
         if payload["interrupts"]:
             self._waiting = self._waiting or path
         elif payload["error"] is not None:
             self._recorder.emit("step_failed", path, 1, error=f"step {path!r} raised {_class_of(payload['error'])}")
         else:
+            self._left(payload["id"])
+            self._recorder.emit("step_completed", path, 1, duration=perf_counter() - started)
+
+    def _left(self, subgraph: str) -> None:
+        """The nodes by which a subgraph was left, through a ``Command`` to the graph around it, have no result."""
+        inner = [id for id, task in self._open.items() if any(one.endswith(f":{subgraph}") for one in task.within)]
+        for path, _, started, _ in reversed([self._open.pop(id) for id in inner]):
             self._recorder.emit("step_completed", path, 1, duration=perf_counter() - started)
 
     def _begun(self, namespace: tuple[str, ...], payload: dict[str, Any]) -> _Open:
@@ -77,7 +85,7 @@ class Teller:
         if _is_call(payload) and (caller := self._running(namespace)):
             level = "()"
             path = f"{caller}/{payload['name']}"
-        return _Open(path, level, perf_counter())
+        return _Open(path, level, perf_counter(), namespace)
 
     def _message(self, namespace: tuple[str, ...], message: Any, about: dict[str, Any]) -> None:
         """What a model said: its tokens as they come, or the whole of an answer that was not streamed."""

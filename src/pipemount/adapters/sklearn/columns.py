@@ -31,6 +31,7 @@ class Column:
         missing: Whether a value may be missing.
         null: What stands for a missing value.
         used: Whether any step looks at it.
+        passed: Whether it comes out as it went in, looked at by none.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Column:
     missing: bool | None = None
     null: Any = math.nan
     used: bool = False
+    passed: bool = False
 
     def narrow(self, values: Sequence[Any], *, only: bool) -> None:
         """An encoder has learnt these values; whether it takes no others."""
@@ -81,10 +83,12 @@ def columns_of(estimator: Any, names: Sequence[str] = ()) -> tuple[Column, ...] 
     elif not names:
         raise ConfigurationError(
             f"{type(estimator).__name__} does not tell which columns it takes; name them with their types: "
-            "compile_estimator(model, columns={'age': float, …})"
+            "compile(model, columns={'age': float, …})"
         )
     columns = tuple(Column(name) for name in names)
-    _read(estimator, Lanes(tuple(Lane(column) for column in columns)))
+    out = _read(estimator, Lanes(tuple(Lane(column) for column in columns)))
+    for column, _ in out.lanes:
+        column.passed = not column.used
     return columns
 
 
@@ -209,6 +213,8 @@ def _read_other(step: Any, into: Lanes) -> Lanes:
     kind = _kind_taken(step)
     if kind is None:
         return into
+    if into.aligned and getattr(step, "_preprocessor", None) is not None:
+        _read_own_encoder(step, into)
     lets_through = get_tags(step).input_tags.allow_nan or kind == "scalar"
     for lane in into.lanes:
         lane.column.used = True
@@ -220,6 +226,17 @@ def _read_other(step: Any, into: Lanes) -> Lanes:
     one_to_one = "OneToOneFeatureMixin" in classes_of(step)
     out = into if lets_through else _closed(into)
     return out._replace(aligned=into.aligned and one_to_one)
+
+
+def _read_own_encoder(step: Any, into: Lanes) -> None:
+    """Gradient boosting encodes what a table calls categories itself; it takes others, and ``None``, as missing."""
+    names = [lane.column.name for lane in into.lanes]
+    for name, encoder, selected in step._preprocessor.transformers_:
+        indexes = _indexes(selected, names) if name == "encoder" else ()
+        for index, known in zip(indexes, getattr(encoder, "categories_", ()), strict=False):
+            column = into.lanes[index].column
+            column.narrow([value for value in known.tolist() if not _is_null(value)], only=False)
+            column.null = None
 
 
 def _kind_taken(step: Any) -> Kind | None:

@@ -111,11 +111,11 @@ class EstimatorPipeline:
                 table = self._steps[place][1].transform(table)
                 place += 1
                 step = self._steps[place][0]
-            self._outputs.learn(self._steps[-1][1], table)
+            self._outputs.learn(self._steps[-1][1], table, passes=self._inputs.passes)
         except Exception as error:
             raise ConfigurationError(
                 f"step {step!r} cannot judge the row {dict(example)!r} ({type(error).__name__}: {error}); "
-                "give one that it can: compile_estimator(model, example={…}), or the types: columns={…}"
+                "give one that it can: compile(model, example={…}), or the types: columns={…}"
             ) from error
         self.output = self._outputs.schema(batch=self.batch)
 

@@ -36,7 +36,8 @@ class Inputs:
     def __init__(self, estimator: Any, types: Mapping[str, Any]) -> None:
         self.columns = columns_of(estimator, tuple(types))
         named = hasattr(estimator, "feature_names_in_") or not hasattr(estimator, "n_features_in_")
-        used = [column for column in self.columns or () if column.used or column.name in types]
+        used = [column for column in self.columns or () if column.used or column.passed or column.name in types]
+        self.passes = any(column.passed for column in used)
         self.annotations = {column.name: types.get(column.name, _annotation(column)) for column in used}
         self.nulls = {column.name: column.null for column in used if column.missing}
         self.make: Callable[[Sequence[Mapping[str, Any]]], Any] = _texts
@@ -45,12 +46,12 @@ class Inputs:
             self.example: dict[str, Any] = {"text": "a"}
         elif named:
             self.make = self._numeric_frames(used) if _numeric(used, types) else self._frames(used)
-            self.example = {column.name: _example(column) for column in used}
+            self.example = {column.name: _example(column, types) for column in used}
         elif _numeric(self.columns, types):
             self._take_features(len(self.columns), nullable=any(column.missing for column in used))
         else:
             self.make = self._arrays(self.columns)
-            self.example = {column.name: _example(column) for column in used}
+            self.example = {column.name: _example(column, types) for column in used}
         if unknown := sorted(types.keys() - self.annotations.keys()):
             raise ConfigurationError(f"no column is called {unknown[0]!r}; there are {', '.join(self.annotations)}")
 
@@ -115,8 +116,22 @@ def _annotation(column: Column) -> Any:
     return kind | None if column.missing else kind
 
 
-def _example(column: Column) -> Any:
-    return column.choices[0] if column.choices else EXAMPLES[column.kind or "scalar"]
+def _example(column: Column, types: Mapping[str, Any]) -> Any:
+    """A value that the column takes, if one is found so easily; else one of its kind."""
+    usual = column.choices[0] if column.choices else EXAMPLES[column.kind or "scalar"]
+    if column.name not in types:
+        return usual
+    given = TypeAdapter(types[column.name])
+    listed = given.json_schema().get("enum", ())
+    return next((value for value in (*listed, usual, *EXAMPLES.values()) if _fits(given, value)), usual)
+
+
+def _fits(kind: TypeAdapter[Any], value: Any) -> bool:
+    try:
+        kind.validate_python(value)
+    except ValueError:
+        return False
+    return True
 
 
 def one_of(values: Sequence[Any]) -> Any:

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from ...errors import ConfigurationError
 from ...pipelines.schema import Schema
 from .columns import classes_of
-from .inputs import SHOWN, list_of, one_of, typed_dict
+from .inputs import SHOWN, TYPES, list_of, one_of, typed_dict
 
 __all__ = ["METHODS", "Outputs"]
 
@@ -68,10 +68,10 @@ class Outputs:
     def _named(self, row: list[Any]) -> Any:
         return row if self.names is None else dict(zip(self.names, row, strict=True))
 
-    def learn(self, estimator: Any, table: Any) -> None:
-        """Find the types of the answers by asking for one."""
+    def learn(self, estimator: Any, table: Any, *, passes: bool) -> None:
+        """Find the types of the answers by asking for one; ``passes`` if there may be inputs in them as they came."""
         if self.method == "transform":
-            self._learn_features(estimator, self.judge(table)[0]["features"])
+            self._learn_features(estimator, self.judge(table)[0]["features"], passes=passes)
             return
         answer = self.judge(table)[0]
         self.annotations["prediction"] = self._prediction(answer["prediction"])
@@ -87,9 +87,10 @@ class Outputs:
             return list_of(one_of(known) if several else type(value[0]), len(value))
         return type(value) if self.classes is None else one_of(self.classes[0])
 
-    def _learn_features(self, estimator: Any, row: list[Any]) -> None:
+    def _learn_features(self, estimator: Any, row: list[Any], *, passes: bool) -> None:
         names = list(map(str, getattr(estimator, "get_feature_names_out", list)()))
-        kinds = [Any if isinstance(value, list) else type(value) for value in row]
+        one: Any = TYPES["scalar"] if passes else None
+        kinds = [Any if isinstance(value, list) else one or type(value) for value in row]
         if len(names) == len(row) == len(set(names)) and len(names) <= SHOWN:
             self.names = names
             self.annotations["features"] = typed_dict("Features", dict(zip(names, kinds, strict=True)))
