@@ -10,11 +10,11 @@ from tests.support.asgi import get
 from tests.support.fakes import FakePipeline, fake, schema_of
 
 from pipemount import PipelineApp
+from pipemount.drawing.layout import drawn
 from pipemount.http import describe, endpoints
 from pipemount.http.components import PREFIX
 from pipemount.http.openapi import build_openapi
 from pipemount.http.routes import DOCS_ASSETS, build_routes
-from pipemount.pipelines.layout import drawn
 from pipemount.settings import Settings
 
 
