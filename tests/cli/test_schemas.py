@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, Field, TypeAdapter
+from typing_extensions import TypeAliasType
 
 from pipemount.cli.schemas import members, resolve, type_text
 
@@ -15,6 +16,10 @@ class Place(BaseModel):
     name: Annotated[str, Field(description="As on the map")]
     height: float = 0.0
     parent: Place | None = None
+
+
+Nested = TypeAliasType("Nested", "int | list[Nested]")
+Named = TypeAliasType("Named", "dict[str, Named | None]")
 
 
 @pytest.mark.parametrize(
@@ -33,6 +38,10 @@ class Place(BaseModel):
         (Place, "Place"),
         (list[Place], "array of Place"),
         (Any, "any"),
+        (Nested, "integer or array of Nested"),
+        (list[Nested], "array of (integer or array of Nested)"),
+        (Nested | None, "integer or array of Nested or null"),
+        (Named, "object of (Named or null)"),
     ],
 )
 def test_types_in_words(annotation: Any, words: str) -> None:

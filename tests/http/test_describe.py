@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import jsonschema
 import pytest
 from pydantic import BaseModel
+from tests.support.asgi import get
 from tests.support.fakes import FakePipeline, fake, schema_of
 
-from pipemount.http import describe
+from pipemount import PipelineApp
+from pipemount.drawing.layout import drawn
+from pipemount.http import describe, endpoints
 from pipemount.http.components import PREFIX
 from pipemount.http.openapi import build_openapi
 from pipemount.http.routes import DOCS_ASSETS, build_routes
@@ -74,3 +78,31 @@ def test_schema_tells_what_goes_in_and_comes_out() -> None:
     assert schema["steps"] == {"type": "object", "maxProperties": 0}
     assert describe.schema(weather(overrides=schema_of(Steps)))["steps"]["properties"].keys() == {"look"}
     assert conforms(schema, "Schemas")
+
+
+async def test_the_loop_goes_on_while_a_description_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, made, answered = asyncio.get_running_loop(), 0, asyncio.Event()
+
+    def slow(view: Any) -> dict[str, Any]:
+        nonlocal made
+        made += 1
+        asyncio.run_coroutine_threadsafe(answered.wait(), loop).result(10)
+        return dict(drawn(view))
+
+    monkeypatch.setattr(describe, "drawn", slow)
+    app = PipelineApp(weather())
+    waiting = [asyncio.create_task(get(app, "/info")) for _ in range(3)]
+    assert (await get(app, "/health/live")).status == 200
+    answered.set()
+    bodies = {(await answer).body for answer in waiting}
+    assert len(bodies) == made == 1
+    assert (await get(app, "/info")).body in bodies
+    assert made == 1
+
+
+async def test_descriptions_that_are_kept_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoints, "KEPT", 2)
+    app = PipelineApp(weather())
+    for base in ("/a", "/b", "/c", "/a"):
+        answer = await get(app, f"{base}/info", root_path=base)
+        assert answer.json()["urls"]["info"] == f"{base}/pipelines/weather/info"

@@ -25,7 +25,13 @@ from pipemount.types import JsonObject
 
 class Item(BaseModel):
     name: str
-    parts: list[Item] = []
+    parts: list[Item]
+
+
+class Kept(BaseModel):
+    name: str
+    note: str | None = None
+    secret: Annotated[str, Field(exclude=True)] = ""
 
 
 class Measured(BaseModel):
@@ -111,6 +117,13 @@ def test_a_model_that_looks_different_going_out_is_there_twice() -> None:
     assert schemas["weather_Measured_Output"]["properties"]["next"]["anyOf"][0] == {
         "$ref": PREFIX + "weather_Measured_Output"
     }
+
+
+def test_what_has_a_default_is_always_there_going_out() -> None:
+    schemas = document(fake({"k": (Kept, ...)}, {"k": (Kept, ...)}))["components"]["schemas"]
+    assert schemas["weather_Kept"]["required"] == ["name"]
+    assert schemas["weather_Kept_Output"]["required"] == ["name", "note"]
+    assert "secret" not in schemas["weather_Kept_Output"]["properties"]
 
 
 def test_discriminators_follow_the_new_names() -> None:

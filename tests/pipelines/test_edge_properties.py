@@ -32,6 +32,8 @@ from pipemount.pipelines.constants import adapter_for
 from pipemount.pipelines.edges import fit
 
 T = TypeVar("T")
+Either = TypeVar("Either", int, str)
+Whole = TypeVar("Whole", bound=int)
 
 
 class Point(BaseModel):
@@ -188,6 +190,8 @@ LEAVES: dict[Any, list[Any]] = {
     Plain: [Plain(), PlainChild()],
     PlainChild: [PlainChild()],
     Id: NUMBERS,
+    Either: [1, "a"],
+    Whole: NUMBERS,
     Json: [1, "a", None, [], [1, "a"], {"a": [None]}],
     Many: [1, [], [1, [2]]],
     Any: [None, 1, "a", [1], {"a": 1}, Point(), Color.RED],
@@ -243,9 +247,11 @@ def hashable(annotation: Any) -> bool:
 
 
 def bared(annotation: Any) -> Any:
-    while get_origin(annotation) is Annotated or annotation in (Id, Json, Many):
-        if annotation is Id:
+    while get_origin(annotation) is Annotated or annotation in (Id, Either, Whole, Json, Many):
+        if annotation in (Id, Whole):
             annotation = int
+        elif annotation is Either:
+            annotation = int | str
         elif annotation is Json:
             annotation = int | str | list[Json] | dict[str, Json] | None
         elif annotation is Many:

@@ -15,7 +15,14 @@ import pytest
 
 from pipemount import Retry, StepContext, get_step_context, pipeline, step
 from pipemount import compile as compile_pipeline
-from pipemount.errors import CompileError, ConfigurationError, DeadlineExceededError, StepFailedError
+from pipemount.errors import (
+    CompileError,
+    ConfigurationError,
+    DeadlineExceededError,
+    PipelineError,
+    RunError,
+    StepFailedError,
+)
 from pipemount.inprocess import run_compiled
 from pipemount.pipelines.specs import Hook
 from pipemount.runtime.hooks import call_hook, find_hooks, observe, resolve
@@ -416,6 +423,27 @@ async def test_a_start_hook_may_refuse_with_an_error_of_ours() -> None:
 
     with pytest.raises(PipelineError, match="Sundays"):
         await never.run()
+
+
+@pytest.mark.parametrize("error", [OSError(), PipelineError("closed", status=403)])
+async def test_a_step_that_its_start_hook_keeps_from_starting_has_failed(error: Exception) -> None:
+    def refuse() -> None:
+        raise error
+
+    @step(on_start=refuse)
+    def guarded() -> int:
+        return 1
+
+    @pipeline
+    def strict() -> Any:
+        return guarded()
+
+    told = []
+    with pytest.raises(RunError) as caught:
+        async for event in strict.stream():
+            told.append((event.kind, event.step))
+    assert told == [("run_started", None), ("step_failed", "guarded"), ("run_failed", None)]
+    assert caught.value.step == "guarded"
 
 
 async def test_a_cancellation_from_outside_passes_through_a_hook(threads: ThreadPool) -> None:

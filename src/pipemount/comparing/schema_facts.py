@@ -178,7 +178,9 @@ def loosened(keyword: str, narrow: Alternative, wide: Alternative) -> bool | Non
         return bool(narrow.get(keyword, 0) >= wide[keyword])
     if keyword in MOST:
         return bool(narrow.get(keyword, math.inf) <= wide[keyword])
-    if keyword == "multipleOf" and "multipleOf" in narrow:
+    if keyword not in narrow:
+        return False
+    if keyword == "multipleOf":
         return (Fraction(str(narrow["multipleOf"])) / Fraction(str(wide["multipleOf"]))).denominator == 1
     return None
 

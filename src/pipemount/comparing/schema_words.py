@@ -31,36 +31,55 @@ def alternatives(schema: JsonObject, definitions: Mapping[str, JsonObject]) -> I
 
 
 def type_text(schema: JsonObject, definitions: Mapping[str, JsonObject]) -> str:
-    """A type in words: ``array of integer``, ``"C" or "F"``, ``Weather or null``."""
-    words = [_word(branch, definitions) for branch in alternatives(schema, definitions)]
-    return " or ".join(dict.fromkeys(words))
+    """A type in words: ``array of integer``, ``"C" or "F"``, ``Weather or null``.
+
+    What refers to itself is told by its name where it comes up again: ``integer or array of Tree``.
+    """
+    return " or ".join(dict.fromkeys(_words(schema, definitions, frozenset())))
 
 
-def _word(schema: JsonObject, definitions: Mapping[str, JsonObject]) -> str:
+def _words(schema: JsonObject, definitions: Mapping[str, JsonObject], within: frozenset[str]) -> Iterator[str]:
+    """Of each alternative; ``within`` are the references that led here."""
+    reference = schema.get("$ref")
+    if isinstance(reference, str):
+        if reference in within:
+            yield reference.rpartition("/")[2]
+        else:
+            yield from _words(resolve(schema, definitions), definitions, within | {reference})
+        return
+    branches = schema.get("anyOf") or schema.get("oneOf")
+    if isinstance(branches, list):
+        for branch in branches:
+            yield from _words(branch, definitions, within)
+    else:
+        yield _word(schema, definitions, within)
+
+
+def _word(schema: JsonObject, definitions: Mapping[str, JsonObject], within: frozenset[str]) -> str:
     if "const" in schema:
         return json.dumps(schema["const"], ensure_ascii=False)
     if isinstance(schema.get("enum"), list):
         return " or ".join(json.dumps(value, ensure_ascii=False) for value in schema["enum"])
     kind = schema.get("type")
     if kind == "array":
-        return _array_word(schema, definitions)
+        return _of("array", schema.get("items"), definitions, within)
     if kind == "object":
-        return _object_word(schema, definitions)
+        return _object_word(schema, definitions, within)
     if isinstance(kind, str):
         return f"{kind} ({schema['format']})" if "format" in schema else kind
     return "any"
 
 
-def _array_word(schema: JsonObject, definitions: Mapping[str, JsonObject]) -> str:
-    items = schema.get("items")
-    if not isinstance(items, dict) or not items:
-        return "array"
-    word = type_text(items, definitions)
-    return f"array of ({word})" if " or " in word else f"array of {word}"
-
-
-def _object_word(schema: JsonObject, definitions: Mapping[str, JsonObject]) -> str:
+def _object_word(schema: JsonObject, definitions: Mapping[str, JsonObject], within: frozenset[str]) -> str:
     values: Any = schema.get("additionalProperties")
     if "properties" not in schema and isinstance(values, dict) and values:
-        return f"object of {type_text(values, definitions)}"
+        return _of("object", values, definitions, within)
     return str(schema.get("title") or "object")
+
+
+def _of(kind: str, items: Any, definitions: Mapping[str, JsonObject], within: frozenset[str]) -> str:
+    """``array of integer``, ``object of (integer or null)``."""
+    if not isinstance(items, dict) or not items:
+        return kind
+    word = " or ".join(dict.fromkeys(_words(items, definitions, within)))
+    return f"{kind} of ({word})" if " or " in word else f"{kind} of {word}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -23,6 +25,12 @@ __all__ = ["About", "Endpoints"]
 
 Answer = Callable[[Exchange], Awaitable[None]]
 
+Described = tuple[Route, str, GraphView | None]
+"""The route, the base, and what is drawn where that changes."""
+
+KEPT = 256
+"""Descriptions that are kept; more of them would be of more bases than any host mounts an app at."""
+
 
 @dataclass(frozen=True, slots=True)
 class About:
@@ -42,12 +50,14 @@ class About:
 class Endpoints:
     """One answer per kind of route; ``answer(route)`` gives it.
 
-    Descriptions are made once per base (a host may mount the app twice) and kept as bytes.
+    Descriptions are made once per base (a host may mount the app twice) and kept as bytes. They are made in a thread:
+    drawing ten thousand steps takes a second, in which the loop has other requests to answer.
     """
 
     def __init__(self, about: About, ensure_ready: Callable[[], Awaitable[None]]) -> None:
         self._about, self._ensure_ready = about, ensure_ready
-        self._describe = functools.lru_cache(maxsize=256)(self._description)
+        self._described: dict[Described, bytes] = {}
+        self._describing = threading.Lock()
         self._answers: Mapping[str, Callable[[Route, Exchange], Awaitable[None]]] = {
             "index": self._index,
             "live": self._live,
@@ -73,7 +83,10 @@ class Endpoints:
     # -------------------------------------------------------------------------------------- describing
 
     async def _document(self, route: Route, exchange: Exchange) -> None:
-        await _send_json(exchange, self._describe(route, exchange.base, self._drawn(route)))
+        what = route, exchange.base, self._drawn(route)
+        if (body := self._described.get(what)) is None:
+            body = await asyncio.to_thread(self._describe, what)
+        await _send_json(exchange, body)
 
     async def _index(self, route: Route, exchange: Exchange) -> None:
         if not prefers_html(exchange.headers.accept):
@@ -88,6 +101,15 @@ class Endpoints:
             return None
         graph = self._about.pipelines[route.pipeline or ""].graph
         return graph if graph.fidelity == "opaque" else None
+
+    def _describe(self, what: Described) -> bytes:
+        """In a thread; those that come while one describes wait, and mostly find that it is done."""
+        with self._describing:
+            if (body := self._described.get(what)) is None:
+                if len(self._described) >= KEPT:
+                    self._described.clear()
+                body = self._described[what] = self._description(*what)
+            return body
 
     def _description(self, route: Route, base: str, drawn: GraphView | None) -> bytes:
         about = self._about

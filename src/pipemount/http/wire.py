@@ -47,6 +47,12 @@ SPANS: JsonSchemaValue = {"type": "number", "minimum": -86399999913600, "maximum
 class WireJsonSchema(GenerateJsonSchema):
     """Pydantic's generator, made truthful about lax inputs and about outputs that are not finite."""
 
+    def field_is_required(self, field: Any, total: bool) -> bool:
+        """Whether a field is always there: in outputs those with defaults are, too."""
+        if self.mode == "serialization" and field["type"] != "typed-dict-field":
+            return field.get("serialization_exclude_if") is None
+        return super().field_is_required(field, total)
+
     def float_schema(self, schema: core_schema.FloatSchema) -> JsonSchemaValue:
         """A number; nullable in outputs where it may be NaN or infinite."""
         plain = super().float_schema(schema)

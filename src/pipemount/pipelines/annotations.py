@@ -238,9 +238,14 @@ def plain(annotation: Any) -> Any:
         elif type(origin).__name__ == "TypeAliasType":
             annotation = _filled(origin, get_args(annotation))
         elif isinstance(annotation, typing.TypeVar):
-            annotation = annotation.__bound__ or Any
+            annotation = annotation.__bound__ or _constraints(annotation)
         else:
             return NONE if annotation is None else annotation
+
+
+def _constraints(variable: typing.TypeVar) -> Any:
+    """The types that a variable is limited to, as a union."""
+    return typing.Union[variable.__constraints__] if variable.__constraints__ else Any  # noqa: UP007 (at run time)
 
 
 def _aliased(alias: Any) -> Any:

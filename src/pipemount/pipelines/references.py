@@ -13,6 +13,7 @@ from typing import Any, NoReturn, Protocol
 
 from ..errors import CompileError
 from .annotations import describe
+from .literals import written
 from .places import asked_by_author, caller_place
 from .projection import NoFieldError, elements, project
 from .refusals import METHODS, REFUSED, as_written
@@ -241,7 +242,7 @@ def _comparison(operator: Operator, negated: bool) -> Callable[[Reference, objec
 
 
 def _shown(value: object) -> str:
-    return value._label if symbol_of(value) is not None else repr(value)  # type: ignore[attr-defined]  # a reference
+    return value._label if symbol_of(value) is not None else written(value)  # type: ignore[attr-defined]  # a reference
 
 
 for _name, _kind in METHODS.items():

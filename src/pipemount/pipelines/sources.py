@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from .constants import canonical
+from .literals import collected, written
 from .snapshot import Access, Choice, Collected, Constant, Output, Parameter, Source
 
 __all__ = ["Outline", "choice", "origins", "outline", "renamed", "shown"]
@@ -82,7 +83,7 @@ def shown(source: Source | None) -> str:
     """``source`` as an author would write it."""
     match source:
         case Constant(value):
-            return repr(value)
+            return written(value)
         case Parameter(name, path):
             return name + _path(path)
         case Output(node, index, path):
@@ -90,7 +91,7 @@ def shown(source: Source | None) -> str:
         case Choice(options):
             return _alternatives(tuple(dict.fromkeys(shown(option) for _, option in options)))
         case Collected(kind, items, keys):
-            return _collected(kind, [shown(item) for item in items], keys)
+            return collected(kind, [shown(item) for item in items], keys)
     return ""
 
 
@@ -108,10 +109,3 @@ def _alternatives(texts: Sequence[str]) -> str:
 
 def _head(text: str) -> str:
     return text.partition(".")[0].partition("[")[0]
-
-
-def _collected(kind: str, items: Sequence[str], keys: Sequence[Any]) -> str:
-    if kind == "dict":
-        return "{" + ", ".join(f"{key!r}: {item}" for key, item in zip(keys, items, strict=True)) + "}"
-    text = ", ".join(items)
-    return f"[{text}]" if kind == "list" else f"({text}{',' if len(items) == 1 else ''})"

@@ -64,7 +64,7 @@ class Performer:
         context = StepContext(run, turn.name, 1)
         token = CURRENT.set(context)
         try:
-            await call_start_hook(hooks, self.threads, turn.name)
+            await self._begin(run, turn, hooks)
             value = await self._attempts(run, turn, context)
         except (Exception, asyncio.CancelledError) as error:
             await observe(hooks.on_failure, self.threads, blame(error))
@@ -75,6 +75,15 @@ class Performer:
         finally:
             await observe(hooks.on_end, self.threads)
             CURRENT.reset(token)
+
+    async def _begin(self, run: Run, turn: Turn, hooks: Hooks) -> None:
+        """``on_start``, with which the step fails before its first attempt."""
+        try:
+            await call_start_hook(hooks, self.threads, turn.name)
+        except RunError as error:
+            error.step = error.step or turn.name
+            tell(run, "step_failed", turn.name, 1, error=str(error))
+            raise
 
     async def _attempts(self, run: Run, turn: Turn, shown: StepContext | None = None) -> Any:
         """Attempts until one succeeds or the failure stands; ``shown`` is told which it is."""

@@ -8,7 +8,7 @@ import sys
 import typing
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, NewType, NotRequired, Required, TypeVar
+from typing import Annotated, Any, Generic, Literal, NewType, NotRequired, Required, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -75,6 +75,20 @@ class Lower(TypedDict):
 class Loose(TypedDict, total=False):
     values: Required[Floats]
     note: str
+
+
+@dataclass
+class Pair(Generic[T]):
+    left: T
+    right: list[T]
+
+
+class Held(TypedDict, Generic[T]):
+    item: T
+
+
+class OldHeld(typing.TypedDict, Generic[T]):
+    item: NotRequired[T]
 
 
 class Old(typing.TypedDict):
@@ -306,3 +320,28 @@ def test_nothing_is_imported_that_no_annotation_names() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "set()"
+
+
+def test_records_with_type_parameters_have_the_codecs_of_what_is_put_in() -> None:
+    pairs: TypeAdapter[Any] = TypeAdapter(coded(Pair[Floats]))
+    pair = pairs.validate_python({"left": [1], "right": [[2, 3]]})
+    assert (type(pair), pair.left.dtype, pair.right[0].tolist()) == (Pair, float, [2.0, 3.0])
+    assert pairs.dump_python(pair, mode="json") == {"left": [1.0], "right": [[2.0, 3.0]]}
+    helds: TypeAdapter[Any] = TypeAdapter(coded(Held[Floats]))
+    assert helds.validate_python({"item": [1]})["item"].dtype == float
+    assert coded(Pair[int]) == Pair[int]
+    assert coded(Held[int]) == Held[int]
+
+
+def test_a_typed_dict_of_typing_with_type_parameters_is_checked() -> None:
+    held: TypeAdapter[Any] = TypeAdapter(coded(OldHeld[int]))
+    assert held.validate_python({"item": "1"}) == {"item": 1}
+    assert held.validate_python({}) == {}
+    with pytest.raises(ValidationError, match="valid integer"):
+        held.validate_python({"item": "x"})
+
+
+def test_records_with_different_type_arguments_are_described_apart() -> None:
+    schema = TypeAdapter(coded(tuple[Pair[Floats], Pair[pd.Series]])).json_schema()
+    floats, series = (schema["$defs"][item["$ref"].rpartition("/")[2]] for item in schema["prefixItems"])
+    assert floats["properties"]["left"]["items"] != series["properties"]["left"]["items"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -78,6 +80,8 @@ def test_cells_are_written_as_json_knows_them() -> None:
             "kind": pd.Categorical(["x", "y"]),
             "mixed": np.array([np.float32(0.5), np.int8(3)], dtype=object),
             "yes": [True, False],
+            "price": [Decimal("1.50"), None],
+            "id": [UUID(int=1), None],
             7: pd.array([1, None], dtype="Int64"),
         },
         index=["r", "s"],
@@ -90,6 +94,8 @@ def test_cells_are_written_as_json_knows_them() -> None:
         "kind": ["x", "y"],
         "mixed": [0.5, 3],
         "yes": [True, False],
+        "price": ["1.50", None],
+        "id": [str(UUID(int=1)), None],
         "7": [1, None],
     }
     assert written(SERIES, pd.Series([1.5, float("nan")], name="share")) == [1.5, None]
@@ -97,12 +103,15 @@ def test_cells_are_written_as_json_knows_them() -> None:
 
 UNWRITABLE = [
     pd.DataFrame([[1, 2]], columns=["a", "a"]),
+    pd.DataFrame([[1, 2]], columns=[1, "1"]),
     pd.DataFrame([[1]], columns=pd.MultiIndex.from_tuples([("a", "b")])),
     pd.DataFrame({"a": [object()]}),
 ]
 
 
-@pytest.mark.parametrize("frame", UNWRITABLE, ids=["equal names", "names of two parts", "objects"])
+@pytest.mark.parametrize(
+    "frame", UNWRITABLE, ids=["equal names", "names alike in JSON", "names of two parts", "objects"]
+)
 def test_a_frame_without_a_form_in_json_is_the_steps_fault(frame: Any) -> None:
     with pytest.raises(InvalidOutputsError):
         Schema(pd.DataFrame, FRAME, "serialization").dump_json(frame)

@@ -89,6 +89,20 @@ def test_images_are_written_as_png(mode: str) -> None:
     assert data.startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("mode", ["RGBa", "La", "PA"])
+def test_what_is_transparent_stays_so(mode: str) -> None:
+    clear = Image.new("RGBA", (2, 2), (0, 0, 0, 0))
+    image = clear.convert("LA").convert(mode) if mode == "La" else clear.convert(mode)
+    data = base64.b64decode(IMAGE.dump_python(image, mode="json"))
+    assert Image.open(io.BytesIO(data)).convert("RGBA").getpixel((0, 0)) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("mode", ["I", "I;16", "I;16B"])
+def test_grey_of_sixteen_bits_stays_so(mode: str) -> None:
+    data = base64.b64decode(IMAGE.dump_python(Image.new(mode, (2, 2), 3000), mode="json"))
+    assert Image.open(io.BytesIO(data)).getpixel((0, 0)) == 3000
+
+
 def test_the_schema_tells_how_an_image_is_written() -> None:
     schema = IMAGE.json_schema(mode="serialization")
     assert (schema["contentEncoding"], schema["contentMediaType"]) == ("base64", "image/png")

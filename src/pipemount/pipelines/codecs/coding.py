@@ -17,7 +17,7 @@ import typing_extensions
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from ..annotations import plain
+from ..annotations import describe, plain
 from ..projection import is_typed_dict
 from .codec import Codec
 from .registry import codec_for, fields_of
@@ -100,43 +100,58 @@ def _class(annotation: Any, kind: Any, within: frozenset[Any]) -> Any:
         return annotation
     if (codec := codec_for(annotation)) is not None:
         return Annotated[annotation, codec]
-    if kind in within or annotation is not kind:
+    if kind in within:
         return annotation
     if is_typed_dict(kind):
-        return _typed_dict(kind, within | {kind})
+        return _typed_dict(annotation, kind, within | {kind})
     if dataclasses.is_dataclass(kind) and not hasattr(kind, "__pydantic_decorators__"):
-        return _dataclass(kind, within | {kind})
+        return _dataclass(annotation, kind, within | {kind})
     return annotation
 
 
 # ---------------------------------------------------------------------------------------------- records
 
 
-def _typed_dict(kind: Any, within: frozenset[Any]) -> Any:
+def _hints(annotation: Any, kind: Any) -> dict[str, Any]:
+    """The types of a record's fields, with what its type parameters stand for in ``annotation``."""
+    given = dict(zip(getattr(kind, "__parameters__", ()), get_args(annotation), strict=False))
+    return {name: _filled(hint, given) for name, hint in fields_of(kind).items()}
+
+
+def _filled(hint: Any, given: dict[Any, Any]) -> Any:
+    if isinstance(hint, typing.TypeVar):
+        return given.get(hint, hint)
+    wanted = getattr(hint, "__parameters__", ()) if given and not isinstance(hint, type) else ()
+    return hint[tuple(given.get(parameter, parameter) for parameter in wanted)] if wanted else hint
+
+
+def _typed_dict(annotation: Any, kind: Any, within: frozenset[Any]) -> Any:
     """The TypedDict with codecs for its items. Pydantic takes none of ``typing`` before Python 3.12."""
-    hints = fields_of(kind)
+    hints = _hints(annotation, kind)
     new = {name: _coded(hint, within) for name, hint in hints.items()}
     if not hints or (_is_readable(kind) and all(new[name] is hint for name, hint in hints.items())):
-        return kind
+        return annotation
     optional = {name for name in kind.__optional_keys__ if not _is_wrapped(hints[name])}
-    return _record(kind, {name: NotRequired[hint] if name in optional else hint for name, hint in new.items()})
+    return _record(
+        annotation, kind, {name: NotRequired[hint] if name in optional else hint for name, hint in new.items()}
+    )
 
 
-def _dataclass(kind: Any, within: frozenset[Any]) -> Any:
+def _dataclass(annotation: Any, kind: Any, within: frozenset[Any]) -> Any:
     """The dataclass with codecs for its fields: read from and written as an object."""
-    hints = fields_of(kind)
+    hints = _hints(annotation, kind)
     fields = [field for field in dataclasses.fields(kind) if field.init and field.name in hints]
     new = {field.name: _coded(hints[field.name], within) for field in fields}
     if all(new[field.name] is hints[field.name] for field in fields):
-        return kind
+        return annotation
     optional = {field.name for field in fields if not _is_required(field)}
     members = {name: NotRequired[hint] if name in optional else hint for name, hint in new.items()}
-    return Annotated[kind, Codec(_record(kind, members), lambda given: kind(**given), _values(tuple(new)))]
+    return Annotated[kind, Codec(_record(annotation, kind, members), lambda given: kind(**given), _values(tuple(new)))]
 
 
-def _record(kind: Any, members: dict[str, Any]) -> Any:
+def _record(annotation: Any, kind: Any, members: dict[str, Any]) -> Any:
     make: Any = typing_extensions.TypedDict  # names and members are known at run time only
-    record = make(kind.__name__, members)
+    record = make(kind.__name__ if annotation is kind else describe(annotation), members)
     record.__module__, record.__qualname__ = kind.__module__, kind.__qualname__
     record.__doc__ = None if (kind.__doc__ or "").startswith(f"{kind.__name__}(") else kind.__doc__  # made by dataclass
     if (config := getattr(kind, "__pydantic_config__", None)) is not None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import sys
+from decimal import Decimal
 from typing import Annotated, Any
+from uuid import UUID
 
 from pydantic import WithJsonSchema
 
@@ -55,9 +57,10 @@ def _checked(cells: list[Any], what: str) -> list[Any]:
 
 
 def _columns(frame: Any) -> dict[str, list[Any]]:
-    if not frame.columns.is_unique or frame.columns.nlevels > 1:
+    names = list(map(str, frame.columns))
+    if len(set(names)) < len(names) or frame.columns.nlevels > 1:  # 1 and "1" are one name in JSON
         raise ValueError("columns that share a name, or have several, have no form in JSON")
-    return {str(name): _cells(column) for name, column in frame.items()}
+    return {name: _cells(column) for name, (_, column) in zip(names, frame.items(), strict=True)}
 
 
 def _cells(series: Any) -> list[Any]:
@@ -74,6 +77,8 @@ def _cell(cell: Any) -> Any:
         return float(cell) if math.isfinite(cell) else None
     if hasattr(cell, "isoformat"):
         return cell.isoformat()
+    if isinstance(cell, Decimal | UUID):
+        return str(cell)
     if isinstance(cell, sys.modules["numpy"].generic):
         return cell.item()
     raise ValueError(f"cells of type {type(cell).__name__} have no form in JSON")

@@ -22,7 +22,9 @@ MAX_PIXELS = 2**25
 """The largest image that is read, 128 MiB in memory; ``PIL.Image.MAX_IMAGE_PIXELS`` may be smaller."""
 
 _FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
-_PNG_MODES = ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA")
+_PNG_MODES = ("1", "L", "LA", "I;16", "I;16B", "P", "RGB", "RGBA")
+_NEAREST = {"La": "LA", "PA": "RGBA", "RGBa": "RGBA", "I": "I;16"}
+"""What keeps transparency, and the depth of grey, of an image that PNG has no mode for."""
 _Base64 = Annotated[
     str,
     WithJsonSchema(
@@ -80,5 +82,5 @@ def _loaded(image: Any) -> Any:
 
 def _encode(image: Any) -> str:
     file = io.BytesIO()
-    (image if image.mode in _PNG_MODES else image.convert("RGB")).save(file, format="PNG")
+    (image if image.mode in _PNG_MODES else image.convert(_NEAREST.get(image.mode, "RGB"))).save(file, format="PNG")
     return base64.b64encode(file.getvalue()).decode()
