@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import enum
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from pydantic import BaseModel
@@ -281,3 +281,54 @@ def test_finally_and_what_no_step_is_in_may_stay() -> None:
 
     assert body(a=1) == "[1, 3]"
     assert len(body.compile().nodes) == 2
+
+
+# ----------------------------------------------------------------------------------- what is known of types
+
+
+@step(thread=False)
+def key(given: bool) -> Hashable:
+    return "key" if given else None
+
+
+class Named(Protocol):
+    def __repr__(self) -> str: ...
+
+
+@step(thread=False)
+def named(given: bool) -> Named:
+    return key.function(given)  # type: ignore[no-any-return]  # everything has a repr
+
+
+def test_none_may_be_of_a_type_that_asks_for_little() -> None:
+    @pipeline
+    def hashable(given: bool):  # type: ignore[no-untyped-def]
+        found = key(given)
+        return show("nothing") if found is None else show(found)
+
+    @pipeline
+    def protocol(given: bool):  # type: ignore[no-untyped-def]
+        found = named(given)
+        return show("nothing") if found is None else show(found)
+
+    for body in (hashable, protocol):
+        assert [body(given=True), body(given=False)] == ["'key'", "'nothing'"]
+
+
+def test_a_set_is_written_in_one_order() -> None:
+    @pipeline
+    def body(a: str):  # type: ignore[no-untyped-def]
+        if a in {"q", "b", "a", "z"} or a in frozenset({"q", "b"}) or a in set():  # noqa: RUF060 (asked like any other)
+            return show(1)
+        return show(2)
+
+    texts = [branch.text for branch in body.compile().branches]
+    assert texts == ["a in {'a', 'b', 'q', 'z'}", "a in frozenset({'b', 'q'})", "a in set()"]
+
+
+def test_an_output_has_a_name() -> None:
+    @pipeline
+    def body(a: str):  # type: ignore[no-untyped-def]
+        return {"": show(a)}
+
+    assert code_of(body) == "output-name"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import functools
 import inspect
@@ -450,7 +451,7 @@ def made(text: str, name: str) -> Both:
     functions = {name: recorded(name, function) for name, function in STEPS.items()}
     shown = recorded("shown", _shown)
     plain = {name: _Plain(function) for name, function in (functions | {"shown": shown}).items()}
-    steps = {name: step(thread=False)(function) for name, function in (functions | {"shown": shown}).items()}
+    steps = {name: _as_step(name, function) for name, function in (functions | {"shown": shown}).items()}
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
     code = compile(text, name, "exec")
     one: dict[str, Any] = {**names, **plain, "pipeline": _as_plain}
@@ -458,6 +459,19 @@ def made(text: str, name: str) -> Both:
     exec(code, one)
     exec(code, other)
     return Both(one["body"], other["body"], called)
+
+
+def _as_step(name: str, function: Callable[..., Any]) -> Any:
+    """Some in threads, some awaited."""
+    if name not in ("inc", "state", "many"):
+        return step(thread=name in ("add", "maybe"))(function)
+
+    @functools.wraps(function)
+    async def awaited(*args: Any, **kwargs: Any) -> Any:
+        await asyncio.sleep(0)
+        return function(*args, **kwargs)
+
+    return step(awaited)
 
 
 def _shown(x: Any) -> str:

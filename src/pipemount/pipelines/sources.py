@@ -107,7 +107,7 @@ def shown(source: Source | None) -> str:
     """``source`` as an author would write it."""
     match source:
         case Constant(value):
-            return repr(value)
+            return _written(value)
         case Parameter(name, path):
             return name + _path(path)
         case Output(node, index, path):
@@ -117,6 +117,14 @@ def shown(source: Source | None) -> str:
         case Collected(kind, items, keys):
             return _collected(kind, [shown(item) for item in items], keys)
     return ""
+
+
+def _written(value: Any) -> str:
+    """``repr(value)``, with sets in an order that is the same in every process."""
+    if not isinstance(value, set | frozenset) or not value:
+        return repr(value)
+    text = f"{{{', '.join(sorted(map(repr, value)))}}}"
+    return text if type(value) is set else f"{type(value).__name__}({text})"
 
 
 def _path(path: Sequence[Access]) -> str:
