@@ -1086,3 +1086,42 @@ def a_pipeline_with_a_wrong_argument(number: int):
 @pipeline
 def a_pipeline_with_a_wrong_type(text: str):
     return _in_unit(words(text))  # wrong
+
+
+@pipeline
+def a_step_whose_failure_is_caught(city: str):
+    try:
+        return fetch(city)  # wrong
+    except ValueError:
+        return fetch("Oslo")
+
+
+class _Rules:
+    @staticmethod
+    def missing(value):
+        return value is None
+
+
+@pipeline
+def a_method_that_asks_is(note: str | None = None):
+    if _Rules.missing(note):  # wrong
+        return fetch("Oslo")
+    return fetch(note)
+
+
+def _first(*values):
+    return next((value for value in values if value is not None), None)
+
+
+@pipeline
+def the_first_that_is_not_none(city: str | None = None, other: str | None = None):
+    return fetch(_first(city, other, "Oslo"))  # wrong
+
+
+def _is_text(value):
+    return type(value) == str  # noqa: E721
+
+
+@pipeline
+def a_helper_that_asks_for_a_type(city: str | int):
+    return fetch("Oslo" if _is_text(city) else "Rome")  # wrong

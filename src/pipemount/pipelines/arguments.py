@@ -32,6 +32,8 @@ def argument_of(trace: Recorder, value: Any, where: str) -> Argument:
             "a comparison can decide what the body does, and is no value of its own",
             "Branch on it (`if`), or compare inside a step and return the answer",
         )
+    if (symbol := own_symbol(trace, value)) is not None:
+        return Argument(symbol.source, trace.narrowed(symbol.source, symbol.annotation))
     if isinstance(value, Unmapped):
         raise trace.error(
             "unmapped-outside-map",
@@ -39,8 +41,6 @@ def argument_of(trace: Recorder, value: Any, where: str) -> Argument:
             "it marks an argument of .map(…) and .product(…) that is no list of items; here nothing is mapped",
             "Give the value as it is",
         )
-    if (symbol := own_symbol(trace, value)) is not None:
-        return Argument(symbol.source, trace.narrowed(symbol.source, symbol.annotation))
     if isinstance(value, list | tuple | dict) and _holds_reference(value):
         return _collected(trace, value, where)
     return _constant(trace, value, where)

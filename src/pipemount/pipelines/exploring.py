@@ -166,8 +166,11 @@ def _returned(found: Trace, result: object, where: str) -> tuple[Shape, tuple[tu
 
 
 def _key(found: Trace, key: object) -> str:
-    if isinstance(key, str):
+    if isinstance(key, str) and key:
         return key
     raise found.error(
-        "output-name", f"the pipeline returns a dict with the key {key!r}", "outputs are named by text", "Use a str"
+        "output-name",
+        f"the pipeline returns a dict with the key {key!r}",
+        "outputs are named by text",
+        "Use a str that is not empty",
     )

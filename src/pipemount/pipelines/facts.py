@@ -147,7 +147,12 @@ def _takes_none(member: Any) -> bool:
     kind = get_origin(member) or member
     if kind is Literal:
         return None in get_args(member)
-    return member in (NONE, Any, object) or not isinstance(kind, type)
+    if member in (NONE, Any, object) or not isinstance(kind, type):
+        return True
+    try:
+        return isinstance(None, kind)  # ``Hashable``, and protocols that ask for what ``None`` has
+    except TypeError:  # a protocol that cannot be asked
+        return True
 
 
 def _without_none(annotation: Any) -> Any:

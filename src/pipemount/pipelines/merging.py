@@ -248,9 +248,12 @@ def _call(slot: Slot, id: str, renames: Sequence[Mapping[str, str]]) -> Call:
 def _options(values: Iterable[tuple[int, Argument]], renames: Sequence[Mapping[str, str]]) -> tuple[Option, ...]:
     """What is the same on several paths, once."""
     found: dict[Outline, Option] = {}
+    types: dict[int, str] = {}  # the paths share their annotations, which take long to describe
     for number, argument in values:
-        source = renamed(argument.source, renames[number])
-        key = (outline(source), describe(argument.annotation))
+        source, kind = renamed(argument.source, renames[number]), id(argument.annotation)
+        if kind not in types:
+            types[kind] = describe(argument.annotation)
+        key = (outline(source), types[kind])
         bits, kept = found.get(key, (0, Argument(source, argument.annotation)))
         found[key] = (bits | 1 << number, kept)
     return tuple(found.values())

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import pydantic.dataclasses  # noqa: F401 (pydantic imports it when first used: a compilation opens no file)
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 

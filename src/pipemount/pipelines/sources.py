@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import is_dataclass, replace
+from enum import Enum
 from typing import Any, TypeAlias
+
+from pydantic import BaseModel
 
 from .constants import canonical
 from .literals import collected, written
@@ -37,7 +40,29 @@ def _constant(value: Any) -> Outline:
     kind = type(value)
     if kind in _ATOMS:
         return ("constant", kind.__name__, value)
-    return ("constant", kind.__name__, json.dumps(canonical(value), sort_keys=True))
+    return ("constant", _kinds(value), json.dumps(canonical(value), sort_keys=True))
+
+
+def _kinds(value: Any) -> str:
+    """The types of a value and of all in it: as JSON, ``Path("a")`` and ``"a"`` are one."""
+    kind = type(value)
+    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    inner = ",".join(_inner_kinds(value))
+    return f"{name}({inner})" if inner else name
+
+
+def _inner_kinds(value: Any) -> Iterable[str]:
+    if isinstance(value, Enum):
+        return [str(value.name)]
+    if isinstance(value, set | frozenset):
+        return sorted(map(_kinds, value))
+    if isinstance(value, list | tuple):
+        return map(_kinds, value)
+    if isinstance(value, dict):
+        return (_kinds(part) for item in value.items() for part in item)
+    if isinstance(value, BaseModel) or is_dataclass(value):
+        return (f"{name}={_kinds(item)}" for name, item in getattr(value, "__dict__", {}).items())
+    return ()
 
 
 def _hops(path: Sequence[Access]) -> Outline:

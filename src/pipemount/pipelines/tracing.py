@@ -5,6 +5,7 @@ The trace that is under way lives in a context variable: other threads and tasks
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,9 @@ from typing import Any, NoReturn
 from ..errors import CompileError
 from .annotations import Signature
 from .arguments import argument_of, own_symbol
+from .catching import catches
 from .deciding import Decision, Decisions, TooManyDecisionsError, forks
+from .likeness import Likeness, likeness
 from .naming import Names
 from .places import Place, caller_place, function_place, site
 from .recording import Argument, Scope, StepCall
@@ -64,6 +67,7 @@ class Trace:
     ended: Place | None = None
     _names: Names = field(default_factory=Names)
     _counts: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+    _likenesses: dict[tuple[int, int], Likeness] = field(default_factory=dict)
 
     # ------------------------------------------------------------------------------- for references
 
@@ -151,6 +155,7 @@ class Trace:
     ) -> Reference | tuple[Reference, ...]:
         """Records a call and returns references to its outputs."""
         within = self.bodies[-1]
+        self._check_caught(step)
         arguments = tuple(
             (parameter, self.argument(values[parameter.name], f"{step.name}({parameter.name}=…)"))
             for parameter in step.parameters
@@ -159,7 +164,7 @@ class Trace:
         order = tuple(dict.fromkeys((*within.after, *self.order(after))))
         node = self._named(within.prefix, step.name, id)
         bound = tuple(parameter.name for parameter, _ in arguments)
-        key = self._key("step", step.name, step.version, step.retry, step.timeout, id, bound, fan)
+        key = self._key("step", self._likeness(step, body), id, bound, fan)
         place = caller_place(self.file)
         call = StepCall(node, step, arguments, order, place, key, within.scopes, id, fan, body)
         self.record.append(call)
@@ -169,6 +174,25 @@ class Trace:
             self.reference(Output(node, index), output.annotation, f"{node}.{output.name}")
             for index, output in enumerate(call.outputs)
         )
+
+    def _check_caught(self, step: StepSpec) -> None:
+        if catches(self.root, sys._getframe(1)):
+            fault = self.error(
+                "except-in-body",
+                f"the call of {step.name!r} is within `try` … `except`",
+                "the body runs once, at compile, where no step raises: what is written under `except` would never run",
+                "Catch it inside the step, repeat the step (@step(retry=…)), or let the body run for each request: "
+                "@pipeline(dynamic=True)",
+            )
+            self.note(fault)  # it is within the very `except` that it is about
+            raise fault
+
+    def _likeness(self, step: StepSpec, body: Snapshot | None) -> Likeness:
+        """Told once for each step; its calls keep it alive."""
+        what = (id(step), id(body))
+        if what not in self._likenesses:
+            self._likenesses[what] = likeness(step, body)
+        return self._likenesses[what]
 
     def _named(self, prefix: str, name: str, id: str | None) -> str:
         if id is None:
