@@ -133,7 +133,9 @@ def site(root: FrameType) -> Site:
     found: list[int] = []
     frame = sys._getframe(1)
     while frame is not root and frame.f_back is not None:
-        found += (id(frame.f_code), _spot(frame.f_code, frame.f_lasti))
+        code = frame.f_code
+        if not code.co_filename.startswith(_PACKAGE):
+            found += (id(code), _spot(code, frame.f_lasti))
         frame = frame.f_back
     return tuple(found)
 
