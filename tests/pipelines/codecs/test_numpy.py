@@ -185,3 +185,10 @@ def test_edges_between_arrays() -> None:
     assert fit(float, np.float32) == "coerce"
     assert fit(list[int], np.float32) == "never"
     assert adapter_for(Bytes).validate_python([1, 2]).dtype == np.uint8
+
+
+def test_texts_that_would_fill_the_memory_are_refused_unmade() -> None:
+    texts: TypeAdapter[Any] = TypeAdapter(coded(np.ndarray))
+    with pytest.raises(ValidationError, match="10001 texts of the length of its longest are too large"):
+        texts.validate_python(["x" * 100_000, *[""] * 10_000])
+    assert texts.validate_python(["x" * 1000, *[""] * 1000]).dtype == "<U1000"

@@ -16,7 +16,7 @@ from ...types import JsonObject
 from ..annotations import plain
 from .codec import Codec
 
-__all__ = ["array_codec", "scalar_codec"]
+__all__ = ["MAX_LETTERS", "array_codec", "scalar_codec"]
 
 _ITEMS: dict[str, JsonObject] = {
     "b": {"type": "boolean"},
@@ -27,6 +27,9 @@ _ITEMS: dict[str, JsonObject] = {
     "": {"anyOf": [{"type": "number"}, {"type": "string"}, {"type": "boolean"}, {"type": "null"}]},
 }
 _WORDS = {"b": "booleans", "i": "integers", "u": "integers of at least 0", "f": "numbers", "U": "texts"}
+MAX_LETTERS = 2**25
+"""What the texts of an array may have, each counted as long as the longest; four times as many bytes."""
+
 _PLAIN = {"b": bool, "i": int, "u": int, "f": float, "U": str}
 
 
@@ -95,22 +98,27 @@ def _schema(form: _Form) -> JsonObject:
 
 
 def _decode(rows: list[Any], form: _Form) -> Any:
-    try:
-        array = _numpy().array(rows)
-    except ValueError as error:
-        raise ValueError("its rows are of unequal length or depth") from error
-    return _fitted(_resolved(array, rows) if array.dtype.kind in "OU" else array, form)
+    cells = _numpy().array(rows, dtype=object)
+    kinds = set(map(type, cells.flat))
+    if kinds & {list, tuple}:
+        raise ValueError("its rows are of unequal length or depth")
+    return _fitted(_texts(cells) if kinds == {str} else _numbers(rows, kinds), form)
 
 
-def _resolved(array: Any, rows: list[Any]) -> Any:
-    """What numpy made objects or texts of: texts alone, or numbers of which some are missing or large."""
+def _texts(cells: Any) -> Any:
+    """Numpy gives every text the room of the longest: a few letters could ask for all the memory there is."""
+    if max(map(len, cells.flat)) * cells.size > MAX_LETTERS:
+        raise ValueError(f"{cells.size} texts of the length of its longest are too large; {MAX_LETTERS} letters fit")
+    return cells.astype(str)
+
+
+def _numbers(rows: list[Any], kinds: set[type]) -> Any:
+    """Numbers, of which some may be missing or large, or booleans."""
     numpy = _numpy()
-    kinds = set(map(type, numpy.array(rows, dtype=object).flat))
-    if kinds == {str}:
-        return array
-    if kinds <= {int, float, type(None)}:
-        return numpy.array(rows, dtype=float)
-    raise ValueError(f"its items are of several types or of none that is known ({_listed(kinds)})")
+    if not kinds <= {bool, int, float, type(None)} or {bool, type(None)} <= kinds:
+        raise ValueError(f"its items are of several types or of none that is known ({_listed(kinds)})")
+    array = numpy.array(rows)
+    return numpy.array(rows, dtype=float) if array.dtype.kind == "O" else array
 
 
 def _listed(kinds: set[type]) -> str:
