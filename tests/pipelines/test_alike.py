@@ -242,7 +242,7 @@ def test_helpers_are_found_in_classes_tables_and_comprehensions() -> None:
 def test_functions_of_the_body_may_not_ask_for_types_either() -> None:
     @pipeline
     def by_lambda(a: int | str):  # type: ignore[no-untyped-def]
-        is_text = lambda value: type(value) is str  # noqa: E731
+        is_text: Callable[[Any], bool] = lambda value: type(value) is str  # noqa: E731
         return show(1 if is_text(a) else 2)
 
     @pipeline
