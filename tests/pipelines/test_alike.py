@@ -239,6 +239,35 @@ def test_helpers_are_found_in_classes_tables_and_comprehensions() -> None:
     assert [code_of(by_pattern), code_of(by_list)] == ["type-of-reference"] * 2
 
 
+def test_functions_of_the_body_may_not_ask_for_types_either() -> None:
+    @pipeline
+    def by_lambda(a: int | str):  # type: ignore[no-untyped-def]
+        is_text: Callable[[Any], bool] = lambda value: type(value) is str  # noqa: E731
+        return show(1 if is_text(a) else 2)
+
+    @pipeline
+    def by_pattern(a: list[int]):  # type: ignore[no-untyped-def]
+        def count(value: Any) -> int:
+            match value:
+                case [_, _]:
+                    return 2
+            return 0
+
+        return show(count(a))
+
+    @pipeline
+    def harmless(a: int):  # type: ignore[no-untyped-def]
+        @step(thread=False)
+        def typed(value: Any) -> str:
+            return type(value).__name__
+
+        chosen: Callable[[Any], int] = lambda value: 3 if type(value) is int else 4  # noqa: E731
+        return typed(a), show(chosen(1))
+
+    assert [code_of(by_lambda), code_of(by_pattern)] == ["type-of-reference"] * 2
+    assert harmless(a=1) == ("int", "3")
+
+
 def test_no_except_is_around_a_step() -> None:
     @pipeline
     def typed(a: int):  # type: ignore[no-untyped-def]

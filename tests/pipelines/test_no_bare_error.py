@@ -101,6 +101,9 @@ class Anything:
     def __getattr__(self, name: str) -> Anything:
         return self
 
+    def __call__(self, *args: object, **kwargs: object) -> Anything:
+        return self
+
     def __gt__(self, other: object) -> Anything:
         return self
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import CodeType
 from typing import Any
 
 from ..errors import CompileError
 from .deciding import Decision, Decisions, as_text, same_questions
 from .faults import explain_raised
-from .helpers import watching
+from .helpers import Asker, watching
 from .places import Place
 from .recording import Argument, StepCall
 from .snapshot import Parameter, Shape
@@ -49,7 +48,7 @@ class Body:
     place: Place
     on_init: Hook | None = None
     max_paths: int = 64
-    askers: frozenset[CodeType] = frozenset()
+    askers: frozenset[Asker] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,22 +8,25 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import CodeType, FrameType, FunctionType
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..errors import CompileError
 from .places import is_library, underlying
 from .references import Reference
 from .tracing import Trace
 
-__all__ = ["askers", "watching"]
+__all__ = ["Asker", "askers", "watching"]
+
+Asker: TypeAlias = tuple[str, int, str]
+"""A function by file, line and name, which a copy of it that is traced shares."""
 
 
-def askers(function: Callable[..., Any]) -> frozenset[CodeType]:
-    """The code of functions that a body names, or they name in turn, and that ask ``is`` or for a type.
+def askers(function: Callable[..., Any]) -> frozenset[Asker]:
+    """The functions that a body names or defines, or they in turn, and that ask ``is`` or for a type.
 
     Of pipelines what is traced is a copy that does not ask, unless another decorator hides the body.
     """
-    found: set[CodeType] = set()
+    found: set[Asker] = set()
     seen: set[CodeType] = set()
     waiting: list[Any] = [function]
     while waiting:
@@ -36,8 +39,10 @@ def askers(function: Callable[..., Any]) -> frozenset[CodeType]:
         if not isinstance(plain, FunctionType) or code in seen or is_library(plain.__code__.co_filename):
             continue
         seen.add(plain.__code__)
-        if plain is not body and _question(plain.__code__):
-            found.add(plain.__code__)
+        if plain is not body:
+            found |= {_asker(plain.__code__)} if _question(plain.__code__) else set()
+        else:
+            found |= {_asker(inner) for inner in _within(plain.__code__) if _question(inner) not in ("", "is")}
         waiting += _named(plain)
     return frozenset(found)
 
@@ -58,11 +63,21 @@ def _named(function: FunctionType) -> Iterator[Any]:
             yield from (_function_in(value, inner) for inner in names)
 
 
-def _names(code: CodeType) -> Iterator[str]:
-    yield from (*code.co_names, *code.co_freevars)
+def _asker(code: CodeType) -> Asker:
+    return (code.co_filename, code.co_firstlineno, code.co_name)
+
+
+def _within(code: CodeType) -> Iterator[CodeType]:
+    """The functions that a function defines, and those in them."""
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _names(constant)
+            yield constant
+            yield from _within(constant)
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    for inner in (code, *_within(code)):
+        yield from (*inner.co_names, *inner.co_freevars)
 
 
 def _function_in(value: object, name: str) -> Any:
@@ -81,19 +96,19 @@ def _question(code: CodeType) -> str:
             return "match"
         if instruction.opname == "LOAD_GLOBAL" and instruction.argval == "type":
             return "type()"
-    return next(filter(None, (_question(inner) for inner in code.co_consts if isinstance(inner, CodeType))), "")
+    return next(filter(None, map(_question, _within(code))), "")
 
 
 @contextmanager
-def watching(trace: Trace, codes: frozenset[CodeType]) -> Iterator[None]:
-    """Notes a fault where one of ``codes`` is called with a reference in this thread."""
-    if not codes:
+def watching(trace: Trace, watched: frozenset[Asker]) -> Iterator[None]:
+    """Notes a fault where one of ``watched`` is called with a reference in this thread."""
+    if not watched:
         yield
         return
     before = sys.getprofile()
 
     def watch(frame: FrameType, event: Any, argument: object) -> None:
-        if event == "call" and frame.f_code in codes and any(map(_holds_reference, frame.f_locals.values())):
+        if event == "call" and _asker(frame.f_code) in watched and _question(frame.f_code) and _is_given(frame):
             trace.note(_fault(frame))
         if before is not None:
             before(frame, event, argument)
@@ -103,6 +118,10 @@ def watching(trace: Trace, codes: frozenset[CodeType]) -> Iterator[None]:
         yield
     finally:
         sys.setprofile(before)
+
+
+def _is_given(frame: FrameType) -> bool:
+    return any(map(_holds_reference, frame.f_locals.values()))
 
 
 def _holds_reference(value: object) -> bool:

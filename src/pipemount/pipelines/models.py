@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from collections.abc import Callable, Collection, Sequence
@@ -206,9 +207,21 @@ def _public_adapter(
 
 
 def _adapter(annotation: Any, mode: Literal["validation", "serialization"] = "validation") -> TypeAdapter[Any]:
-    adapter: TypeAdapter[Any] = TypeAdapter(coded(annotation))
+    kind = coded(annotation)
+    return _scalar_adapter(kind, mode) if kind in _SCALARS else _made_adapter(kind, mode)
+
+
+_SCALARS = (int, str, float, bool)
+
+
+def _made_adapter(annotation: Any, mode: Literal["validation", "serialization"]) -> TypeAdapter[Any]:
+    adapter: TypeAdapter[Any] = TypeAdapter(annotation)
     adapter.json_schema(mode=mode)
     return adapter
+
+
+_scalar_adapter = functools.cache(_made_adapter)
+"""Most inputs and outputs are of a few types, and what is made of them never changes."""
 
 
 def _has_schema(annotation: Any) -> bool:
