@@ -43,6 +43,7 @@ class Signature:
         collects: Whether a generator's output is the list of all it yields: async ones, and those whose annotation
             names no return value.
         call: For binding arguments; has no context parameter.
+        all_positional: Whether each of its arguments may be given by position.
     """
 
     parameters: tuple[ParameterField, ...]
@@ -50,6 +51,7 @@ class Signature:
     returns: Any
     collects: bool
     call: inspect.Signature
+    all_positional: bool
 
     def __str__(self) -> str:
         texts = (
@@ -98,7 +100,8 @@ def read_signature(function: Callable[..., Any], names: Names, *, what: str) -> 
         fields.append(_field(parameter, annotation))
         kept.append(parameter)
     returns, collects = _returned(function, hints.get("return", Any))
-    return Signature(tuple(fields), context, returns, collects, signature.replace(parameters=kept))
+    positional = all(parameter.kind is not parameter.KEYWORD_ONLY for parameter in kept)
+    return Signature(tuple(fields), context, returns, collects, signature.replace(parameters=kept), positional)
 
 
 def _inspected(function: Callable[..., Any], what: str) -> inspect.Signature:

@@ -256,6 +256,9 @@ def bind(
     trace: Trace, signature: Signature, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The arguments of a call by parameter name; defaults are left out. Raises ``CompileError``."""
+    names = signature.call.parameters
+    if len(args) == len(names) and not kwargs and signature.all_positional:  # as most calls are; bind() takes long
+        return dict(zip(names, args, strict=True))
     try:
         return dict(signature.call.bind(*args, **kwargs).arguments)
     except TypeError as error:
