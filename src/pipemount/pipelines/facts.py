@@ -12,7 +12,7 @@ from .annotations import NONE, members
 from .snapshot import Condition, Constant, Output, Parameter
 from .sources import Outline, outline
 
-__all__ = ["COMPARISONS", "Facts", "holds", "key_of"]
+__all__ = ["COMPARISONS", "Facts", "holds", "key_of", "values_of"]
 
 COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq,
@@ -114,7 +114,7 @@ def _answer(condition: Condition, left: Any, right: Any) -> bool | None:
 
 
 def domain(annotation: Any) -> tuple[Any, ...] | None:
-    """``_domain``, looked up once a type; an annotation may hold what cannot be hashed."""
+    """All values of a type, where they are few; looked up once a type, unless it holds what cannot be hashed."""
     try:
         return _domain(annotation)
     except TypeError:
@@ -123,11 +123,16 @@ def domain(annotation: Any) -> tuple[Any, ...] | None:
 
 @functools.lru_cache(maxsize=1024)
 def _domain(annotation: Any) -> tuple[Any, ...] | None:
-    """All values of a type, where they are few: of bools, ``Literal`` and enums, and of unions of them."""
+    found = values_of(annotation)
+    return found if found and len(found) <= _LARGEST else None
+
+
+def values_of(annotation: Any) -> tuple[Any, ...] | None:
+    """All values of a type that can be counted: of bools, ``Literal`` and enums, and of unions of them."""
     found: list[Any] = []
     for member in members(annotation):
         if member is bool:
-            found += [True, False]
+            found += [False, True]
         elif member is NONE:
             found.append(None)
         elif get_origin(member) is Literal:
@@ -136,7 +141,7 @@ def _domain(annotation: Any) -> tuple[Any, ...] | None:
             found += list(member)
         else:
             return None
-    return tuple(found) if 0 < len(found) <= _LARGEST else None
+    return tuple(found)
 
 
 def _can_be_none(annotation: Any) -> bool:

@@ -13,15 +13,16 @@ import json
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeAlias, TypeVar, Union
 
 from pydantic import ValidationError
 
 from ..errors import CompileError
-from .annotations import NONE, describe, members
+from .annotations import NONE, describe
 from .compiler import Definition, compile_definition, model
 from .constants import adapter_for, canonical
 from .edges import fit
+from .facts import values_of
 from .fingerprint import source_version
 from .marks import STATIC, is_static
 from .models import output_schema, overrides_schema
@@ -152,18 +153,8 @@ def _refuse_without_default(definition: Definition, parameter: ParameterField, c
 
 def _domain(annotation: Any) -> tuple[Any, ...] | None:
     """Every value of a type, constraints applied; ``None`` where they cannot be counted."""
-    found: list[Any] = []
-    for member in members(annotation):
-        if member is bool:
-            found += [False, True]
-        elif member is NONE:
-            found.append(None)
-        elif get_origin(member) is Literal:
-            found += get_args(member)
-        elif isinstance(member, type) and issubclass(member, enum.Enum) and not issubclass(member, enum.Flag):
-            found += list(member)
-        else:
-            return None
+    if (found := values_of(annotation)) is None:
+        return None
     return tuple({static_key([value]): value for value in found if _is_valid(annotation, value)}.values())
 
 
