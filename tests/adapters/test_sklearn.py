@@ -674,4 +674,5 @@ def test_the_fingerprint_is_the_same_in_another_process(capsys: pytest.CaptureFi
 
 def test_a_schema_is_json() -> None:
     compiled = compile_estimator(churn())
-    json.dumps([compiled.input.json_schema(), compiled.output.json_schema()], allow_nan=False)
+    schemas = [compiled.input.json_schema(), compiled.output.json_schema()]
+    assert json.loads(json.dumps(schemas, allow_nan=False)) == schemas

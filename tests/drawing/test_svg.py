@@ -66,4 +66,4 @@ def test_any_text_is_escaped(name: str, label: str) -> None:
         (GraphEdge("a", f"m{name}", label), GraphEdge("", "a", name)),
         inputs=(GraphPort(name),),
     )
-    ElementTree.fromstring(to_svg(view, title=name, description=label))
+    assert ElementTree.fromstring(to_svg(view, title=name, description=label)).tag == f"{SVG}svg"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import inspect
 from collections.abc import Callable, Mapping
@@ -10,18 +9,17 @@ from dataclasses import replace
 from typing import Any, Self
 
 from ..errors import ConfigurationError, DefinitionError, InvalidInputsError
-from .annotations import Signature, local_names, read_signature
 from .bodies import check_body
 from .compiler import Definition, compile_definition
 from .dynamic import dynamic_snapshot
 from .inlining import check_on_init, inline, static_items
 from .mapping import FanKind, map_body, opened
-from .options import HookTarget, checked_count, checked_name, make_hooks, name_of, replaced_hooks
+from .options import HookTarget, checked_count, make_hooks
 from .rewriting import listening, source_lines
 from .snapshot import Snapshot
 from .specs import Hook, Hooks
 from .static import Key, StaticSnapshots, compile_with, static_key, static_snapshots
-from .steps import KEEP, Step, call_options, map_options, step, submitted
+from .steps import KEEP, Called, Step, call_options, map_options, step
 from .taking import Taker, current, current_trace
 from .tracing import Trace, bind
 
@@ -30,7 +28,7 @@ __all__ = ["PipelineDefinition", "Step", "compile_function", "step"]
 # ----------------------------------------------------------------------------------------- pipelines
 
 
-class PipelineDefinition:
+class PipelineDefinition(Called):
     """A function that calls steps, and its hooks; compiled on demand.
 
     Args:
@@ -46,6 +44,9 @@ class PipelineDefinition:
         max_paths: How many ways through the body are explored, one per combination of its decisions.
         dynamic: The body is an ``async def`` that runs for each request, and awaits the steps it calls.
     """
+
+    what = "pipeline"
+    hook_names = tuple(Hooks.__dataclass_fields__)
 
     def __init__(
         self,
@@ -69,31 +70,18 @@ class PipelineDefinition:
     ) -> None:
         if not inspect.isroutine(function):
             raise ConfigurationError(f"@pipeline takes a function, not {function!r}")
-        functools.update_wrapper(self, function)
-        self.function = function
-        self.name = checked_name(name or name_of(function))
-        self.doc = inspect.getdoc(function) or ""
         given = locals()
+        super().__init__(function, name)
+        self.doc = inspect.getdoc(function) or ""
         self.hooks = make_hooks(
-            {hook: given[hook] for hook in Hooks.__dataclass_fields__},
-            {hook: given[f"{hook}_kwargs"] for hook in Hooks.__dataclass_fields__},
+            {hook: given[hook] for hook in self.hook_names},
+            {hook: given[f"{hook}_kwargs"] for hook in self.hook_names},
         )
         self.max_paths = checked_count(max_paths, "max_paths")
         self.dynamic = dynamic
-        self._names = local_names(function)
         self._source = source_lines(function)
-        self._id: str | None = None
-        self._after: object = ()
         self._snapshot: Snapshot | None = None
         self._bodies: list[tuple[Hook | None, Key, Snapshot]] = []
-
-    def __repr__(self) -> str:
-        return f"<pipeline {self.name}>"
-
-    @functools.cached_property
-    def signature(self) -> Signature:
-        """The body's parameters, annotations resolved. Raises ``CompileError``."""
-        return read_signature(self.function, self._names, what=f"the pipeline {self.name!r}")
 
     @property
     def __pipemount_body__(self) -> Callable[..., Any]:
@@ -148,10 +136,6 @@ class PipelineDefinition:
         return inline(
             taker, self.function, self.body, self.signature, values, name=self.name, id=options.id, after=order
         )
-
-    def submit(self, /, *args: Any, **kwargs: Any) -> Any:
-        """As ``Step.submit``."""
-        return submitted(self, args, kwargs, call_options(self.signature, kwargs, self._id, self._after))
 
     def _taker(self) -> Trace | Taker:
         taker = current()
@@ -224,13 +208,9 @@ class PipelineDefinition:
 
     def with_options(self, *, id: str | None = KEEP, after: Any = KEEP, name: str = KEEP, **hooks: Any) -> Self:
         """A copy with other options: ``name``, hooks and their ``*_kwargs``; ``id``, ``after`` for calls in a body."""
-        made = copy.copy(self)
+        made = self._copied(id, after, name, hooks)
         made._snapshot, made._bodies = None, []
         vars(made).pop("statics", None)
-        made._id = self._id if id is KEEP else id
-        made._after = self._after if after is KEEP else after
-        made.name = self.name if name is KEEP else checked_name(name)
-        made.hooks = replaced_hooks(self.hooks, hooks, tuple(Hooks.__dataclass_fields__))
         return made
 
 

@@ -100,7 +100,7 @@ def _or_none(annotation: Any) -> Any:
 
 
 async def _never_called(**values: Any) -> None:  # pragma: no cover  a mapped pipeline's nodes are called instead
-    raise NotImplementedError
+    raise AssertionError("the nodes of a mapped pipeline are performed, not the pipeline")
 
 
 _open: ContextVar[tuple[Callable[..., Any], ...]] = ContextVar("pipemount_mapped_bodies", default=())

@@ -7,7 +7,7 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, overload
+from typing import Any, ClassVar, Self, cast, overload
 
 from ..errors import CompileError, ConfigurationError, DefinitionError
 from .annotations import Signature, describe, local_names, output_fields, read_signature
@@ -31,13 +31,63 @@ from .specs import Hooks, OutputField, Retry, StepSpec
 from .taking import CallOptions, current
 from .tracing import Trace, bind
 
-__all__ = ["KEEP", "Step", "call_options", "map_options", "step", "submitted"]
+__all__ = ["KEEP", "Called", "Step", "call_options", "map_options", "step", "submitted"]
 
 KEEP: Any = object()
 """The default of what ``with_options`` leaves as it is."""
 
 
-class Step:
+class Called:
+    """What a body can call: a step, or a pipeline.
+
+    Attributes:
+        function: The author's function, unchanged.
+        name: The function's own, unless the author gave another.
+        hooks: Its own.
+    """
+
+    __name__: str
+    what: ClassVar[str]
+    """The word for it in messages."""
+    hook_names: ClassVar[tuple[str, ...]]
+    """The hooks that it may have."""
+
+    name: str
+    hooks: Hooks
+
+    def __init__(self, function: Callable[..., Any], name: str | None) -> None:
+        functools.update_wrapper(cast(Any, self), function)
+        self.function = function
+        self.name = checked_name(name or name_of(function))
+        self._names = local_names(function)
+        self._id: str | None = None
+        self._after: object = ()
+
+    def __repr__(self) -> str:
+        return f"<{self.what} {self.name}>"
+
+    @functools.cached_property
+    def signature(self) -> Signature:
+        """The function's parameters and outputs, annotations resolved. Raises ``CompileError``."""
+        return read_signature(self.function, self._names, what=f"the {self.what} {self.name!r}")
+
+    def submit(self, /, *args: Any, **kwargs: Any) -> Any:
+        """In a dynamic pipeline's body: starts the call and returns a handle at once.
+
+        The handle can be awaited, and be given to other calls, which then wait for it.
+        """
+        return submitted(self, args, kwargs, call_options(self.signature, kwargs, self._id, self._after))
+
+    def _copied(self, id: str | None, after: object, name: str, hooks: dict[str, Any]) -> Self:
+        made = copy.copy(self)
+        made._id = self._id if id is KEEP else id
+        made._after = self._after if after is KEEP else after
+        made.name = self.name if name is KEEP else checked_name(name)
+        made.hooks = replaced_hooks(self.hooks, hooks, self.hook_names)
+        return made
+
+
+class Step(Called):
     """A function that a pipeline can call.
 
     Outside a pipeline's body a call runs the function; inside it records the call and returns references: one, or a
@@ -47,7 +97,8 @@ class Step:
         function: The author's function, unchanged.
     """
 
-    __name__: str
+    what = "step"
+    hook_names = STEP_HOOKS
 
     def __init__(
         self,
@@ -63,26 +114,13 @@ class Step:
     ) -> None:
         if isinstance(function, type) or not callable(function):
             raise ConfigurationError(f"@step takes a function, not {function!r}")
-        functools.update_wrapper(self, function)
-        self.function = function
-        self.name = checked_name(name or name_of(function))
+        super().__init__(function, name)
         self.retry, self.timeout = checked_retry(retry), checked_timeout(timeout)
         self.hooks = hooks or Hooks()
         self.public_errors = checked_errors(public_errors)
         self.error_statuses = checked_statuses(error_statuses or {})
         self._thread = thread
-        self._names = local_names(function)
-        self._id: str | None = None
-        self._after: object = ()
         self._spec: StepSpec | None = None
-
-    def __repr__(self) -> str:
-        return f"<step {self.name}>"
-
-    @functools.cached_property
-    def signature(self) -> Signature:
-        """The function's parameters and outputs, annotations resolved. Raises ``CompileError``."""
-        return read_signature(self.function, self._names, what=f"the step {self.name!r}")
 
     @property
     def spec(self) -> StepSpec:
@@ -155,13 +193,6 @@ class Step:
         values = bind(taker, self.signature, self.name, args, kwargs)
         return taker.call(self.spec, values, id=options.id, after=options.after)
 
-    def submit(self, /, *args: Any, **kwargs: Any) -> Any:
-        """In a dynamic pipeline's body: starts the call and returns a handle at once.
-
-        The handle can be awaited, and be given to other calls, which then wait for it.
-        """
-        return submitted(self, args, kwargs, call_options(self.signature, kwargs, self._id, self._after))
-
     def map(self, /, *args: Any, **kwargs: Any) -> Any:
         """One call per item: lists side by side, which must be of one length; ``unmapped(x)`` for what is no list.
 
@@ -203,14 +234,10 @@ class Step:
         **hooks: Any,
     ) -> Step:
         """A copy with other options, or other hooks and their ``*_kwargs``; this step stays as it is."""
-        made = copy.copy(self)
+        made = self._copied(id, after, name, hooks)
         made._spec = None
-        made._id = self._id if id is KEEP else id
-        made._after = self._after if after is KEEP else after
-        made.name = self.name if name is KEEP else checked_name(name)
         made.retry = self.retry if retry is KEEP else checked_retry(retry)
         made.timeout = self.timeout if timeout is KEEP else checked_timeout(timeout)
-        made.hooks = replaced_hooks(self.hooks, hooks, STEP_HOOKS)
         return made
 
 
