@@ -105,7 +105,7 @@ def test_a_step_that_raises_fails_the_run() -> None:
     def fails(text: str) -> str:
         raise OSError
 
-    for app in running(PipelineApp(pipeline(lambda text: fails(text), name="failing"))):
+    for app in running(PipelineApp(pipeline(name="failing")(lambda text: fails(text)))):
         status, problem = ask(app, {"text": "x"})
         assert (status, problem["code"], problem["step"]) == (500, "step-failed", "fails")
 
@@ -181,7 +181,7 @@ def joined(texts: list[str]) -> str:
 
 
 def one(waiting: Any) -> Any:
-    return pipeline(lambda text: waiting(text), name="one")
+    return pipeline(name="one")(lambda text: waiting(text))
 
 
 @pipeline(dynamic=True)

@@ -284,7 +284,7 @@ async def test_it_is_left_when_the_step_raises_and_fails_the_step_when_it_raises
         return Notes()(context)
 
     with pytest.raises(RunError, match="anywhere"):
-        await run_in(broken, pipeline(lambda: anywhere(), name="one"))
+        await run_in(broken, pipeline(name="one")(lambda: anywhere()))
 
 
 async def test_a_step_in_the_thread_that_asked_has_that_threads_own() -> None:
@@ -325,5 +325,5 @@ async def test_a_library_in_use_brings_its_environment(monkeypatch: pytest.Monke
     assert notes not in ambient()
     monkeypatch.setitem(sys.modules, "a_library", library)
     assert notes in ambient()
-    await run_in(None, pipeline(lambda: anywhere(), name="one"))
+    await run_in(None, pipeline(name="one")(lambda: anywhere()))
     assert notes.names == ["anywhere"]
