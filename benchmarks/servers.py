@@ -21,7 +21,7 @@ SERVER_CORE, CLIENT_CORE = CORES[0], CORES[-1]
 START_SECONDS = 60.0
 COMMANDS = {
     "uvicorn": "uvicorn --loop uvloop --http httptools --no-access-log --log-level warning --port {port}",
-    "gthread": "gunicorn --worker-class gthread --threads 8 --keep-alive 60 --log-level warning --bind 127.0.0.1:{port}",
+    "gthread": "gunicorn -k gthread --threads 8 --keep-alive 60 --log-level warning --bind 127.0.0.1:{port}",
 }
 
 
