@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from .bridge import Dispatcher, WSGIBridge
 from .http.application import Application
 
 if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
     from fastapi import APIRouter
 
     from .django.routing import Urls
@@ -26,6 +30,7 @@ class PipelineApp(Application):
         app.include_router(pipelines.router(), prefix="/ai")            # FastAPI, with its own login
         app.add_middleware(PipelineMiddleware, pipelines=pipelines, path="/ai")
         app = pipelines.wrap(app, "/ai")                                # any ASGI application
+        app = pipelines.wrap_wsgi(app, "/ai")                           # any WSGI application
         path("ai/", include(pipelines.django_urls()))                   # Django, in its URLconf
 
     See ``Application`` for the arguments and for what it answers.
@@ -62,4 +67,15 @@ class PipelineApp(Application):
         """
         from .django.routing import django_urls
 
+        self.observe_shutdown()
         return django_urls(self, before, name=name, principal=principal, permissions=permissions)
+
+    @cached_property
+    def wsgi(self) -> WSGIBridge:
+        """The same answers as a WSGI callable, to mount or dispatch to."""
+        return WSGIBridge(self)
+
+    def wrap_wsgi(self, app: WSGIApplication, path: str) -> Dispatcher:
+        """``app``, any WSGI callable, with these pipelines under ``path``."""
+        self.observe_shutdown()
+        return Dispatcher(app, self.wsgi, path)
