@@ -77,6 +77,13 @@ class _Conversation:
         assert self._response.head is not None  # noqa: S101 - narrows for the type checker; a part came
         return int(self._response.head.status[:3]), self._response.head.headers
 
+    def start(self, app: ASGIApp, scope: Scope) -> asyncio.Task[None]:
+        """Has the app answer."""
+        self._task = asyncio.create_task(_call(app, scope, self))
+        _running.add(self._task)
+        self._task.add_done_callback(self._ended)
+        return self._task
+
     # ------------------------------------------------------------------------------------- the app's side
 
     async def receive(self) -> Message:

@@ -217,4 +217,3 @@ def _listed(names: Sequence[str]) -> str:
 def _apps(mounts: Sequence[Mount]) -> list[Application]:
     """Each app once."""
     return list(dict.fromkeys(mount.view.pipelines for mount in mounts))
-

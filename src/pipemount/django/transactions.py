@@ -142,4 +142,3 @@ class _Transaction:
             for alias in self._aliases:
                 transaction.set_rollback(True, using=alias)
         self._stack.close()
-

@@ -99,9 +99,7 @@ class PipelineView:
     def _respond(self, request: HttpRequest, handover: tuple[Scope, bool], **captured: Any) -> HttpResponseBase:
         scope, checked = handover
         self._hand_over(scope, self.users.principal(request), checked)
-        return atomic(
-            self.pipelines, scope, lambda: synchronous.answer(self._bridge, scope, request)
-        )
+        return atomic(self.pipelines, scope, lambda: synchronous.answer(self._bridge, scope, request))
 
     # ---------------------------------------------------------------------------------------------- ASGI
 
@@ -119,9 +117,7 @@ class PipelineView:
     async def _arespond(self, request: HttpRequest, handover: tuple[Scope, bool], **captured: Any) -> HttpResponseBase:
         scope, checked = handover
         self._hand_over(scope, await self.users.aprincipal(request), checked)
-        return await aatomic(
-            self.pipelines, scope, lambda: asynchronous.answer(self.pipelines, scope, request)
-        )
+        return await aatomic(self.pipelines, scope, lambda: asynchronous.answer(self.pipelines, scope, request))
 
     def _hand_over(self, scope: Scope, principal: Principal | None, checked: bool) -> None:
         hand_over(scope, principal=principal, guarded=self.users.guarded, token_checked=checked)
