@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from django.test import AsyncClient, Client
-from django.urls import reverse
-
-from tests.django.site.pipelines import pipelines
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

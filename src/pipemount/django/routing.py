@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 from django.urls import URLPattern, path, re_path
 
 from ..http.application import Application
-from ..types import Principal
 from .users import Users
 from .view import PipelineView
 
