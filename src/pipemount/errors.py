@@ -13,6 +13,7 @@
     │   ├── UnauthenticatedError      401
     │   ├── ForbiddenError            403
     │   ├── CrossOriginError          403
+    │   ├── CsrfFailedError           403
     │   ├── NotFoundError             404
     │   ├── MethodNotAllowedError     405
     │   ├── NotAcceptableError        406
@@ -51,6 +52,7 @@ __all__ = [
     "CompileError",
     "ConfigurationError",
     "CrossOriginError",
+    "CsrfFailedError",
     "DeadlineExceededError",
     "DefinitionError",
     "DynamicBodyError",
@@ -232,6 +234,21 @@ class CrossOriginError(RequestError):
             "token in its header, or have Settings(trusted_origins=…) name that origin"
         )
         self.origin = origin
+
+
+class CsrfFailedError(RequestError):
+    """A request with a cookie lacks the token by which the host knows its own pages, or its origin is not trusted."""
+
+    code = "csrf-failed"
+    title = "CSRF check failed"
+    status = 403
+
+    def __init__(self, *, reason: str, header: str) -> None:
+        super().__init__(
+            f"{reason.rstrip('.')}: send the token that this site gave the browser in the header {header}, "
+            "or present a key instead of a cookie"
+        )
+        self.reason, self.header = reason, header
 
 
 class NotFoundError(RequestError):
