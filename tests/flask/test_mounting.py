@@ -236,7 +236,12 @@ def test_responses_are_of_the_hosts_class(app: Flask, pipelines: PipelineApp) ->
 
     app.response_class = Own
     seen: list[Response] = []
-    app.after_request(lambda response: seen.append(response) or response)
+
+    @app.after_request
+    def see(response: Response) -> Response:
+        seen.append(response)
+        return response
+
     pipelines.init_app(app)
     answer = app.test_client().get("/ai/", headers={"Accept": "text/html"})
     assert (answer.status_code, answer.headers["Location"]) == (307, "/ai/docs")
