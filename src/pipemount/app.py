@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from .bridge import Dispatcher, WSGIBridge
 from .caller import Caller, Terms
 from .http.application import Application
 from .overriding import Override
@@ -12,6 +14,8 @@ from .pipelines.replacing import StepKey
 from .pipelines.steps import KEEP
 
 if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
     import httpx
     from fastapi import APIRouter
 
@@ -32,6 +36,7 @@ class PipelineApp(Application):
         app.include_router(pipelines.router(), prefix="/ai")            # FastAPI, with its own login
         app.add_middleware(PipelineMiddleware, pipelines=pipelines, path="/ai")
         app = pipelines.wrap(app, "/ai")                                # any ASGI application
+        app = pipelines.wrap_wsgi(app, "/ai")                           # any WSGI application
 
     See ``Application`` for the arguments and for what it answers.
     """
@@ -46,6 +51,16 @@ class PipelineApp(Application):
         from .fastapi import router
 
         return router(self, principal=principal, **options)
+
+    @cached_property
+    def wsgi(self) -> WSGIBridge:
+        """The same answers as a WSGI callable, to mount or dispatch to."""
+        return WSGIBridge(self)
+
+    def wrap_wsgi(self, app: WSGIApplication, path: str) -> Dispatcher:
+        """``app``, any WSGI callable, with these pipelines under ``path``."""
+        self.observe_shutdown()
+        return Dispatcher(app, self.wsgi, path)
 
     # ------------------------------------------------------------------------------ the team's own code
 

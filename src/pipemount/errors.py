@@ -17,6 +17,7 @@
     │   ├── NotFoundError             404
     │   ├── MethodNotAllowedError     405
     │   ├── NotAcceptableError        406
+    │   ├── LengthRequiredError       411
     │   ├── BodyTooLargeError         413
     │   ├── UnsupportedMediaTypeError 415
     │   ├── InvalidInputsError        422
@@ -58,6 +59,7 @@ __all__ = [
     "HomeLoopError",
     "InvalidInputsError",
     "InvalidOutputsError",
+    "LengthRequiredError",
     "MalformedRequestError",
     "MethodNotAllowedError",
     "NoStepError",
@@ -270,6 +272,13 @@ class NotAcceptableError(RequestError):
 
     code = "not-acceptable"
     status = 406
+
+
+class LengthRequiredError(RequestError):
+    """The body comes in chunks, which the server does not put together."""
+
+    code = "length-required"
+    status = 411
 
 
 class BodyTooLargeError(RequestError):
