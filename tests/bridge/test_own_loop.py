@@ -177,6 +177,18 @@ def test_a_forked_child_has_a_loop_of_its_own(
     assert product.notes == ["start"]
 
 
+def test_a_process_id_that_has_changed_is_enough(bridge: WSGIBridge) -> None:
+    call(bridge)
+    own = bridge._own
+    assert own is not None
+    parent = own._life
+    assert parent is not None
+    own._pid = 0
+    assert call(bridge).status == 200
+    assert own._life is not parent
+    parent.end()
+
+
 def test_a_request_within_a_start_waits_for_it_and_an_exiting_process_says_so() -> None:
     loop = own_loop.OwnLoop(Starlette(), lifespan=False)
     assert loop.state == {}

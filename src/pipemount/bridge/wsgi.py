@@ -12,7 +12,6 @@ https://peps.python.org/pep-3333/ · https://asgi.readthedocs.io/en/latest/specs
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from ..errors import HomeLoopError, PipemountError, UnavailableError, UnsupportedError
@@ -83,8 +82,10 @@ class WSGIBridge:
 
     def _answer(self, scope: Scope, body: RequestBody, start_response: StartResponse) -> Iterable[bytes]:
         if self._answers_inline(scope):
-            with suppress(NotInlineError):
+            try:
                 return answer_inline(self.app, scope, body, start_response)
+            except NotInlineError:
+                pass  # no place is free: it waits for one on the loop
         loop = self._running()
         if self._has_state and self._own is not None:
             scope["state"] = dict(self._own.state)
