@@ -128,8 +128,17 @@ def raises_early(served: Served) -> None:
 
 def breaks_late(served: Served) -> None:
     """an error within the response is seen by the client"""
+    _breaks(served, "/late")
+
+
+def breaks_short(served: Served) -> None:
+    """an error within a response of known length is seen by the client"""
+    _breaks(served, "/short")
+
+
+def _breaks(served: Served, path: str) -> None:
     try:
-        with served.opened("/late") as response:
+        with served.opened(path) as response:
             body = response.read()
     except (http.client.HTTPException, OSError):
         return
@@ -172,6 +181,7 @@ CASES: tuple[Case, ...] = (
     ends_aborted_streams,
     raises_early,
     breaks_late,
+    breaks_short,
     holds_back,
     detaches,
     takes_bare_starts,
