@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.support.servers import Server, serve
 
-EMPTY = {"parameters": {}}
+EMPTY: dict[str, object] = {"parameters": {}}
 COMMAND = ["gunicorn", "tests.flask.product:create_app()", "--bind", "127.0.0.1:{port}"]
 KEY = {"X-API-Key": "the key of the robot"}
 
