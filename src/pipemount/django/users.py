@@ -83,9 +83,7 @@ def _checked(permissions: Mapping[str, str | Iterable[str]] | None) -> Mapping[s
     given = {ours: (needed,) if isinstance(needed, str) else tuple(needed) for ours, needed in permissions.items()}
     wrong = sorted(str(one) for needed in given.values() for one in needed if "." not in str(one))
     if wrong:
-        raise ConfigurationError(
-            f"{wrong[0]!r} is no permission of Django; write 'app.codename', e.g. 'desk.run_triage'"
-        )
+        raise ConfigurationError(f"{wrong[0]!r} is no permission of Django; write 'app.codename', as in 'desk.run'")
     return {ours: given.get(ours, given.get(FALLBACK.get(ours, ""), ())) for ours in USUAL} | given
 
 
