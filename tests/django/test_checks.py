@@ -109,7 +109,7 @@ def test_a_pattern_in_front(check: Any) -> None:
 
 
 def test_a_mount_under_an_include(check: Any) -> None:
-    inner = include([path("invoke", other), mount("", closed())])  # type: ignore[arg-type]  # a list of both kinds
+    inner = include([path("invoke", other), mount("", closed())])
     assert check(path("deep/", inner)) == ["W001"]
     assert "/deep/invoke" in check.found[0].msg
 

@@ -97,9 +97,11 @@ def test_asgi_requests_leave_no_connection_open(opened: Opened, name: str) -> No
     Note.objects.create(text="one")
     assert opened.still() == []
 
+    handler: Any = ASGIHandler()
+
     async def ask() -> None:
         for _ in range(RUNS // 5):
-            replies = [post(ASGIHandler(), f"/several/{name}/invoke", {"parameters": {}}) for _ in range(5)]
+            replies = [post(handler, f"/several/{name}/invoke", {"parameters": {}}) for _ in range(5)]
             assert {reply.status for reply in await asyncio.gather(*replies)} == {200}
 
     asyncio.run(ask())

@@ -290,8 +290,9 @@ async def test_a_body_that_breaks_off() -> None:
 
 
 async def test_a_caller_who_leaves_cancels_the_run_through_django() -> None:
+    handler: Any = ASGIHandler()
     connection = Connection(
-        ASGIHandler(), "POST", "/several/waiting/invoke", headers=[(b"content-type", b"application/json")]
+        handler, "POST", "/several/waiting/invoke", headers=[(b"content-type", b"application/json")]
     )
     connection.feed(b'{"parameters": {"seconds": 60}}')
     running = asyncio.create_task(connection.run())

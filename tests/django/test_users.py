@@ -124,7 +124,7 @@ async def test_what_the_project_says_and_permissions_together(rf: RequestFactory
 
     principal = await Users(find, {"invoke": "site.run_notes"}).aprincipal(rf.get("/"))
     assert principal is not None
-    assert (principal.name, principal.permissions) == ("eve", {"read"})
+    assert (principal.name, principal.permissions) == ("eve", frozenset({"read"}))
 
 
 def test_a_principal_is_taken_as_it_is(rf: RequestFactory) -> None:
