@@ -7,7 +7,8 @@
     │   ├── CompileError              a pipeline body that cannot become a snapshot
     │   ├── ConfigurationError        settings, keys or hooks that cannot be used
     │   ├── HomeLoopError             a blocking call on the loop that would have to serve it
-    │   └── NoStepError               a step's context was asked for where no step runs
+    │   ├── NoStepError               a step's context was asked for where no step runs
+    │   └── UnknownStepError          a step was named that no pipeline of the app has
     ├── RequestError                  the caller's fault, 4xx
     │   ├── MalformedRequestError     400
     │   ├── UnauthenticatedError      401
@@ -78,6 +79,7 @@ __all__ = [
     "StoreError",
     "UnauthenticatedError",
     "UnavailableError",
+    "UnknownStepError",
     "UnsupportedError",
     "UnsupportedMediaTypeError",
 ]
@@ -174,6 +176,19 @@ class NoStepError(DefinitionError):
     """``get_step_context()`` was called outside a step."""
 
     code = "no-step"
+
+
+class UnknownStepError(DefinitionError):
+    """A step was named that no pipeline of the app has."""
+
+    code = "unknown-step"
+
+    def __init__(self, *, step: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"no step named {step!r}; the pipelines have: {', '.join(known) or 'none'}. "
+            "A step that a dynamic body gets hold of by other ways is given itself: override({step: function})"
+        )
+        self.step, self.known = step, tuple(known)
 
 
 class RequestError(PipemountError):
