@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     import httpx
     from fastapi import APIRouter
+    from flask import Flask
 
+    from .django.routing import Urls
     from .inprocess import RunResult
     from .runtime.events import Event
 
@@ -37,6 +39,8 @@ class PipelineApp(Application):
         app.add_middleware(PipelineMiddleware, pipelines=pipelines, path="/ai")
         app = pipelines.wrap(app, "/ai")                                # any ASGI application
         app = pipelines.wrap_wsgi(app, "/ai")                           # any WSGI application
+        path("ai/", include(pipelines.django_urls([login_required])))   # Django, in its URLconf
+        pipelines.init_app(app, prefix="/ai", before=[login_required])  # Flask
 
     See ``Application`` for the arguments and for what it answers.
     """
@@ -51,6 +55,54 @@ class PipelineApp(Application):
         from .fastapi import router
 
         return router(self, principal=principal, **options)
+
+    def django_urls(
+        self,
+        before: Iterable[Callable[..., Any]] = (),
+        *,
+        name: str = "pipemount",
+        principal: Callable[..., Any] | None = None,
+        permissions: Mapping[str, str | Iterable[str]] | None = None,
+    ) -> Urls:
+        """The routes for Django's ``include()``, under WSGI and ASGI, behind the project's middleware and login.
+
+        Args:
+            before: View decorators, the outermost first: ``[login_required]``.
+            name: The namespace: ``reverse("pipemount:invoke")``. Give each of several mounts its own.
+            principal: Called with the request, gives who calls: a ``Principal``, a user, or ``None`` for nobody, who is
+                refused. May be a coroutine function. By default ``request.user`` if logged in; superusers are admins.
+            permissions: Django's permissions for ours: ``{"invoke": "desk.run_triage", "read": "desk.view_ticket"}``.
+                Who is not logged in is refused then. ``cancel`` takes what ``invoke`` takes unless it is named.
+        """
+        from .django.routing import django_urls
+
+        self.observe_shutdown()
+        return django_urls(self, before, name=name, principal=principal, permissions=permissions)
+
+    def init_app(
+        self,
+        app: Flask,
+        prefix: str = "/ai",
+        before: Sequence[Callable[[Any], Any]] = (),
+        *,
+        name: str = "pipemount",
+        principal: Callable[[], Any] | None = None,
+        g: Sequence[str] = (),
+    ) -> None:
+        """The routes as a blueprint of a Flask application, so that its login, hooks and error handlers hold.
+
+        Args:
+            app: The application; each that a factory makes may be given.
+            prefix: Where the routes are; ``""`` for the root. It may have variables, as Flask's rules do.
+            before: Decorators of views, the outermost first, for every route: ``[login_required]``.
+            name: The blueprint's: ``url_for("pipemount.invoke")``. A second app in one host needs another.
+            principal: Says, in the request, who asks: a ``Principal``, a user object, or ``None`` for nobody, who is
+                refused then. Without it it is Flask-Login's current user, or ``g.user``.
+            g: Names in ``flask.g`` that steps find in theirs.
+        """
+        from .flask import mount
+
+        mount(self, app, prefix, before, name=name, principal=principal, g=g)
 
     @cached_property
     def wsgi(self) -> WSGIBridge:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from .failures import SIGNALS
 
-__all__ = ["Job", "ThreadPool", "standing_aside"]
+__all__ = ["Job", "ThreadPool", "in_pool", "standing_aside"]
 
 T = TypeVar("T")
 
@@ -123,6 +123,11 @@ def standing_aside() -> Iterator[None]:
         yield
     finally:
         pool._vary(-1)
+
+
+def in_pool() -> bool:
+    """Whether this thread is a pool's, and so nobody else's: not the host's, not the one that asked."""
+    return getattr(_own, "pool", None) is not None
 
 
 class Job(NamedTuple):
