@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +29,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.register_error_handler(404, catalogue.not_found)
     app.add_template_filter(money.in_euros)
     app.after_request(_keep_to_ourselves)
+    app.logger.setLevel(logging.INFO)
     commands.add_to(app)
     if app.config["PIPELINES"]:
         from . import pipelines

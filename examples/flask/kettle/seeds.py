@@ -1,7 +1,7 @@
 """A shop to begin with. The past is drawn at random, but is the same each time, counted back from today.
 
 Regulars order now and then and pay. Newcomers order once and mostly pay. Now and then a few accounts are opened in one
-week, send vouchers and teapots to one address, and never pay: that is what there is to learn from.
+week, send vouchers and teapots to one address, and hardly ever pay: that is what there is to learn from.
 """
 
 from __future__ import annotations
@@ -83,6 +83,9 @@ class Past:
             for hours in range(self.random.randint(1, 3)):
                 pays = self.random.random() < 0.08
                 yield self._order(person, address, begun + timedelta(hours=hours), self._much(), pays)
+            if self.random.random() < 0.4:  # one of them tries again
+                again = begun + timedelta(days=self.random.randint(20, 30))
+                yield self._order(person, address, again, self._few(), self.random.random() < 0.2)
 
     def _order(
         self, person: User, address: dict[str, str], placed: datetime, basket: list[tuple[Product, int]], pays: bool
@@ -118,4 +121,4 @@ class Past:
         return {"street": street, "postcode": f"{city[:2].upper()}{self.random.randint(10, 99)}", "city": city}
 
     def _day(self) -> datetime:
-        return self.today - timedelta(days=self.random.randint(20, 380), minutes=self.random.randint(0, 1439))
+        return self.today - timedelta(days=self.random.randint(40, 380), minutes=self.random.randint(0, 1439))
