@@ -17,51 +17,44 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import os
-import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import Future, wait
 from contextvars import Context, copy_context
 from functools import partial
-from typing import Literal, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
-from ..errors import HomeLoopError, UnavailableError
+from ..errors import UnavailableError
 from ..settings import Settings
-from . import loops, shutdown
+from . import draining, loops, shutdown
 from .backoff import Backoff
-from .lifespans import Lifespans
+from .draining import Draining
+from .home import Home, State, shutting_down
 from .loops import Loop, LoopThread, new_outcome, spawn
 
 __all__ = ["Lifecycle", "State"]
 
 T = TypeVar("T")
-State: TypeAlias = Literal["new", "starting", "ready", "failed", "draining", "stopped"]
 Outcome: TypeAlias = "Future[BaseException | None]"
 """What a start or a stop raised, or None; done when it has ended."""
-
-SHUTTING_DOWN = "shutting down; use another instance"
 
 logger = logging.getLogger("pipemount")
 
 
-class Lifecycle:
+class Lifecycle(Home):
     """Starts, stops and locates one runtime.
 
     Args:
         start: Run on the home loop, one at a time. If it raises or is cancelled, it has undone what it did.
         stop: Run on the home loop, exactly once for each ``start`` that returned.
         drain: Awaited before ``stop``, at most ``cleanup_timeout`` seconds; returns when nothing runs any more.
-        settings: ``startup_budget``, ``lazy_wait`` and ``cleanup_timeout`` are read.
+        settings: ``startup_budget``, ``lazy_wait``, ``cleanup_timeout`` and ``max_stream_age`` are read.
         name: For logs and the thread's name.
         clock: Seconds; tells when a failed start may be tried again.
 
     Attributes:
-        state: Where it stands.
         ready: Whether requests can be served. With ``pid`` it makes the check of the hot path:
             ``lifecycle.ready and lifecycle.pid == os.getpid()``, else ``await lifecycle.ensure_ready()``.
-        pid: The process that ``ready`` speaks of.
-        home: The home loop, from the beginning of a start to the end of the stop.
         error: What the last start raised.
     """
 
@@ -76,26 +69,19 @@ class Lifecycle:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._start, self._stop, self._drain = start, stop, drain
-        self._settings, self._name, self._clock = settings, name, clock
-        self.home: Loop | None = None
-        self._own: LoopThread | None = None
-        self._inherited: list[object] = []
-        self.forget()
+        self._settings, self._clock = settings, clock
+        super().__init__(name)
 
     def forget(self) -> None:
         """Begins from nothing, as in a forked child: what the parent process started is the parent's."""
-        # The parent's loop shares its selector with us: finalising it here would break it there. So keep it.
-        self._inherited.append((self.home, self._own))
-        self._lock = threading.Lock()
-        self._own = None
-        self._lifespans = Lifespans()
+        super().forget()
+        self._draining = Draining()
         self._backoff = Backoff(self._clock)
         self._starting: Outcome = new_outcome()
         self._start_task: asyncio.Task[None] | None = None
         self._stopping: Outcome | None = None
         self._to_stop = False
-        self.state: State = "new"
-        self.ready, self.home, self.pid = False, None, os.getpid()
+        self.ready = False
         self.error: BaseException | None = None
 
     # ---------------------------------------------------------------------------------- requests
@@ -115,6 +101,15 @@ class Lifecycle:
             raise _still_starting() from None
         if error is not None:
             raise self._start_failed() from error
+
+    async def answer_probe(self) -> None:
+        """As ``ensure_ready``, for readiness: not ready, either, when the process was told to stop.
+
+        Requests are answered for as long as the server lets them in; those who balance load go elsewhere.
+        """
+        if self.draining:
+            raise shutting_down()
+        await self.ensure_ready()
 
     async def call(self, function: Callable[[], Awaitable[T]]) -> T:
         """Awaits ``function()`` on the home loop: in place if we are there, else handed over (about 0.1 ms).
@@ -188,6 +183,21 @@ class Lifecycle:
 
     # -------------------------------------------------------------------------------------- ends
 
+    @property
+    def draining(self) -> bool:
+        """Whether the runtime stops, or its process was told to."""
+        return self._draining.told or draining.server_stops()
+
+    async def until_draining(self) -> None:
+        """Returns when ``draining`` holds, on any loop: open streams end then, as servers wait for them."""
+        self._check_process()
+        await self._draining.wait()
+
+    def ticks(self, seconds: float) -> AsyncGenerator[int, None]:
+        """Counts from 0, one more every ``seconds``, until ``draining`` holds or ``max_stream_age`` is reached."""
+        self._check_process()
+        return self._draining.ticks(seconds, self._settings.max_stream_age)
+
     async def aclose(self) -> None:
         """Stops the runtime, whatever lifespans are open; a stop that fails is logged."""
         self._log_stop(await self._stopped())
@@ -209,7 +219,7 @@ class Lifecycle:
         self._check_process()
         with self._lock:
             if self.state == "draining" or shutdown.exiting():
-                raise UnavailableError(SHUTTING_DOWN, code="draining")
+                raise shutting_down()
             if (current := self._current_start()) is not None:
                 return current
             if self.state == "failed" and self._backoff.wait > 0:
@@ -238,24 +248,11 @@ class Lifecycle:
             self._end_own_loop()
         self.state, self.home, self.error = "starting", home, None
         self._starting = new_outcome()
+        self._draining.begin()
+        draining.observe()
         shutdown.remember(self)
         spawn(home, self._run_start, context)
         return self._starting
-
-    def _own_loop(self) -> Loop:
-        if self._own is None:
-            try:
-                self._own = LoopThread(f"pipemount-{self._name}")
-            except RuntimeError as error:
-                raise UnavailableError(SHUTTING_DOWN, code="draining") from error
-            shutdown.hook_server(self.aclose)
-        return self._own.loop
-
-    def _end_own_loop(self) -> LoopThread | None:
-        own, self._own = self._own, None
-        if own is not None:
-            own.stop()
-        return own
 
     async def _run_start(self) -> None:
         self._start_task = asyncio.current_task()
@@ -307,6 +304,7 @@ class Lifecycle:
     def _begin_stop(self) -> Outcome:
         """The stop that is under way, begun here if nobody did; with a dead home loop it is done in this thread."""
         self._check_process()
+        self._draining.tell()
         with self._lock:
             if self._stopping is not None:
                 return self._stopping
@@ -355,38 +353,13 @@ class Lifecycle:
         self.state = "new" if self.state == "new" else "stopped"
         self.home, self._start_task, self._stopping = None, None, None
         self._lifespans.drop_closed()
-        shutdown.forget(self)
+        if shutdown.forget(self):
+            draining.release()
         return self._end_own_loop()
 
     def _log_stop(self, error: BaseException | None) -> None:
         if error is not None:
             logger.error("%s: on_cleanup failed", self._name, exc_info=error)
-
-    # ------------------------------------------------------------------------------------- where
-
-    def _check_process(self) -> None:
-        with self._lock:
-            if self.pid != os.getpid():
-                self.forget()
-
-    def _reachable_home(self) -> Loop | None:
-        """The home loop if it takes calls; runs that were let in before a stop began still do theirs."""
-        home = self.home
-        if self.state in ("ready", "draining") and self.pid == os.getpid() and home and not home.is_closed():
-            return home
-        return None
-
-    def _home_is_lost(self) -> bool:
-        """Whether the host closed its loop without a word to us."""
-        return self.home is not None and self.pid == os.getpid() and self.home.is_closed()
-
-    def _runs(self, home: Loop) -> bool:
-        own = self._own is not None and home is self._own.loop  # just begun, it may not call itself running yet
-        return home.is_running() or (own and not home.is_closed())
-
-    def _refuse_on_home(self, way_out: str) -> None:
-        if self.home is not None and loops.running_loop() is self.home:
-            raise HomeLoopError(f"a blocking call on the loop that {self._name!r} lives on waits for ever; {way_out}")
 
 
 def _still_starting() -> UnavailableError:
