@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from asgiref.sync import ThreadSensitiveContext
-from asgiref.wsgi import WsgiToAsgi
+from a2wsgi import WSGIMiddleware
 
 from . import create_app
 
 __all__ = ["application"]
 
 app = create_app()
-shop = WsgiToAsgi(app)
+shop: Any = WSGIMiddleware(app, workers=16)  # requests that are handled at the same time
 
 Message = MutableMapping[str, Any]
 
@@ -30,6 +29,5 @@ async def application(
         from .pipelines import pipelines
 
         await pipelines(scope, receive, send)
-        return
-    async with ThreadSensitiveContext():  # each request has a thread; without, they would queue for one
+    else:
         await shop(scope, receive, send)

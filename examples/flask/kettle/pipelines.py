@@ -203,7 +203,7 @@ def judge(order: Order) -> Judgement:
     except PipemountError as error:
         logger.error("order %d is held: %s", order.id, error)
         return Judgement("held", reasons=("The check could not be made.",))
-    return Judgement(outputs["verdict"]["decision"], outputs["risk"], tuple(outputs["reasons"]))
+    return Judgement(outputs["verdict"].decision, outputs["risk"], tuple(outputs["reasons"]))
 
 
 def caller() -> Principal | None:

@@ -107,7 +107,7 @@ def test_the_shops_own_code_asks_without_anybody_signed_in(app: Flask, order: di
     number = place(app, **order)
     with app.app_context():
         outputs = pipelines.run_sync("fraud_check", order_id=number).outputs
-    assert outputs["verdict"]["decision"] == decision
+    assert outputs["verdict"].decision == decision
     assert 0 < outputs["risk"] < 1
 
 
