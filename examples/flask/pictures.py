@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from live import GUNICORN, HERE, LiveServer
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 __all__ = ["PASSWORD", "chromium", "open_shop", "order", "photograph", "sign_in"]
 
@@ -76,7 +76,7 @@ def photograph(browser: Browser, url: str, folder: Path) -> None:
     customer.screenshot(path=folder / "shelf.png")
     order(customer, "Copper kettle", 2)
     customer.get_by_role("button", name="What does the check say?").click()
-    customer.get_by_text("Somebody of the shop looks at").wait_for()
+    expect(customer.get_by_role("status")).to_contain_text("looks at order")
     customer.screenshot(path=folder / "order.png")
     sign_in(staff, "sam@kettle.example")
     staff.screenshot(path=folder / "desk.png")
