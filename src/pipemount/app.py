@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .bridge import Dispatcher, WSGIBridge
+from .caller import Caller, Terms
 from .http.application import Application
+from .overriding import Override
+from .pipelines.replacing import StepKey
+from .pipelines.steps import KEEP
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
+    import httpx
     from fastapi import APIRouter
     from flask import Flask
+
+    from .django.routing import Urls
+    from .inprocess import RunResult
+    from .runtime.events import Event
 
 __all__ = ["PipelineApp"]
 
@@ -30,6 +39,7 @@ class PipelineApp(Application):
         app.add_middleware(PipelineMiddleware, pipelines=pipelines, path="/ai")
         app = pipelines.wrap(app, "/ai")                                # any ASGI application
         app = pipelines.wrap_wsgi(app, "/ai")                           # any WSGI application
+        path("ai/", include(pipelines.django_urls([login_required])))   # Django, in its URLconf
         pipelines.init_app(app, prefix="/ai", before=[login_required])  # Flask
 
     See ``Application`` for the arguments and for what it answers.
@@ -45,6 +55,29 @@ class PipelineApp(Application):
         from .fastapi import router
 
         return router(self, principal=principal, **options)
+
+    def django_urls(
+        self,
+        before: Iterable[Callable[..., Any]] = (),
+        *,
+        name: str = "pipemount",
+        principal: Callable[..., Any] | None = None,
+        permissions: Mapping[str, str | Iterable[str]] | None = None,
+    ) -> Urls:
+        """The routes for Django's ``include()``, under WSGI and ASGI, behind the project's middleware and login.
+
+        Args:
+            before: View decorators, the outermost first: ``[login_required]``.
+            name: The namespace: ``reverse("pipemount:invoke")``. Give each of several mounts its own.
+            principal: Called with the request, gives who calls: a ``Principal``, a user, or ``None`` for nobody, who is
+                refused. May be a coroutine function. By default ``request.user`` if logged in; superusers are admins.
+            permissions: Django's permissions for ours: ``{"invoke": "desk.run_triage", "read": "desk.view_ticket"}``.
+                Who is not logged in is refused then. ``cancel`` takes what ``invoke`` takes unless it is named.
+        """
+        from .django.routing import django_urls
+
+        self.observe_shutdown()
+        return django_urls(self, before, name=name, principal=principal, permissions=permissions)
 
     def init_app(
         self,
@@ -80,3 +113,121 @@ class PipelineApp(Application):
         """``app``, any WSGI callable, with these pipelines under ``path``."""
         self.observe_shutdown()
         return Dispatcher(app, self.wsgi, path)
+
+    # ------------------------------------------------------------------------------ the team's own code
+
+    async def run(self, pipeline: str | None = None, /, **inputs: Any) -> RunResult:
+        """Run a pipeline of this app from the team's own code: same state, validation and limits, no network.
+
+        Args:
+            pipeline: Its name; may be left out where the app has one.
+            **inputs: The pipeline's parameters.
+
+        Raises:
+            InvalidInputsError, OverloadedError, UnavailableError, RunError: As over HTTP.
+            ConfigurationError: The app has no such pipeline.
+
+        On any event loop. Starts the app if no server did, and waits ``startup_budget`` seconds for that. A step may
+        run another pipeline; that takes no place beside the one that its own run has, ends when that one must, and is
+        on behalf of the same principal.
+        """
+        return await Caller(self).run(pipeline, **inputs)
+
+    def run_sync(self, pipeline: str | None = None, /, **inputs: Any) -> RunResult:
+        """As ``run``, for code that is not async: the thread waits, and performs steps with ``affinity="request"``.
+
+        Raises:
+            HomeLoopError: This thread runs the loop that the pipelines live on; ``await pipelines.run(…)`` there.
+        """
+        return Caller(self).run_sync(pipeline, **inputs)
+
+    def stream(self, pipeline: str | None = None, /, **inputs: Any) -> AsyncGenerator[Event, None]:
+        """As ``run``, but tells what happens: ``async for event in pipelines.stream("weather", city="Oslo")``.
+
+        Ends after ``run_completed``, which has the outputs. Of a run that fails or is cancelled the error is raised
+        after its last event. Leaving the loop early cancels the run; ``contextlib.aclosing`` does so at once.
+        """
+        return Caller(self).stream(pipeline, **inputs)
+
+    def stream_sync(self, pipeline: str | None = None, /, **inputs: Any) -> Generator[Event, None, None]:
+        """As ``stream``, for code that is not async: ``for event in pipelines.stream_sync("weather", city="Oslo")``.
+
+        The run begins with the first event that is asked for. The thread lends itself to steps while it waits for an
+        event. ``contextlib.closing`` cancels the run at once when the loop is left early.
+
+        Raises:
+            HomeLoopError: As ``run_sync``, when the first event is asked for.
+        """
+        return Caller(self).stream_sync(pipeline, **inputs)
+
+    def calling(
+        self,
+        *,
+        timeout: float | None = None,
+        run_name: str | None = None,
+        principal: Any = KEEP,
+        steps: Mapping[str, Any] | None = None,
+    ) -> Caller:
+        """``run``, ``run_sync``, ``stream`` and ``stream_sync`` on terms of their own.
+
+        ::
+
+            await pipelines.calling(timeout=5, principal=user).run("weather", city="Oslo")
+
+        Args:
+            timeout: Seconds that the run may take, the wait for its place included. Unlike a request's it may be longer
+                than ``Settings.request_timeout``; within another run it never goes beyond the end of that.
+            run_name: For people; may hold ``{date}``, ``{time}`` and ``{run_id}``.
+            principal: On whose behalf: a ``Principal``, a name, the host's user, ``None`` for nobody; by default
+                whoever is acting, see ``acting_as``.
+            steps: Overrides of steps' own default parameters: ``{"describe": {"parameters": {"unit": "F"}}}``.
+
+        Raises:
+            ConfigurationError: One of them cannot be used.
+        """
+        return Caller(self, Terms(timeout=timeout, run_name=run_name, principal=principal, steps=steps))
+
+    def client(self, **options: Any) -> httpx.AsyncClient:
+        """An HTTP client that reaches this app without a network: streamed, on any event loop.
+
+        Args:
+            **options: ``root_path``, where the app believes itself mounted; ``principal``, for whom a host would vouch;
+                all else as for ``httpx.AsyncClient``.
+        """
+        from .transport import client
+
+        return client(self, **options)
+
+    def client_sync(self, **options: Any) -> httpx.Client:
+        """As ``client``, for code that is not async; options as for ``httpx.Client``."""
+        from .transport import client_sync
+
+        return client_sync(self, **options)
+
+    def override(
+        self, steps: Mapping[StepKey, Any] | None = None, /, *, state: Any = KEEP, **functions: Any
+    ) -> Override:
+        """For tests: other functions in the places of steps, another state, while a ``with`` block lasts.
+
+        ::
+
+            with pipelines.override(describe=lambda city, temperature: "fake"):
+                assert client.post("/ai/invoke", json=request).json()["outputs"] == {"output": "fake"}
+
+        Args:
+            steps: By step, or by names that Python cannot write as keywords: ``{"outer/describe": function}``.
+            state: In the place of what ``on_init`` made; an app that starts meanwhile does not call ``on_init``. Where
+                the app has several pipelines, by pipeline.
+            **functions: By the name of a step, for all its calls, or by the id of one node.
+
+        What a function returns is validated as what the step promises. Runs that are under way keep what they began
+        with. Holds in this process, for requests too.
+
+        Raises:
+            UnknownStepError: No pipeline has such a step.
+            ConfigurationError: A function cannot be called as the step is.
+        """
+        layers = {name: service.layers for name, service in self.services.items()}
+        named: dict[StepKey, Any] = dict(steps or {})
+        named.update(functions)
+        return Override(layers, named, state)

@@ -7,12 +7,14 @@
     │   ├── CompileError              a pipeline body that cannot become a snapshot
     │   ├── ConfigurationError        settings, keys or hooks that cannot be used
     │   ├── HomeLoopError             a blocking call on the loop that would have to serve it
-    │   └── NoStepError               a step's context was asked for where no step runs
+    │   ├── NoStepError               a step's context was asked for where no step runs
+    │   └── UnknownStepError          a step was named that no pipeline of the app has
     ├── RequestError                  the caller's fault, 4xx
     │   ├── MalformedRequestError     400
     │   ├── UnauthenticatedError      401
     │   ├── ForbiddenError            403
     │   ├── CrossOriginError          403
+    │   ├── CsrfFailedError           403
     │   ├── NotFoundError             404
     │   ├── MethodNotAllowedError     405
     │   ├── NotAcceptableError        406
@@ -51,6 +53,7 @@ __all__ = [
     "CompileError",
     "ConfigurationError",
     "CrossOriginError",
+    "CsrfFailedError",
     "DeadlineExceededError",
     "DefinitionError",
     "DynamicBodyError",
@@ -76,6 +79,7 @@ __all__ = [
     "StoreError",
     "UnauthenticatedError",
     "UnavailableError",
+    "UnknownStepError",
     "UnsupportedError",
     "UnsupportedMediaTypeError",
 ]
@@ -174,6 +178,19 @@ class NoStepError(DefinitionError):
     code = "no-step"
 
 
+class UnknownStepError(DefinitionError):
+    """A step was named that no pipeline of the app has."""
+
+    code = "unknown-step"
+
+    def __init__(self, *, step: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"no step named {step!r}; the pipelines have: {', '.join(known) or 'none'}. "
+            "A step that a dynamic body gets hold of by other ways is given itself: override({step: function})"
+        )
+        self.step, self.known = step, tuple(known)
+
+
 class RequestError(PipemountError):
     """The caller's fault; nothing was executed."""
 
@@ -232,6 +249,21 @@ class CrossOriginError(RequestError):
             "token in its header, or have Settings(trusted_origins=…) name that origin"
         )
         self.origin = origin
+
+
+class CsrfFailedError(RequestError):
+    """A request with a cookie lacks the token by which the host knows its own pages, or its origin is not trusted."""
+
+    code = "csrf-failed"
+    title = "CSRF check failed"
+    status = 403
+
+    def __init__(self, *, reason: str, header: str) -> None:
+        super().__init__(
+            f"{reason.rstrip('.')}: send the token that this site gave the browser in the header {header}, "
+            "or present a key instead of a cookie"
+        )
+        self.reason, self.header = reason, header
 
 
 class NotFoundError(RequestError):

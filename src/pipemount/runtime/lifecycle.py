@@ -38,6 +38,9 @@ T = TypeVar("T")
 Outcome: TypeAlias = "Future[BaseException | None]"
 """What a start or a stop raised, or None; done when it has ended."""
 
+SHUTTING_DOWN = "shutting down; use another instance"
+AWAIT = "use the awaitable form there, e.g. `await pipelines.run(…)`"
+
 logger = logging.getLogger("pipemount")
 
 
@@ -86,8 +89,11 @@ class Lifecycle(Home):
 
     # ---------------------------------------------------------------------------------- requests
 
-    async def ensure_ready(self) -> None:
-        """Returns when the runtime is ready, starting it if nobody did; waits ``lazy_wait`` seconds. On any loop.
+    async def ensure_ready(self, within: float | None = None) -> None:
+        """Returns when the runtime is ready, starting it if nobody did. On any loop.
+
+        Args:
+            within: Seconds that are waited for a start, instead of ``lazy_wait``.
 
         Raises:
             UnavailableError: Its ``detail_code`` is ``starting``, ``start-failed`` or ``draining``.
@@ -96,7 +102,7 @@ class Lifecycle(Home):
             await self.aclose()
         starting = self._start_lazily()
         try:
-            error = await loops.result_within(starting, self._settings.lazy_wait)
+            error = await loops.result_within(starting, self._settings.lazy_wait if within is None else within)
         except TimeoutError:
             raise _still_starting() from None
         if error is not None:
@@ -135,12 +141,21 @@ class Lifecycle(Home):
             HomeLoopError: This thread runs the home loop: waiting would stop what is waited for.
             UnavailableError: As ``ensure_ready``.
         """
-        self._refuse_on_home("use the awaitable form there, e.g. `await pipelines.run(…)`")
+        return loops.call_from_thread(self.home_for_thread(), function)
+
+    def home_for_thread(self, within: float | None = None) -> Loop:
+        """The home loop, once it takes calls from this thread, which waits for that; as ``ensure_ready``.
+
+        Raises:
+            HomeLoopError: This thread runs the home loop: waiting would stop what is waited for.
+            UnavailableError: As ``ensure_ready``.
+        """
+        self._refuse_on_home(AWAIT)
         home = self._reachable_home()
         while home is None:
-            self._ensure_ready_sync()
+            self._ensure_ready_sync(self._settings.lazy_wait if within is None else within)
             home = self._reachable_home()
-        return loops.call_from_thread(home, function)
+        return home
 
     # --------------------------------------------------------------------------------- lifespans
 
@@ -274,11 +289,13 @@ class Lifecycle(Home):
             self.state, self.home = "failed", None
             self._backoff.failed()
 
-    def _ensure_ready_sync(self) -> None:
+    def _ensure_ready_sync(self, within: float) -> None:
         if self._home_is_lost():
             self.close()
+        starting = self._start_lazily()
+        self._refuse_on_home(AWAIT)  # where the host's lifespan is open, the start is made on its loop
         try:
-            error = self._start_lazily().result(timeout=self._settings.lazy_wait)
+            error = starting.result(timeout=within)
         except TimeoutError:
             raise _still_starting() from None
         if error is not None:
