@@ -16,7 +16,7 @@ from . import create_app
 __all__ = ["application"]
 
 app = create_app()
-shop: Any = WSGIMiddleware(app, workers=16)  # requests that are handled at the same time
+shop: Any = WSGIMiddleware(app.__call__, workers=16)  # requests that are handled at the same time
 
 Message = MutableMapping[str, Any]
 

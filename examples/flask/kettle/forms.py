@@ -40,7 +40,9 @@ class AddressForm(FlaskForm):
     """Where does it go?"""
 
     recipient = StringField("Name", [DataRequired(), Length(max=80)], render_kw={"autocomplete": "name"})
-    street = StringField("Street and number", [DataRequired(), Length(max=120)], render_kw={"autocomplete": "street-address"})
+    street = StringField(
+        "Street and number", [DataRequired(), Length(max=120)], render_kw={"autocomplete": "street-address"}
+    )
     postcode = StringField("Postcode", [DataRequired(), Length(max=12)], render_kw={"autocomplete": "postal-code"})
     city = StringField("City", [DataRequired(), Length(max=80)], render_kw={"autocomplete": "address-level2"})
 

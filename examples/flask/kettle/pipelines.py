@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
@@ -77,7 +78,7 @@ def forget(card: Scorecard) -> None:
     logger.info("on_cleanup: the scorecard of %d orders is put away", card.orders)
 
 
-def _as_they_looked(orders: list[Order]) -> list[tuple[Signals, bool]]:
+def _as_they_looked(orders: Iterable[Order]) -> list[tuple[Signals, bool]]:
     of_customer: dict[int, list[Order]] = defaultdict(list)
     to_address: dict[str, list[Order]] = defaultdict(list)
     told = []

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from visitors import ADA, PASSWORD, SAM, Visitor, settings
-
 from kettle import create_app
 from kettle.extensions import db
 from kettle.seeds import fill
+from visitors import ADA, PASSWORD, SAM, Visitor, settings
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from visitors import EXAMPLE, Visitor, settings
-
 from kettle import create_app
+from visitors import EXAMPLE, Visitor, settings
 
 
 @pytest.fixture(params=[False], ids=["alone"])

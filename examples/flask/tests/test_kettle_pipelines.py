@@ -11,15 +11,17 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, select
-from visitors import ADA, HOME, SAM, Visitor, settings
-
 from kettle import create_app
 from kettle import pipelines as moved_in
 from kettle.extensions import db
 from kettle.models import Order, Product, User, now
-from kettle.pipelines import fraud_check, pipelines
+from kettle.pipelines import Placed, fraud_check, pipelines
 from kettle.risk import Signals, learn
+from sqlalchemy import QueuePool, event, select
+from sqlalchemy.orm import Session
+from visitors import ADA, HOME, SAM, Visitor, settings
+
+from pipemount import Principal, StepContext
 
 INVOKE = "/ai/invoke"
 
@@ -111,18 +113,22 @@ def test_the_shops_own_code_asks_without_anybody_signed_in(app: Flask, order: di
     assert 0 < outputs["risk"] < 1
 
 
-def test_the_reading_steps_have_a_session_each(app: Flask) -> None:
-    number, connections = place(app), set()
+def test_the_four_steps_that_read_have_a_session_each(app: Flask) -> None:
+    number, sessions = place(app), set()
+
+    def note(session: Session, transaction: object, connection: object) -> None:
+        sessions.add(session)
+
     with app.app_context():
-        engine = db.engine
-
-        @event.listens_for(engine, "checkout")
-        def note(connection: object, record: object, proxy: object) -> None:
-            connections.add(connection)
-
-        pipelines.run_sync("fraud_check", order_id=number)
-        assert engine.pool.status().endswith("Current Checked out connections: 0")
-    assert connections
+        pipelines.run_sync("fraud_check", order_id=number)  # which may be the one that starts the pipelines
+        event.listen(db.session, "after_begin", note)
+        try:
+            pipelines.run_sync("fraud_check", order_id=number)
+        finally:
+            event.remove(db.session, "after_begin", note)
+        assert isinstance(db.engine.pool, QueuePool)
+        assert db.engine.pool.checkedout() == 0
+    assert len(sessions) == 4
 
 
 # ---------------------------------------------------------------------------------------- at the checkout
@@ -135,6 +141,18 @@ def test_what_is_suspicious_is_held_with_its_reasons_for_the_desk(ada: Visitor, 
     assert "The order is above € 200." in desk
     assert "The customer has not paid an order before." in desk
     assert re.search(r"Risk \d\d %", desk)
+
+
+def test_the_checkout_asks_for_whoever_is_signed_in(ada: Visitor) -> None:
+    asked: list[Principal | None] = []
+
+    def note(order: Placed, context: StepContext) -> int:
+        asked.append(context.principal)
+        return 0
+
+    with pipelines.override(count_strangers=note):
+        ada.order()
+    assert asked == [Principal("1", frozenset({"invoke", "read"}), "kettle")]
 
 
 def test_what_is_plain_fraud_is_rejected_and_goes_back_on_the_shelf(app: Flask, ada: Visitor) -> None:
@@ -151,9 +169,7 @@ def test_a_customer_who_always_paid_is_trusted_with_more(app: Flask, ada: Visito
     assert "accepted Thank you!" in ada.page(ada.order("copper-kettle", 2))
 
 
-def test_where_the_check_fails_a_person_decides(
-    app: Flask, ada: Visitor, sam: Visitor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_where_the_check_fails_a_person_decides(ada: Visitor, sam: Visitor, caplog: pytest.LogCaptureFixture) -> None:
     def broken(order: object) -> int:
         raise ConnectionError("the database went away")
 

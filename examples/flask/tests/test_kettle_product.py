@@ -7,15 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from visitors import ADA, HOME, PASSWORD, SAM, Visitor, words
 from flask import Flask
-from sqlalchemy import select
-
 from kettle import create_app
 from kettle.extensions import db
 from kettle.keys import user_of
 from kettle.models import ApiKey, Order, Product, address_key
 from kettle.money import in_euros
+from sqlalchemy import select
+from visitors import ADA, HOME, PASSWORD, SAM, Visitor, words
 
 ON_SHELF = 8
 
@@ -286,9 +285,9 @@ def test_a_key_that_was_revoked_is_nobodys(app: Flask, ada: Visitor) -> None:
     key = new_key(ada)
     with app.app_context():
         number = db.session.scalars(select(ApiKey.id)).one()
-    assert "was revoked" in words(ada.client.post(
-        f"/account/keys/{number}/revoke", data={"csrf_token": ada.token}, follow_redirects=True
-    ).text)
+    assert "was revoked" in words(
+        ada.client.post(f"/account/keys/{number}/revoke", data={"csrf_token": ada.token}, follow_redirects=True).text
+    )
     with app.app_context():
         assert user_of(key) is None
 

@@ -23,7 +23,10 @@ COMMANDS = {
 }
 
 
-@pytest.fixture(params=COMMANDS)
+ALSO = [pytest.param(name, marks=pytest.mark.full) for name in COMMANDS if name not in ("gunicorn gthread", "uvicorn")]
+
+
+@pytest.fixture(params=["gunicorn gthread", "uvicorn", *ALSO])
 def server(request: pytest.FixtureRequest, database: Path) -> Iterator[LiveServer]:
     with LiveServer(COMMANDS[request.param], {"KETTLE_DATABASE": f"sqlite:///{database}"}) as server:
         yield server
