@@ -6,7 +6,6 @@ before the first request, and stop with the server.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from a2wsgi import WSGIMiddleware
@@ -16,14 +15,11 @@ from . import create_app
 __all__ = ["application"]
 
 app = create_app()
-shop: Any = WSGIMiddleware(app.__call__, workers=16)  # requests that are handled at the same time
+wsgi: Any = app  # each library has its own types for WSGI
+shop = WSGIMiddleware(wsgi, workers=16)  # requests that are handled at the same time
 
-Message = MutableMapping[str, Any]
 
-
-async def application(
-    scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
-) -> None:
+async def application(scope: Any, receive: Any, send: Any) -> None:
     """The server's start and stop go to the pipelines, all requests to the shop."""
     if scope["type"] == "lifespan" and app.config["PIPELINES"]:
         from .pipelines import pipelines

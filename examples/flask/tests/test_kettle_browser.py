@@ -47,7 +47,12 @@ class Watched:
         self.faults: list[str] = []
         self.page.on("console", lambda message: self.faults.append(message.text) if message.type == "error" else None)
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.page.on("requestfailed", lambda request: self.faults.append(request.url))
+        self.page.on("requestfailed", lambda request: self.note(request.url, request.failure))
+
+    def note(self, url: str, failure: str | None) -> None:
+        """A request that failed; one that the browser gave up because it was led on is none."""
+        if failure != "net::ERR_ABORTED":
+            self.faults.append(f"{url}: {failure}")
 
 
 def register(page: Page, name: str) -> None:
