@@ -37,6 +37,7 @@ def test_the_page_shows_its_pictures() -> None:
 def test_the_page_can_be_followed_from_an_empty_folder(tmp_path: Path) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = os.environ | {"PIPEMOUNT": str(EXAMPLE.parents[1]), "PATH": path, "NO_PROXY": "127.0.0.1"}
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # whatever else is installed here
     rest = [pair for pair in commands() if not pair[0].startswith(INSTALLING)]
     copying, init, seed, gunicorn, uvicorn, export, *asking, pictures, tests, alone = rest
     for command, shown in (copying, init, seed):
