@@ -302,7 +302,7 @@ class LentThread:
         except CancelledError:
             raise _gone() from None
 
-    def _wait(self, answer: Future[T]) -> T:
+    def _wait(self, answer: Future[Any]) -> Any:
         answer.add_done_callback(self._thread.put)
         while self._thread.get() is not answer:
             pass

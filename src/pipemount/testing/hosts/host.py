@@ -42,7 +42,9 @@ class Form:
         build: The method; gives the application that the server is told to serve.
         lifespan: Whether the pipelines hear of it where the server tells that it starts and stops.
         host_lifespan: Whether the product's own start and stop (``product.lifespan``) run there.
-        login: Whether the host's login stands in front of the pipelines.
+        login: Whether the host's login stands in front of the pipelines. The product's lets everybody in who does not
+            call himself something else than ``ada`` in ``X-User``.
+        at_root: Whether it can take the pipelines at ``/``, behind its own pages.
     """
 
     name: str
@@ -50,13 +52,19 @@ class Form:
     lifespan: bool = False
     host_lifespan: bool = False
     login: bool = False
+    at_root: bool = False
 
 
 def form(
-    *, name: str = "", lifespan: bool = False, host_lifespan: bool = False, login: bool = False
+    *,
+    name: str = "",
+    lifespan: bool = False,
+    host_lifespan: bool = False,
+    login: bool = False,
+    at_root: bool = False,
 ) -> Callable[[Build], Form]:
     """Makes a form of a method of a ``Host``; see ``Form``."""
-    return lambda build: Form(name or build.__name__, build, lifespan, host_lifespan, login)
+    return lambda build: Form(name or build.__name__, build, lifespan, host_lifespan, login, at_root)
 
 
 class Host:

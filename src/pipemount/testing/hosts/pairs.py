@@ -64,8 +64,16 @@ class Running:
 
     def noted(self, what: str) -> Counter[int]:
         """How often each process has noted ``what``."""
+        return Counter({process: notes.count(what) for process, notes in self.notes().items() if what in notes})
+
+    def notes(self) -> dict[int, list[str]]:
+        """What each process has noted, in order."""
+        found: dict[int, list[str]] = {}
         lines = self.setup.notes.read_text().splitlines() if self.setup.notes.exists() else []
-        return Counter(int(line.partition(" ")[0]) for line in lines if line.partition(" ")[2] == what)
+        for line in lines:
+            process, _, what = line.partition(" ")
+            found.setdefault(int(process), []).append(what)
+        return found
 
     def open_gate(self, name: str) -> None:
         """Lets go of what waits there."""
@@ -116,7 +124,8 @@ class Pair:
         command = self.server.line("pipemount.testing.hosts.serve:app", *options)
         if rooted:
             command += self.server.root_path
-        with serving(command, folder=place, env=told.env, wait=wait) as server:
+        env = told.env | (dict(self.server.root_env) if rooted else {})
+        with serving(command, folder=place, env=env, wait=wait) as server:
             asked = "/proxy" if rooted and self.server.root_path_sent else ""
             if wait and self.server.ready_line:  # it loses sight of workers that SIGTERM finds starting
                 wait_until(lambda: server.log.count(self.server.ready_line) == self.server.workers)

@@ -36,11 +36,12 @@ class FastAPIHost(Host):
     def middleware(self, product: Product) -> Any:
         app = make(product)
         app.add_middleware(PipelineMiddleware, pipelines=product.pipelines, path=product.mount)
+        app.add_middleware(Tracing)
         return app
 
     @form(lifespan=True, host_lifespan=True)
     def wrap(self, product: Product) -> Any:
-        return product.pipelines.wrap(make(product), product.mount)
+        return Tracing(product.pipelines.wrap(make(product), product.mount))
 
 
 def login(x_user: Annotated[str | None, Header()] = "ada") -> None:

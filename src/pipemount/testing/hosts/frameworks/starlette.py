@@ -38,7 +38,7 @@ class StarletteHost(Host):
 
     @form(lifespan=True, host_lifespan=True)
     def wrap(self, product: Product) -> Any:
-        return product.pipelines.wrap(make(product, pages(product), product.lifespan), product.mount)
+        return Tracing(product.pipelines.wrap(make(product, pages(product), product.lifespan), product.mount))
 
 
 def make(product: Product, routes: list[BaseRoute], lifespan: Any, *middleware: Middleware) -> Starlette:
