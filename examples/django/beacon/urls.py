@@ -1,0 +1,17 @@
+"""Which page is where."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import include, path
+
+from .assets import asset
+
+urlpatterns = [
+    path("", include("desk.urls")),
+    path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("admin/", admin.site.urls),
+    path("static/<path:name>", asset),
+]
