@@ -12,6 +12,7 @@
     │   ├── MalformedRequestError     400
     │   ├── UnauthenticatedError      401
     │   ├── ForbiddenError            403
+    │   ├── CrossOriginError          403
     │   ├── NotFoundError             404
     │   ├── MethodNotAllowedError     405
     │   ├── NotAcceptableError        406
@@ -48,6 +49,7 @@ __all__ = [
     "BranchFailedError",
     "CompileError",
     "ConfigurationError",
+    "CrossOriginError",
     "DeadlineExceededError",
     "DefinitionError",
     "DynamicBodyError",
@@ -201,18 +203,33 @@ class UnauthenticatedError(RequestError):
 
 
 class ForbiddenError(RequestError):
-    """The key is good but lacks the permission."""
+    """The key or the user is known but lacks the permission; or nobody is logged in (``principal`` is ``None``)."""
 
     code = "forbidden"
     status = 403
 
-    def __init__(self, *, permission: str, principal: str) -> None:
-        super().__init__(f"the key {principal!r} lacks the permission {permission!r}")
+    def __init__(self, *, permission: str, principal: str | None) -> None:
+        lacking = f"{principal!r} lacks the permission {permission!r}"
+        super().__init__("log in first: this route is for users of the host" if principal is None else lacking)
         self.permission, self.principal = permission, principal
 
     @property
     def extensions(self) -> Mapping[str, Any]:
         return {"permission": self.permission}
+
+
+class CrossOriginError(RequestError):
+    """A page of another origin had a browser post with the cookies of the host's login."""
+
+    code = "cross-origin"
+    status = 403
+
+    def __init__(self, *, origin: str) -> None:
+        super().__init__(
+            f"{origin!r} is not this app's own origin: post from its own pages, present a key, send the host's CSRF "
+            "token in its header, or have Settings(trusted_origins=…) name that origin"
+        )
+        self.origin = origin
 
 
 class NotFoundError(RequestError):

@@ -10,9 +10,7 @@ over to the app: FastAPI reads no body and validates no parameter of ours.
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
 from typing import Annotated, Any, ClassVar, ForwardRef
-from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.openapi.models import APIKey, HTTPBase
@@ -25,6 +23,7 @@ from starlette.routing import Match
 
 from .http.application import Application
 from .http.components import PREFIX, component_schemas, redirected, references
+from .http.handover import as_principal, hand_over
 from .http.openapi import SECURITY_SCHEMES, operation, operation_id
 from .http.paths import child_scope, locate
 from .http.routes import Route
@@ -33,7 +32,6 @@ from .types import JsonObject, Message, Principal, Receive, Scope, Send
 __all__ = ["router"]
 
 REST = "pipemount_rest"
-PERMISSIONS = frozenset({"invoke", "read", "cancel"})
 
 Endpoint = Callable[..., Awaitable[Response]]
 
@@ -132,24 +130,9 @@ def _endpoint(pipelines: Application, principal: Callable[..., Any] | None, path
         return _Handover(pipelines, request, path)
 
     async def answer_user(request: Request, user: Annotated[Any, Depends(principal)]) -> Response:
-        return _Handover(pipelines, request, path, _as_principal(user))
+        return _Handover(pipelines, request, path, as_principal(user, "fastapi"))
 
     return answer if principal is None else answer_user
-
-
-def _as_principal(user: Any) -> Principal | None:
-    if user is None or isinstance(user, Principal):
-        return user
-    return Principal(_name(user), PERMISSIONS, "fastapi", user)
-
-
-def _name(user: Any) -> str:
-    """What the host calls its user; never the whole object, whose text may hold anything."""
-    if isinstance(user, str | int):
-        return str(user)
-    get = user.get if isinstance(user, Mapping) else partial(getattr, user)
-    names = (get(key, None) for key in ("username", "display_name", "name", "sub", "id"))
-    return next((str(name) for name in names if isinstance(name, str | int | UUID)), type(user).__name__)
 
 
 class _Handover(Response):
@@ -169,7 +152,7 @@ class _Handover(Response):
         else:  # a slash came as %2F: FastAPI took the path for one that it is not
             child = child_scope(scope, base, located)
         if self._principal is not None:
-            child["pipemount.principal"] = self._principal
+            hand_over(child, principal=self._principal)
         await self._pipelines(child, _replay(self._request, receive), send)
         if self.background is not None:
             await self.background()

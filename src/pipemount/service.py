@@ -12,13 +12,15 @@ from time import monotonic, time_ns
 from typing import Any, TypeAlias
 
 from .adapters.protocol import CompiledPipeline, Result
-from .errors import PipemountError, RunCancelledError, RunError, StepFailedError
+from .errors import DeadlineExceededError, PipemountError, RunCancelledError, RunError, StepFailedError
 from .pipelines.taking import current, tracing
 from .runtime.admission import Admission
 from .runtime.call import Call
+from .runtime.environment import StepEnvironment, ambient, combined
 from .runtime.events import OF_RUNS, EventKind, Listener
 from .runtime.failures import is_signal
 from .runtime.guard import Guarded, guard
+from .runtime.lending import REQUEST_THREAD
 from .runtime.recorder import Recorder
 from .settings import Settings
 
@@ -66,16 +68,27 @@ class Service:
     def __init__(self, name: str, compiled: CompiledPipeline, settings: Settings, admission: Admission) -> None:
         self.name, self.compiled, self.settings, self.admission = name, compiled, settings, admission
         self.state: Any = None
-        self.runs = 0
+        self._runs = itertools.count(1)
+        self._environment: StepEnvironment | None = None
         self._dump = compiled.output.dumper()
         self._run: Callable[..., Coroutine[Any, Any, Sealed]] = self._run_foreign
         self._run_bare = self._run
 
     async def start(self, resources: Mapping[str, Any]) -> None:
-        """Make the pipeline's state; what its ``on_init`` raises passes through."""
-        self.state = await self.compiled.start(resources)
+        """Make the pipeline's state; what its ``on_init`` raises passes through.
+
+        Args:
+            resources: ``threads``, ``settings``, and perhaps ``environments``, which surround sync steps.
+        """
+        self._environment = combined((*ambient(), *resources.get("environments", ())))
+        self.state = await self.compiled.start({**resources, "environment": self._environment})
         self._run = getattr(self.compiled, "run_sealed", self._run_foreign)
         self._run_bare = getattr(self.compiled, "run_swiftly", None) or self._run
+
+    @property
+    def inline(self) -> bool:
+        """Whether a run never waits if its sync steps are called in place (see ``InlineThread``)."""
+        return getattr(self.compiled, "inline", False)
 
     async def stop(self) -> None:
         """Give the state back to the pipeline's ``on_cleanup``."""
@@ -98,8 +111,9 @@ class Service:
         if current() is not None:  # asked for in a body that takes the calls of steps: these are none of its own
             with tracing(None):
                 return await self.invoke(call, left, listeners)
-        self.runs = call.run_index = self.runs + 1
+        call.run_index = next(self._runs)
         call.state, call.admission = self.state, self.admission
+        call.asked, call.affinity, call.environment = REQUEST_THREAD.get(), self.settings.affinity, self._environment
         timeout = call.timeout = call.timeout or self.settings.request_timeout
         call.run_name = f"{self.name}-{call.run_id}" if call.run_name is None else _filled_in(call)
         try:
@@ -114,6 +128,10 @@ class Service:
             return await self._recorded(call, timeout, left, listeners)
         except RunError as error:
             error.run_id = call.run_id
+            if isinstance(error, RunCancelledError) and call.late:
+                late = DeadlineExceededError(timeout=timeout)
+                late.run_id, late.step = error.run_id, error.step
+                raise late from error
             raise
 
     def _seal(self, outputs: Mapping[str, Any]) -> Sealed:

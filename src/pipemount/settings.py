@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Literal
 
 from .errors import ConfigurationError
 
@@ -20,6 +21,10 @@ class Settings:
         request_timeout: Seconds after which a run is cancelled and answered 504; also the most that a
             request may ask for.
         max_body_bytes: The largest request body; reading stops there with 413.
+        affinity: Where sync steps run that do not say so themselves: ``"any"`` of the app's threads, or the thread
+            that handles the ``"request"``, where there is one: one after the other, inside its open transaction.
+        trusted_origins: Origins beside the app's own, e.g. ``"https://app.example"``, whose pages may post with the
+            cookies of the host's login.
         threads: Threads that perform sync steps; the app's own, never the host's.
         startup_budget: Seconds that a server's start waits for ``on_init`` before it reports ready and
             lets requests be answered 503 until ``on_init`` is done.
@@ -36,6 +41,8 @@ class Settings:
     request_timeout: float = 300.0
     max_body_bytes: int = 10 * 1024 * 1024
     threads: int = min(128, 32 * (os.cpu_count() or 1))
+    affinity: Literal["any", "request"] = "any"
+    trusted_origins: tuple[str, ...] = ()
     startup_budget: float = 25.0
     lazy_wait: float = 1.0
     cleanup_timeout: float = 10.0
@@ -47,6 +54,8 @@ class Settings:
         for name in ("max_concurrency", "threads", "request_timeout", "max_body_bytes"):
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"Settings({name}={getattr(self, name)!r}): must be above 0")
+        if self.affinity not in ("any", "request"):
+            raise ConfigurationError(f"Settings(affinity={self.affinity!r}): 'any' or 'request'")
         for name in ("max_queue", "startup_budget", "lazy_wait", "cleanup_timeout"):
             if not getattr(self, name) >= 0:
                 raise ConfigurationError(f"Settings({name}={getattr(self, name)!r}): must not be negative")

@@ -40,7 +40,7 @@ class Access(Flag):
         ((Color.RED,), "(Color.RED,)"),
         ((), "()"),
         ({Color.RED: [Tone.LOUD]}, "{Color.RED: [Tone.LOUD]}"),
-        ({"b", "a"}, "{'a', 'b'}"),
+        pytest.param({"b", "a"}, "{'a', 'b'}", id="set"),
         (frozenset({Color.RED}), "frozenset({Color.RED})"),
         (set(), "set()"),
         ("a", "'a'"),

@@ -10,6 +10,7 @@ from ..pipelines.schema import Schema
 from ..pipelines.snapshot import Shape, Snapshot
 from ..pipelines.viewing import view_of
 from ..runtime.call import Call
+from ..runtime.environment import StepEnvironment
 from ..runtime.events import Event
 from ..runtime.executor import Executor
 from ..runtime.feed import Feed, reading
@@ -35,6 +36,7 @@ class NativePipeline:
         self.overrides: Schema | None = snapshot.overrides
         self._executor: Executor | None = None
         self._threads: ThreadPool | None = None
+        self._environment: StepEnvironment | None = None
 
     @functools.cached_property
     def graph(self) -> GraphView:
@@ -42,19 +44,23 @@ class NativePipeline:
         return view_of(self.snapshot)
 
     async def start(self, resources: Mapping[str, Any]) -> Any:
-        """Call ``on_init`` and return its value; ``resources["threads"]`` is the app's pool."""
+        """Call ``on_init`` and return its value.
+
+        ``resources["threads"]`` is the app's pool, ``resources["environment"]`` what surrounds sync code there.
+        """
         threads: ThreadPool = resources["threads"]
         self._threads, self._executor = threads, self._executor_for(threads)
+        self._environment = resources.get("environment")
         await find_hooks(self.snapshot, threads)
         hook = self.snapshot.hooks.on_init
-        return None if hook is None else await call_hook(hook, threads)
+        return None if hook is None else await call_hook(hook, threads, environment=self._environment)
 
     async def stop(self, state: Any) -> None:
         """Call ``on_cleanup``, with ``state`` if it takes an argument."""
         hook, threads = self.snapshot.hooks.on_cleanup, self._threads
         self._executor = self._threads = None
         if hook is not None and threads is not None:
-            await call_hook(hook, threads, state)
+            await call_hook(hook, threads, state, environment=self._environment)
 
     async def run(self, call: Call) -> Mapping[str, Any]:
         """Run once, without a word on the way; the outputs by name, as the steps returned them."""
@@ -71,6 +77,11 @@ class NativePipeline:
         """``run_swiftly(call, seal)`` where the pipeline can do without events, overrides and the layers for them."""
         executor = self._ready()
         return executor.run_swiftly if executor.swift else None
+
+    @property
+    def inline(self) -> bool:
+        """Whether a run never waits if its sync steps are called in place."""
+        return self._executor is not None and self._executor.inline
 
     async def stream(self, call: Call) -> AsyncIterator[Event | Result]:
         """Run once, telling each event; ends with one ``Result``. Closing the iterator cancels the run."""

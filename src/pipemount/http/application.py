@@ -27,9 +27,11 @@ from ..inprocess import RunResult, as_result, told
 from ..runtime.admission import Admission
 from ..runtime.call import Call
 from ..runtime.context import has_place
+from ..runtime.environment import StepEnvironment
 from ..runtime.events import Event, Listener
 from ..runtime.failures import is_signal
 from ..runtime.guard import guard
+from ..runtime.lending import NotInlineError
 from ..runtime.lifecycle import Lifecycle
 from ..runtime.threads import ThreadPool
 from ..service import Service, new_run_id
@@ -38,10 +40,12 @@ from ..types import ASGIApp, Principal, Receive, Scope, Send
 from .describe import link
 from .endpoints import About, Endpoints
 from .exchange import Exchange
+from .handover import handed_over
 from .headers import read_headers
 from .invocation import Invocation
 from .lifespan import Lifespan, serve_lifespan
 from .middleware import PipelineMiddleware
+from .origin import refuse_foreign
 from .paths import locate
 from .problems import problem
 from .routes import build_routes, check_name
@@ -67,6 +71,8 @@ class Application:
         pipelines: A pipeline, a plain function, anything that an adapter knows, or a mapping of names to such.
         auth: Keys that callers must present; without them every caller may do everything.
         settings: Limits and behaviour.
+        step_environment: Makes a context manager that surrounds each sync step in its thread, for hosts that this
+            package does not know: ``step_environment(context)``. Host adapters bring their own.
 
     Raises:
         CompileError: A pipeline cannot be compiled.
@@ -75,7 +81,14 @@ class Application:
     Requests may come from any event loop; runs happen on the app's home loop (see ``Lifecycle``).
     """
 
-    def __init__(self, pipelines: Any, *, auth: AuthKeys | None = None, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        pipelines: Any,
+        *,
+        auth: AuthKeys | None = None,
+        settings: Settings | None = None,
+        step_environment: StepEnvironment | None = None,
+    ) -> None:
         self.settings = settings or Settings()
         self.auth = auth
         self.admission = Admission(self.settings.max_concurrency, self.settings.max_queue)
@@ -83,6 +96,7 @@ class Application:
             name: Service(name, compiled, self.settings, self.admission)
             for name, compiled in _compiled(pipelines).items()
         }
+        self.environments: list[StepEnvironment] = [] if step_environment is None else [step_environment]
         self._stack = AsyncExitStack()
         self.lifecycle = Lifecycle(
             start=self._start,
@@ -114,6 +128,8 @@ class Application:
                 await endpoint.answer(exchange)
             except PipemountError as error:
                 await _explain(exchange, error)
+            except NotInlineError:
+                raise
             except asyncio.CancelledError as error:
                 await _explain(exchange, _stopped(error))
             except Exception as error:
@@ -122,6 +138,19 @@ class Application:
             await serve_lifespan(self.lifecycle, receive, send)
         elif scope["type"] == "websocket":
             await _refuse_websocket(scope, receive, send)
+
+    def answers_inline(self, scope: Scope) -> bool:
+        """Whether a thread may drive the answer to ``scope`` itself, without a loop: ``runtime.lending`` tells how.
+
+        So it is for a synchronous invocation of a ready pipeline whose steps are a row of plain functions. Where the
+        answer turns out to need a loop all the same, ``NotInlineError`` is raised before anything was read.
+        """
+        if scope["type"] != "http" or scope["method"] != "POST":
+            return False
+        endpoint = self._table.get(locate(scope)[1], {}).get("POST")
+        return (
+            endpoint is not None and isinstance(endpoint.answer, Invocation) and endpoint.answer.answers_inline(scope)
+        )
 
     def _endpoint(self, exchange: Exchange, rest: str) -> Endpoint:
         methods = self._table.get(rest)
@@ -137,15 +166,18 @@ class Application:
 
         A user for whom the host vouches needs no key; a key that is sent all the same is checked.
         """
-        principal: Principal | None = exchange.scope.get("pipemount.principal")
+        host = handed_over(exchange.scope)
+        principal = host.principal
         if permission is None:
             return principal
-        if self.auth is not None:
-            headers = exchange.headers
-            if principal is None or headers.authorization is not None or headers.api_key is not None:
-                principal = self.auth.authenticate(
-                    headers.authorization, headers.api_key, duplicated=headers.duplicated
-                )
+        headers = exchange.headers
+        presented = headers.authorization is not None or headers.api_key is not None
+        if self.auth is not None and (presented or principal is None):
+            principal = self.auth.authenticate(headers.authorization, headers.api_key, duplicated=headers.duplicated)
+        elif principal is None and host.guarded:
+            raise ForbiddenError(permission=permission, principal=None)
+        if not presented and not host.token_checked:
+            refuse_foreign(exchange.scope, self.settings.trusted_origins)
         if principal is not None and not principal.may(permission):
             raise ForbiddenError(permission=permission, principal=principal.name)
         return principal
@@ -172,7 +204,9 @@ class Application:
             stack.callback(threads.close)
             await threads.run(int)  # one thread is up before the interpreter exits: then 3.12 starts none
             for service in self.services.values():
-                await service.start({"threads": threads, "settings": self.settings})
+                await service.start(
+                    {"threads": threads, "settings": self.settings, "environments": tuple(self.environments)}
+                )
                 stack.push_async_callback(service.stop)
             self._stack = stack.pop_all()
 

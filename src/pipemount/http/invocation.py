@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from asyncio import get_running_loop
+from asyncio import _get_running_loop
 from collections.abc import Mapping
 from functools import partial
 from os import getpid
@@ -28,8 +28,10 @@ from ..errors import (
 from ..pipelines.schema import OUT_OF_RANGE, Schema, describe_errors
 from ..runtime.call import Call
 from ..runtime.guard import guard
+from ..runtime.lending import NotInlineError
 from ..runtime.lifecycle import Lifecycle
 from ..service import Service, new_run_id
+from ..types import Scope
 from .exchange import Exchange
 from .headers import accepts_json, is_json, parse_content_length, parse_traceparent, wants_event_stream
 from .models import request_model
@@ -53,13 +55,25 @@ class Invocation:
         self._dump_inputs = service.compiled.input.adapter.serializer.to_json
         self._template = _template(service)
 
+    def answers_inline(self, scope: Scope) -> bool:
+        """Whether a request can be answered without a loop, as far as that can be told beforehand."""
+        lifecycle = self._lifecycle
+        if not (self._service.inline and lifecycle.ready and lifecycle.pid == getpid()) or scope["query_string"]:
+            return False
+        return not any(name == b"accept" and b"event-stream" in value for name, value in scope["headers"])
+
     async def __call__(self, exchange: Exchange) -> None:
         """Answer ``exchange``; every failure is raised as a ``PipemountError``."""
         declared = _check_head(exchange, self._limit)
         lifecycle, admission = self._lifecycle, self._admission
+        loop = _get_running_loop()
         if not lifecycle.ready or lifecycle.pid != getpid():
+            if loop is None:
+                raise NotInlineError
             await lifecycle.ensure_ready()
         if not admission.try_enter():
+            if loop is None:
+                raise NotInlineError
             await guard(admission.enter(), self._service.settings.request_timeout)
         began = monotonic()
         try:
@@ -70,7 +84,7 @@ class Invocation:
             call = self._call(sent, exchange)
             used = self._dump_inputs(call.inputs, by_alias=True)  # before a step can change them
             try:
-                if lifecycle.home is get_running_loop():
+                if loop is lifecycle.home or loop is None:
                     _, outputs = await self._service.invoke(call, exchange.left)
                 else:
                     _, outputs = await guard(lifecycle.call(partial(self._service.invoke, call)), None, exchange.left)

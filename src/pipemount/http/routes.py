@@ -35,6 +35,22 @@ class Route:
     pipeline: str | None = None
     documented: bool = True
 
+    @property
+    def name(self) -> str:
+        """What a host calls it when it builds URLs: the endpoint, behind the pipeline's name unless the app has one.
+
+        Routes that answer the same have names of their own, so that each can be told by name.
+        """
+        segments = self.path.strip("/").split("/")
+        if self.endpoint == "asset":
+            return "docs_" + segments[-1].replace("-", "_").replace(".", "_")
+        if self.path == "/health":
+            return "health"
+        if self.pipeline is None or len(segments) == 1:
+            return self.endpoint
+        own = f"{self.pipeline.replace('.', '_')}_{self.endpoint}"
+        return own if segments[0] == "pipelines" else f"{own}_short"
+
 
 def check_name(name: str) -> str:
     """``name`` if it can stand in a path. Raises ``ConfigurationError``."""

@@ -7,11 +7,12 @@ from typing import Any, TypeAlias
 
 from ..errors import ConfigurationError
 from .places import underlying
-from .specs import Hook, Hooks, Retry
+from .specs import Affinity, Hook, Hooks, Retry
 
 __all__ = [
     "STEP_HOOKS",
     "HookTarget",
+    "checked_affinity",
     "checked_count",
     "checked_errors",
     "checked_name",
@@ -42,6 +43,13 @@ def checked_name(name: str) -> str:
     if not name or "/" in name or not name.isprintable():
         raise ConfigurationError(f"the name {name!r} cannot be used: write printable text without a slash")
     return name
+
+
+def checked_affinity(affinity: Affinity | None) -> Affinity | None:
+    """``"any"``, ``"request"`` or nothing."""
+    if affinity in (None, "any", "request"):
+        return affinity
+    raise ConfigurationError(f"affinity={affinity!r}: 'any', or 'request' for the thread that handles the request")
 
 
 def checked_retry(retry: Retry | None) -> Retry | None:

@@ -8,7 +8,10 @@ from typing import Any, Literal, TypeAlias
 
 from ..errors import ConfigurationError
 
-__all__ = ["Hook", "Hooks", "OutputField", "ParameterField", "Retry", "StepKind", "StepSpec"]
+__all__ = ["Affinity", "Hook", "Hooks", "OutputField", "ParameterField", "Retry", "StepKind", "StepSpec"]
+
+Affinity: TypeAlias = Literal["any", "request"]
+"""Which thread a sync step runs in: any of the app's; the one that handles the request, where there is one."""
 
 StepKind: TypeAlias = Literal["async", "thread", "loop"]
 """Where a step runs: awaited on the home loop; in the app's thread pool; called on the home loop."""
@@ -117,6 +120,7 @@ class StepSpec:
         parameters: In the order of the signature, the context parameter left out.
         outputs: One, or several where the return annotation is a tuple.
         context_parameter: Name of the parameter annotated ``StepContext``, if there is one.
+        affinity: Which thread a sync step runs in; ``None`` leaves it to the app.
         version: SHA-256 of the function's source, or of its bytecode where there is no source.
     """
 
@@ -133,5 +137,6 @@ class StepSpec:
     public_errors: tuple[type[BaseException], ...] = ()
     error_statuses: Mapping[type[BaseException], int] = field(default_factory=dict)
     collects: bool = False
+    affinity: Affinity | None = None
     version: str = ""
     doc: str = ""

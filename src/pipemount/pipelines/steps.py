@@ -17,6 +17,7 @@ from .marks import is_static
 from .options import (
     STEP_HOOKS,
     HookTarget,
+    checked_affinity,
     checked_errors,
     checked_name,
     checked_retry,
@@ -27,7 +28,7 @@ from .options import (
     taken_hooks,
 )
 from .places import function_place, is_async, underlying
-from .specs import Hooks, OutputField, Retry, StepSpec
+from .specs import Affinity, Hooks, OutputField, Retry, StepSpec
 from .taking import CallOptions, current
 from .tracing import Trace, bind
 
@@ -108,6 +109,7 @@ class Step(Called):
         retry: Retry | None = None,
         timeout: float | None = None,
         thread: bool = True,
+        affinity: Affinity | None = None,
         hooks: Hooks | None = None,
         public_errors: tuple[type[BaseException], ...] | type[BaseException] = (),
         error_statuses: Mapping[type[BaseException], int] | None = None,
@@ -119,7 +121,7 @@ class Step(Called):
         self.hooks = hooks or Hooks()
         self.public_errors = checked_errors(public_errors)
         self.error_statuses = checked_statuses(error_statuses or {})
-        self._thread = thread
+        self._thread, self.affinity = thread, checked_affinity(affinity)
         self._spec: StepSpec | None = None
 
     @property
@@ -145,6 +147,7 @@ class Step(Called):
             hooks=self.hooks,
             public_errors=self.public_errors,
             collects=self.signature.collects,
+            affinity=self.affinity,
             error_statuses=self.error_statuses,
             version=source_version(self.function),
             doc=inspect.getdoc(target) or "",
@@ -231,6 +234,7 @@ class Step(Called):
         name: str = KEEP,
         retry: Retry | None = KEEP,
         timeout: float | None = KEEP,
+        affinity: Affinity | None = KEEP,
         **hooks: Any,
     ) -> Step:
         """A copy with other options, or other hooks and their ``*_kwargs``; this step stays as it is."""
@@ -238,6 +242,7 @@ class Step(Called):
         made._spec = None
         made.retry = self.retry if retry is KEEP else checked_retry(retry)
         made.timeout = self.timeout if timeout is KEEP else checked_timeout(timeout)
+        made.affinity = self.affinity if affinity is KEEP else checked_affinity(affinity)
         return made
 
 
@@ -250,6 +255,7 @@ def step(
     retry: Retry | None = None,
     timeout: float | None = None,
     thread: bool = True,
+    affinity: Affinity | None = None,
     on_start: HookTarget | None = None,
     on_start_kwargs: Mapping[str, Any] | None = None,
     on_success: HookTarget | None = None,
@@ -274,6 +280,9 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         retry: When and how often a failed attempt is repeated.
         timeout: Seconds that one attempt may take.
         thread: ``False`` promises that a sync function never blocks: it then runs on the loop, without a thread.
+        affinity: ``"request"`` runs a sync step in the thread that handles the request, where there is one: there it
+            sees an open transaction, and waits for others that ask for that thread. ``"any"`` runs it in any thread;
+            by default the app's settings say which.
         on_start: Called before the first attempt; what it raises fails the step.
         on_success: Called with the output.
         on_failure: Called with the exception of the last attempt.

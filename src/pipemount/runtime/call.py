@@ -11,7 +11,10 @@ from ..types import Principal, Trace
 
 if TYPE_CHECKING:
     from ..drawing.graph import GraphView
+    from ..pipelines.specs import Affinity
     from .admission import Admission
+    from .environment import StepEnvironment
+    from .lending import RequestThread
 
 __all__ = ["Call"]
 
@@ -37,13 +40,19 @@ class Call:
         run_index: The how-manieth run of its pipeline in this process it is, from 1.
         cancelled: Whether nobody waits for the run any more; set on the home loop, read from threads, too.
         began: When it was made, on ``time.monotonic()``.
+        asked: The thread that asked, if it lends itself to the run.
+        affinity: Where sync steps run that do not say so themselves.
+        environment: What surrounds each sync step in its thread, if anything does.
         graph: What a dynamic pipeline did in it, once it has run.
     """
 
     __slots__ = (
         "admission",
+        "affinity",
+        "asked",
         "began",
         "cancelled",
+        "environment",
         "graph",
         "inputs",
         "overrides",
@@ -70,6 +79,9 @@ class Call:
         self.overrides, self.principal, self.trace = overrides, principal, trace
         self.state: Any = None
         self.admission: Admission | None = None
+        self.asked: RequestThread | None = None
+        self.affinity: Affinity = "any"
+        self.environment: StepEnvironment | None = None
         self.run_index = 0
         self.cancelled = False
         self.began = monotonic()
@@ -79,6 +91,12 @@ class Call:
     def deadline(self) -> float | None:
         """When the run is cancelled, as a point on ``time.monotonic()``."""
         return None if self.timeout is None else self.began + self.timeout
+
+    @property
+    def late(self) -> bool:
+        """Whether it has passed its deadline and no loop watches that: the thread that asked performs it."""
+        asked, deadline = self.asked, self.deadline
+        return asked is not None and asked.takes_all and deadline is not None and monotonic() > deadline
 
     def cancel(self) -> None:
         """Nobody waits for the run any more: its steps may stop."""

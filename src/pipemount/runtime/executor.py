@@ -75,6 +75,11 @@ class Executor:
         """Whether ``run_swiftly`` may stand in for ``run``."""
         return self._plan.swift and self._hooks is None
 
+    @property
+    def inline(self) -> bool:
+        """Whether ``run`` never suspends if its sync steps are called in place (see ``InlineThread``)."""
+        return self._plan.inline and self._hooks is None
+
     async def run_swiftly(self, call: Call, seal: Callable[[Mapping[str, Any]], T]) -> T:
         """As ``run``, for bare steps in a row that nobody listens to: the same calls without the layers around."""
         run = Run(call, self._plan)

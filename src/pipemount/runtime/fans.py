@@ -52,9 +52,9 @@ async def perform_all(performer: Performer, run: Run, step: StepSpec, work: Work
     """
     places = work.limit or math.inf
     if step.kind == "thread":
-        places = min(places, performer.threads.size)
+        places = min(places, performer.threads_for(run, step).size)
         if not is_timed_or_hooked(step):
-            return await _InThreads(performer, run, work).results(int(min(places, work.total)))
+            return await _InThreads(performer, run, step, work).results(int(min(places, work.total)))
     return await _OnLoop(run, work, performer.perform, places).results()
 
 
@@ -125,8 +125,9 @@ class _Failed:
 class _InThreads:
     """Items that threads call."""
 
-    def __init__(self, performer: Performer, run: Run, work: Work) -> None:
-        self._performer, self._part, self._turn = performer, run.part(), work.turn
+    def __init__(self, performer: Performer, run: Run, step: StepSpec, work: Work) -> None:
+        self._part, self._turn = run.part(), work.turn
+        self._run_in_thread, self._retry_or_raise = performer.threads_for(run, step).run, performer.retry_or_raise
         self._crew, self._taken = Crew(self._part), enumerate(work.items)
         self._results = _Results(run, work)
 
@@ -137,14 +138,13 @@ class _InThreads:
         return self._results.values
 
     async def _go(self) -> None:
-        run_in_thread, retry_or_raise = self._performer.threads.run, self._performer.retry_or_raise
         failed: _Failed | None = None
         more = True
         try:
             while more:
-                more, failed = await run_in_thread(functools.partial(self._slice, failed))
+                more, failed = await self._run_in_thread(functools.partial(self._slice, failed))
                 if failed is not None:
-                    await asyncio.sleep(retry_or_raise(self._part, failed.turn, failed.attempt, failed.error))
+                    await asyncio.sleep(self._retry_or_raise(self._part, failed.turn, failed.attempt, failed.error))
         except BaseException as error:  # raised where somebody waits
             self._crew.fail(error)
 

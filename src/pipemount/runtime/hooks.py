@@ -13,6 +13,8 @@ from typing import Any
 from ..errors import ConfigurationError
 from ..pipelines.snapshot import Snapshot
 from ..pipelines.specs import Hook
+from .context import CURRENT
+from .environment import StepEnvironment
 from .failures import is_signal
 from .threads import ThreadPool
 
@@ -55,17 +57,30 @@ def _hooks_of(snapshot: Snapshot) -> Iterator[Hook]:
             yield from _hooks_of(node.body)
 
 
-async def call_hook(hook: Hook, threads: ThreadPool, *offered: Any) -> Any:
+async def call_hook(hook: Hook, threads: ThreadPool, *offered: Any, environment: StepEnvironment | None = None) -> Any:
     """Call ``hook`` with its own keyword arguments, and ``offered`` for the first parameters that these leave free.
 
     What it has no parameters for is not handed over. A coroutine function is awaited on the running loop, anything
-    else is called in ``threads``.
+    else is called in ``threads``, in ``environment`` unless it belongs to a run, which has its own.
     """
     function = resolve(hook)
     args, kwargs = _arguments(function, offered, hook)
     call = functools.partial(function, *args, **kwargs)
-    result = call() if inspect.iscoroutinefunction(inspect.unwrap(function)) else await threads.run(call)
+    if inspect.iscoroutinefunction(inspect.unwrap(function)):
+        return await call()
+    result = await threads.run(functools.partial(_surrounded, call, environment))
     return await result if inspect.isawaitable(result) else result
+
+
+def _surrounded(call: Callable[[], Any], environment: StepEnvironment | None) -> Any:
+    """In a thread: ``call`` in the environment of the step that it belongs to, or in the one that is given."""
+    context = CURRENT.get(None)
+    if context is not None:
+        environment = context._run.call.environment
+    if environment is None:
+        return call()
+    with environment(context):
+        return call()
 
 
 async def observe(hook: Hook | None, threads: ThreadPool, *offered: Any) -> None:

@@ -149,4 +149,5 @@ def _chained(before: Element, after: Element) -> bool:
 
 def joinable(before: PlannedNode, after: PlannedNode) -> bool:
     """Whether both run in the same place, with nothing that needs the loop in between."""
-    return before.threaded == after.threaded and not before.alone and not after.alone
+    alike = before.threaded == after.threaded and before.node.step.affinity == after.node.step.affinity
+    return alike and not before.alone and not after.alone

@@ -11,14 +11,15 @@ from collections.abc import Coroutine
 from typing import Any, NoReturn
 
 from ..errors import RunCancelledError, RunError, StepFailedError, StepTimeoutError
-from ..pipelines.specs import Hooks
+from ..pipelines.specs import Hooks, StepSpec
 from .context import CURRENT, StepContext
 from .events import EventKind
 from .failures import SIGNALS, as_run_error, blame, is_signal
 from .hooks import call_hook, observe
+from .lending import RequestThread
 from .run import Run
 from .scheduler import retry_delay
-from .steps import call_in_thread, call_on_loop
+from .steps import affinity_of, call_in_thread, call_on_loop
 from .threads import ThreadPool
 from .turn import NO_HOOKS, Turn
 
@@ -41,13 +42,20 @@ class Performer:
         start, attempt = 0, 1
         while True:
             work = functools.partial(_walk_chain, run, turns, slots, start, attempt)
-            position, error = await self.threads.run(work)
+            position, error = await self.threads_for(run, turns[start].step).run(work)
             if error is None:
                 return
             if position != start:
                 start, attempt = position, 1
             await asyncio.sleep(self.retry_or_raise(run, turns[position], attempt, error))
             attempt += 1
+
+    def threads_for(self, run: Run, step: StepSpec) -> ThreadPool | RequestThread:
+        """Where a sync step is performed: in the thread that asked, if step or app wants that and there is one."""
+        asked = run.call.asked
+        if asked is None or not (asked.takes_all or affinity_of(run, step) == "request"):
+            return self.threads
+        return asked
 
     def retry_or_raise(self, run: Run, turn: Turn, attempt: int, error: BaseException) -> float:
         """The delay before the next attempt; raises the run's error if the failure stands."""
@@ -113,12 +121,12 @@ class Performer:
         """An attempt that takes more than a call on the loop."""
         if turn.step.timeout is not None:
             return await self._timed(run, turn, context, turn.step.timeout)
-        return await self.threads.run(functools.partial(call_in_thread, run, turn, context))
+        return await self.threads_for(run, turn.step).run(functools.partial(call_in_thread, run, turn, context))
 
     async def _timed(self, run: Run, turn: Turn, context: StepContext, timeout: float) -> Any:
         """An attempt under its timeout, which counts from when a thread takes it: waiting for one is no fault."""
         loop = asyncio.get_running_loop()
-        threaded = turn.step.kind == "thread"
+        threads = self.threads_for(run, turn.step) if turn.step.kind == "thread" else None
 
         def in_thread() -> Any:
             loop.call_soon_threadsafe(_begin_timeout, limit, timeout)
@@ -126,8 +134,8 @@ class Performer:
 
         value = None
         try:
-            async with asyncio.timeout(None if threaded else timeout) as limit:
-                value = await (self.threads.run(in_thread) if threaded else call_on_loop(run, turn, context))
+            async with asyncio.timeout(timeout if threads is None else None) as limit:
+                value = await (call_on_loop(run, turn, context) if threads is None else threads.run(in_thread))
         except TimeoutError as error:
             if not limit.expired():
                 raise
@@ -181,7 +189,7 @@ def _walk_chain(
 
 def try_in_thread(run: Run, turn: Turn, attempt: int) -> tuple[Any, BaseException | None]:
     """One attempt at a sync step: its value, or what it raised, to be judged on the loop."""
-    if run.cancelled:
+    if run.cancelled or run.call.late:
         return None, RunCancelledError("the run was cancelled before this step", step=turn.name)
     started = tell_started(run, turn.name, attempt)
     try:

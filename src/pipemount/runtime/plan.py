@@ -28,6 +28,7 @@ class Plan:
         ways: For a pipeline in which each path is a mere row of steps: those rows, the first from the beginning.
             ``None`` for any other pipeline.
         swift: Whether there are such rows, and a bare call on the loop is all that each step takes.
+        inline: Whether there are such rows, of sync steps with which nothing waits.
         threaded: Whether any of the steps runs in the app's threads.
         results: The outputs.
         bodies: For each node that maps a pipeline, by id, the plan of that.
@@ -40,6 +41,7 @@ class Plan:
     waiting: tuple[int, ...]
     ways: tuple[Way, ...] | None
     swift: bool
+    inline: bool
     threaded: bool
     results: tuple[PlannedResult, ...]
     bodies: Mapping[str, Plan]
@@ -63,6 +65,7 @@ def build_plan(snapshot: Snapshot) -> Plan:
         waiting=waiting,
         ways=ways,
         swift=ways is not None and all(node.swift for node in nodes),
+        inline=ways is not None and not any(map(_waits, nodes)),
         threaded=any(_is_threaded(node, bodies) for node in nodes),
         results=tuple(PlannedResult(r.name, getter(r.source, known), r.paths & every) for r in snapshot.results),
         bodies=bodies,
@@ -88,6 +91,12 @@ def _plan_node(index: int, node: Node, known: Places, every: int) -> PlannedNode
         swift=bare and not threaded and all(argument.coerce is None for argument in arguments),
         fan=fan,
     )
+
+
+def _waits(planned: PlannedNode) -> bool:
+    """Whether the loop is needed between a step's begin and its end, even if the step is called in place."""
+    step = planned.node.step
+    return step.kind == "async" or step.retry is not None or planned.fan is not None or is_timed_or_hooked(step)
 
 
 def _plan_fan(fan: Fan, body: Snapshot | None, arguments: tuple[Argument, ...]) -> PlannedFan:

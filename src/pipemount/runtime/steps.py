@@ -6,13 +6,13 @@ from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
 from ..errors import InvalidOutputsError, RunCancelledError, StepFailedError
-from ..pipelines.specs import StepSpec
+from ..pipelines.specs import Affinity, StepSpec
 from .context import CURRENT, StepContext
 from .failures import SIGNALS
 from .run import Run
 from .turn import Turn
 
-__all__ = ["call_in_thread", "call_on_loop"]
+__all__ = ["affinity_of", "call_in_thread", "call_on_loop"]
 
 
 async def call_on_loop(run: Run, turn: Turn, context: StepContext) -> Any:
@@ -34,8 +34,21 @@ async def call_on_loop(run: Run, turn: Turn, context: StepContext) -> Any:
 
 def call_in_thread(run: Run, turn: Turn, context: StepContext) -> Any:
     """Call a ``thread`` step and return its value. In one of the app's threads, under copied context variables."""
-    step = turn.step
     CURRENT.set(context)
+    environment = run.call.environment
+    if environment is None or affinity_of(run, turn.step) == "request":  # whose own environment is what it wants
+        return _called(run, turn, context)
+    with environment(context):
+        return _called(run, turn, context)
+
+
+def affinity_of(run: Run, step: StepSpec) -> Affinity:
+    """Which thread ``step`` wants: by its own word, or by the app's."""
+    return step.affinity or run.call.affinity
+
+
+def _called(run: Run, turn: Turn, context: StepContext) -> Any:
+    step = turn.step
     try:
         result = step.function(**_arguments(run, turn, context))
         if step.generator:

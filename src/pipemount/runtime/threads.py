@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from .failures import SIGNALS
 
-__all__ = ["ThreadPool"]
+__all__ = ["Job", "ThreadPool"]
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ class ThreadPool:
 
     def __init__(self, size: int, name: str = "pipemount") -> None:
         self.size, self.name = size, name
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._idle: SimpleQueue[None] = SimpleQueue()
         self._growing = threading.Lock()
         self._threads: list[threading.Thread] = []
@@ -43,7 +43,7 @@ class ThreadPool:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._submit(_Job(loop, future, contextvars.copy_context(), function))
+        self._submit(Job(loop, future, contextvars.copy_context(), function))
         return await future
 
     def close(self) -> None:
@@ -53,7 +53,7 @@ class ThreadPool:
             for _ in self._threads:
                 self._jobs.put(None)
 
-    def _submit(self, job: _Job) -> None:
+    def _submit(self, job: Job) -> None:
         if self._closed:
             raise RuntimeError("the thread pool is closed; its app was stopped")
         self._jobs.put(job)
@@ -84,13 +84,20 @@ class ThreadPool:
             del job, value, error
 
 
-class _Job(NamedTuple):
+class Job(NamedTuple):
+    """A call for another thread, and the future on ``loop`` that is told what came of it."""
+
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
     context: contextvars.Context
     function: Callable[[], Any]
 
+    def perform(self) -> None:
+        """In that thread: call, and answer."""
+        self.answer(*self.call())
+
     def call(self) -> tuple[Any, BaseException | None]:
+        """In that thread: the value or what was raised; nothing is called where nobody waits any more."""
         if self.future.cancelled():
             return None, None
         try:
@@ -99,6 +106,7 @@ class _Job(NamedTuple):
             return None, error
 
     def answer(self, value: Any, error: BaseException | None) -> None:
+        """Tell whoever waits, from any thread."""
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self.loop.call_soon_threadsafe(_settle, self.future, value, error)
 

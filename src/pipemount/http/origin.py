@@ -1,0 +1,54 @@
+"""Cross-site request forgery: posts that a browser sends with a login's cookies on behalf of another site's page.
+
+A page of another origin can have a browser post to us, cookies included, but cannot hide where it is from: browsers
+send ``Origin`` with every such request (Fetch standard, 3.2) and most send ``Sec-Fetch-Site`` (Fetch Metadata). So a
+request that the host's login vouches for must come from the app's own origin or a trusted one, unless a token that the
+host verified proves the same. Keys are no cookies: whoever presents one is not asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from ..errors import CrossOriginError
+from ..types import Scope
+
+__all__ = ["refuse_foreign"]
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+PORTS = {"http": 80, "https": 443}
+
+
+def refuse_foreign(scope: Scope, trusted: Collection[str]) -> None:
+    """Raise ``CrossOriginError`` for a request that changes something, carries a cookie, and is another origin's.
+
+    Args:
+        scope: Of the request.
+        trusted: Origins that may, e.g. ``"https://app.example"``.
+    """
+    if scope["method"] in SAFE:
+        return
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    if b"cookie" not in headers:
+        return
+    origin = headers.get(b"origin", b"").decode("latin-1")
+    if origin and origin not in trusted:
+        if (sent := _split(origin)) is None or sent != _own(origin, headers):
+            raise CrossOriginError(origin=origin)
+    elif not origin and headers.get(b"sec-fetch-site", b"none") not in (b"same-origin", b"none"):
+        raise CrossOriginError(origin="another site")
+
+
+def _split(origin: str) -> tuple[str, int | None] | None:
+    """Host and port; the scheme is left out, as a proxy that ends TLS may not tell it."""
+    try:
+        parts = urlsplit(origin)
+        return (parts.hostname or "", parts.port or PORTS.get(parts.scheme)) if parts.hostname else None
+    except ValueError:
+        return None
+
+
+def _own(origin: str, headers: dict[bytes, bytes]) -> tuple[str, int | None] | None:
+    scheme = origin.partition(":")[0]  # behind a proxy the port that is left out is the one of the page's scheme
+    return _split(f"{scheme}://{headers.get(b'host', b'').decode('latin-1')}")

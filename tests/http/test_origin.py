@@ -1,0 +1,130 @@
+"""Posts from other origins with a login's cookies, and what hosts hand over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.support.asgi import Answer, post
+
+from pipemount import AuthKeys, PipelineApp, Principal, Settings, pipeline, step
+from pipemount.http.handover import as_principal, hand_over, handed_over
+from pipemount.types import Receive, Scope, Send
+
+KEY = "secret-secret-secret"
+COOKIE = {"cookie": "session=abc", "host": "shop.example"}
+FOREIGN = {**COOKIE, "origin": "https://evil.example"}
+ran: list[str] = []
+
+
+@step
+def note(text: str) -> str:
+    ran.append(text)
+    return text
+
+
+@pipeline
+def noting(text: str = "ran") -> Any:
+    return note(text)
+
+
+async def ask(headers: dict[str, str], *, auth: Any = None, trusted: tuple[str, ...] = (), **handover: Any) -> Answer:
+    app = PipelineApp(noting, auth=auth, settings=Settings(trusted_origins=trusted))
+
+    async def host(scope: Scope, receive: Receive, send: Send) -> None:
+        scope = dict(scope)
+        if handover:
+            hand_over(scope, **handover)
+        await app(scope, receive, send)
+
+    ran.clear()
+    answer = await post(host, "/invoke", {"parameters": {}}, headers=headers)
+    await app.lifecycle.aclose()
+    return answer
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        FOREIGN,
+        {**COOKIE, "origin": "null"},
+        {**COOKIE, "origin": "http://[broken"},
+        {**COOKIE, "origin": "https://shop.example.evil.example"},
+        {**COOKIE, "origin": "https://shop.example:444"},
+        {**COOKIE, "sec-fetch-site": "cross-site"},
+        {**COOKIE, "sec-fetch-site": "same-site"},
+        {"cookie": "session=abc", "origin": "https://shop.example"},  # no Host header to compare with
+    ],
+)
+async def test_a_foreign_post_with_cookies_is_refused_before_anything_runs(headers: dict[str, str]) -> None:
+    answer = await ask(headers)
+    assert (answer.status, answer.json()["code"]) == (403, "cross-origin")
+    assert ran == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "https://evil.example", "host": "shop.example"},  # no cookie: nobody's login is misused
+        COOKIE,  # no browser says this
+        {**COOKIE, "origin": "https://shop.example"},
+        {**COOKIE, "origin": "https://SHOP.example:443"},
+        {**COOKIE, "origin": "http://shop.example"},
+        {**COOKIE, "sec-fetch-site": "same-origin"},
+        {**COOKIE, "sec-fetch-site": "none"},
+    ],
+)
+async def test_a_post_of_the_apps_own_pages_passes(headers: dict[str, str]) -> None:
+    assert (await ask(headers)).status == 200
+    assert ran == ["ran"]
+
+
+async def test_what_makes_up_for_a_foreign_origin() -> None:
+    assert (await ask(FOREIGN, trusted=("https://evil.example",))).status == 200
+    assert (await ask(FOREIGN, token_checked=True)).status == 200
+    keys = AuthKeys({"mobile": KEY})
+    assert (await ask({**FOREIGN, "x-api-key": KEY}, auth=keys)).status == 200
+    assert (await ask({**FOREIGN, "x-api-key": "wrong"}, auth=keys)).status == 401
+    assert (await ask(FOREIGN, principal=Principal("ada", frozenset({"invoke"})), auth=keys)).status == 403
+
+
+async def test_a_guarded_app_takes_users_and_keys_and_nobody_else() -> None:
+    keys = AuthKeys({"mobile": KEY})
+    ada = Principal("ada", frozenset({"invoke"}), "django")
+    assert (await ask({}, guarded=True)).json()["detail"].startswith("log in first")
+    assert (await ask({}, guarded=True)).status == 403
+    assert (await ask({}, guarded=True, auth=keys)).status == 401
+    assert (await ask({"x-api-key": KEY}, guarded=True, auth=keys)).status == 200
+    assert (await ask({}, guarded=True, principal=ada)).status == 200
+    lacking = await ask({}, guarded=True, principal=Principal("bob", frozenset({"read"})))
+    assert (lacking.status, lacking.json()["permission"]) == (403, "invoke")
+
+
+class User:
+    def __init__(self, **names: Any) -> None:
+        vars(self).update(names)
+
+
+@pytest.mark.parametrize(
+    ("user", "name"),
+    [
+        ("ada", "ada"),
+        (7, "7"),
+        (User(username="ada", name="Ada Lovelace"), "ada"),
+        (User(name=None, id=7), "7"),
+        (User(secret="x"), "User"),
+        ({"sub": "auth0|7"}, "auth0|7"),
+    ],
+)
+def test_a_hosts_user_becomes_a_principal(user: Any, name: str) -> None:
+    principal = as_principal(user, "flask")
+    assert principal is not None
+    assert (principal.name, principal.source, principal.user) == (name, "flask", user)
+    assert principal.permissions == {"invoke", "read", "cancel"}
+
+
+def test_a_principal_stays_and_nobody_stays_nobody() -> None:
+    ada = Principal("ada")
+    assert as_principal(ada, "flask") is ada
+    assert as_principal(None, "flask") is None
+    assert handed_over({"type": "http"}).principal is None
