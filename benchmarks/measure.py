@@ -72,7 +72,7 @@ def _start(entry: Entry, stack: ExitStack) -> Server | None:
     path, body = contender.path, contender.body or BODY
     try:
         python = interpreter(contender.peer)
-        server = Server(f"contenders.{contender.name}:app", python, (path, body))
+        server = Server(f"contenders.{contender.name}:app", python, (path, body), kind=contender.server)
     except PeerUnavailableError as error:
         print(f"{contender.name}: {error}", flush=True)
         entry.reason = str(error)

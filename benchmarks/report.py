@@ -62,6 +62,9 @@ READING = """\
 - **scikit-learn**: the same fitted pipeline of five columns in both rows, in a thread in both; by hand it is asked for
   its prediction, ours tells the probabilities as well. The model takes nearly all of the time.
 - **LangGraph**: the same graph of two async nodes in both rows, typed inputs and outputs in both; nobody listens.
+- **Flask and Django**: the rows by hand validate with the same models and look at no key; ours do all that the other
+  rows of ours do. Under gunicorn a row of plain functions is performed in the thread that asks. Django has the
+  middleware of a new project in all its rows, sessions in signed cookies and no database; the wrapped row passes it by.
 - **Peers** run as their documentation shows, each in an environment of its own. LangServe prescribes its own envelope
   (`{"input": …}`) and answers with less; the others get the same body.
 - **rate / raw** is the median of the ratios of the rates within each round. **CPU** is the server's processor time per
@@ -142,8 +145,8 @@ class Report:
         return (
             f"Python {platform.python_version()} on {platform.system()}, {os.cpu_count()} cores: one for the server, "
             f"one for the load generator ({GENERATOR}).\n{versions}{'; ' + peers if peers else ''}.\n"
-            "Every server is one uvicorn process with uvloop and httptools and without an access log, started once "
-            "and kept for all rounds.\n"
+            "Every server is one process without an access log, uvicorn with uvloop and httptools or gunicorn's gthread "
+            "worker with 8 threads, started once and kept for all rounds.\n"
         )
 
 
@@ -165,23 +168,28 @@ def _requests(entries: list[Entry], connections: int) -> Iterable[tuple[str, ...
         )
 
 
-TARGETS = {
-    "ours_direct": ("raw", 0.9),
-    "ours_middleware": ("raw", 0.9),
-    "ours_wrapped": ("raw", 0.9),
-    "ours_mounted": ("raw_mounted", 0.9),
-    "ours_mounted_lazy": ("raw_mounted", None),
-    "ours_included": ("fastapi_async", None),
-    "ours_sync": ("fastapi_def", 1.8),
-    "ours_sklearn": ("fastapi_sklearn", 0.8),
-    "ours_langgraph": ("fastapi_langgraph", 0.8),
-}
+TARGETS = (
+    ("ours_direct", "raw", 0.9),
+    ("ours_middleware", "raw", 0.9),
+    ("ours_wrapped", "raw", 0.9),
+    ("ours_mounted", "raw_mounted", 0.9),
+    ("ours_mounted_lazy", "raw_mounted", None),
+    ("ours_included", "fastapi_async", None),
+    ("ours_sync", "fastapi_def", 1.8),
+    ("ours_django_wrapped", "raw", 0.9),
+    ("ours_django", "django_hand", 0.9),
+    ("ours_flask", "flask_hand", 0.9),
+    ("ours_flask", "a2wsgi_flask", 2.0),
+    ("ours_django_wsgi", "django_hand_wsgi", None),
+    ("ours_sklearn", "fastapi_sklearn", 0.8),
+    ("ours_langgraph", "fastapi_langgraph", 0.8),
+)
 
 
 def _targets(entries: list[Entry]) -> Iterable[tuple[str, ...]]:
     yield "", "beside", "to reach", *(f"rate, {n}" for n in CONNECTIONS), *(f"CPU, {n}" for n in CONNECTIONS)
     present = {entry.contender.name: entry for entry in entries if not entry.reason}
-    for name, (base, aim) in TARGETS.items():
+    for name, base, aim in TARGETS:
         if name in present and base in present:
             ours, theirs = present[name], present[base]
             yield (

@@ -19,7 +19,10 @@ __all__ = ["CLIENT_CORE", "SERVER_CORE", "Server", "pin"]
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, CLIENT_CORE = CORES[0], CORES[-1]
 START_SECONDS = 60.0
-OPTIONS = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
+COMMANDS = {
+    "uvicorn": "uvicorn --loop uvloop --http httptools --no-access-log --log-level warning --port {port}",
+    "gthread": "gunicorn -k gthread --threads 8 --keep-alive 60 --log-level warning --bind 127.0.0.1:{port}",
+}
 
 
 def pin(core: int, pid: int = 0) -> None:
@@ -33,20 +36,28 @@ def headers() -> dict[str, str]:
 
 
 class Server:
-    """One uvicorn process: uvloop, httptools, no access log, one worker.
+    """One server with one worker and no access log: uvicorn with uvloop and httptools, or gunicorn with 8 threads.
 
     Args:
-        target: ``module:attribute`` of the ASGI application, importable from ``benchmarks/``.
+        target: ``module:attribute`` of the application, importable from ``benchmarks/``.
         python: The interpreter that has what the application imports.
         probe: Path and body of a request that must be answered 200 before the server counts as started;
             a GET when the body is empty.
         core: The core that it is pinned to; ``None`` leaves it free.
+        kind: ``uvicorn`` or ``gthread``.
     """
 
-    def __init__(self, target: str, python: Path, probe: tuple[str, bytes], core: int | None = SERVER_CORE) -> None:
+    def __init__(
+        self,
+        target: str,
+        python: Path,
+        probe: tuple[str, bytes],
+        core: int | None = SERVER_CORE,
+        kind: str = "uvicorn",
+    ) -> None:
         self.port = _free_port()
         self.output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - close() closes it
-        command = [str(python), "-m", "uvicorn", target, "--port", str(self.port), *OPTIONS]
+        command = [str(python), "-m", *COMMANDS[kind].format(port=self.port).split(), target]
         paths = [str(HERE), str(HERE.parent / "src")]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         self.process = subprocess.Popen(command, env=environment, stdout=self.output, stderr=self.output, cwd=HERE)
@@ -75,18 +86,20 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """Processor time of all its threads so far, those that have ended included, in nanosecond steps."""
-        try:
-            return time.clock_gettime((~self.process.pid << 3) | 2)  # as clock_getcpuclockid(3) has it on Linux
-        except OSError:
-            fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return _cpu_seconds(self._worker)
 
     def resident_mebibytes(self) -> float:
         """Its resident memory now."""
-        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+        for line in Path(f"/proc/{self._worker}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) / 1024
         raise RuntimeError("the kernel does not tell VmRSS")
+
+    @property
+    def _worker(self) -> int:
+        """The process that answers: gunicorn's is a child of what was started."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return int(children[0]) if children else self.process.pid
 
     def close(self) -> None:
         """End it, and wait until it has ended."""
@@ -118,6 +131,14 @@ class Server:
         self.output.seek(0)
         lines = self.output.read().decode(errors="replace").strip().splitlines()
         return lines[-1][:160] if lines else f"exit status {self.process.poll()}"
+
+
+def _cpu_seconds(pid: int) -> float:
+    try:
+        return time.clock_gettime((~pid << 3) | 2)  # as clock_getcpuclockid(3) has it on Linux
+    except OSError:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _free_port() -> int:

@@ -19,6 +19,7 @@ class Contender:
         body: Its own envelope, where a library prescribes one; empty for the common bytes.
         expected: A text in its answer, where it does other work than the common one.
         base: The contender that its ratio is taken to as well, besides ``raw``.
+        server: What serves it: ``uvicorn``, or ``gthread`` for WSGI.
         peer: The requirements file of its own virtual environment, without the suffix.
     """
 
@@ -29,6 +30,7 @@ class Contender:
     body: bytes = b""
     expected: str = ""
     base: str = ""
+    server: str = "uvicorn"
     peer: str = ""
 
 
@@ -67,6 +69,21 @@ CONTENDERS = (
         body=CUSTOMER,
         expected="leaves",
         base="fastapi_sklearn",
+    ),
+    Contender("django_hand", "Django by hand, `async def`", "hand"),
+    Contender("ours_django_wrapped", "pipemount, `wrap(…)` around Django", "ours", MOUNTED),
+    Contender("ours_django", "pipemount, in Django's URLs", "ours", MOUNTED, base="django_hand"),
+    Contender("flask_hand", "Flask by hand, gunicorn gthread", "hand", server="gthread"),
+    Contender("a2wsgi_flask", "pipemount beside Flask through a2wsgi, gthread", "hand", MOUNTED, server="gthread"),
+    Contender("ours_flask", "pipemount on Flask, gthread", "ours", MOUNTED, base="flask_hand", server="gthread"),
+    Contender("django_hand_wsgi", "Django by hand, gunicorn gthread", "hand", server="gthread"),
+    Contender(
+        "ours_django_wsgi",
+        "pipemount in Django's URLs, gthread",
+        "ours",
+        MOUNTED,
+        base="django_hand_wsgi",
+        server="gthread",
     ),
     Contender("ours_langgraph", "pipemount, the LangGraph graph, mounted", "ours", MOUNTED, base="fastapi_langgraph"),
 )
