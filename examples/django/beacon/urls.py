@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
@@ -15,3 +16,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("static/<path:name>", asset),
 ]
+
+if apps.is_installed("triage"):
+    urlpatterns += [path("", include("triage.urls"))]

@@ -7,7 +7,9 @@ from typing import Any
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
 
-__all__ = ["Desk"]
+__all__ = ["Desk", "allow_agents"]
+
+WANTED = ("work_on_ticket", "view_ticket", "change_ticket", "view_queue", "view_savedreply", "change_savedreply")
 
 
 class Desk(AppConfig):
@@ -22,19 +24,18 @@ class Desk(AppConfig):
 
 
 def make_agents(sender: AppConfig, using: str, **options: Any) -> None:
-    """Make the group "Agents", whose members work on tickets; groups that are there keep what they have."""
+    """Let the group "Agents" work on tickets."""
+    allow_agents(sender, using, *WANTED)
+
+
+def allow_agents(app: AppConfig, using: str, *codenames: str) -> None:
+    """Give the group "Agents" permissions of ``app`` when they first exist; what is taken away later stays away."""
     from django.contrib.auth.management import create_permissions
     from django.contrib.auth.models import Group, Permission
 
-    create_permissions(sender, using=using, verbosity=0)
-    agents, made = Group.objects.using(using).get_or_create(name="Agents")
-    if made:
-        wanted = [
-            "work_on_ticket",
-            "view_ticket",
-            "change_ticket",
-            "view_queue",
-            "view_savedreply",
-            "change_savedreply",
-        ]
-        agents.permissions.set(Permission.objects.using(using).filter(codename__in=wanted))
+    known = Permission.objects.using(using).filter(content_type__app_label=app.label, codename__in=codenames)
+    if known.exists():
+        return
+    create_permissions(app, using=using, verbosity=0)
+    agents, _ = Group.objects.using(using).get_or_create(name="Agents")
+    agents.permissions.add(*known.all())

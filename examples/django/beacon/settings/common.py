@@ -19,6 +19,10 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
 ]
 
+# The pipeline that moved in; without it the desk is what it was before.
+if os.environ.get("BEACON_PIPELINES", "on") != "off":
+    INSTALLED_APPS = ["triage", *INSTALLED_APPS, "pipemount.django"]
+
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -13,3 +14,4 @@ SECRET_KEY = "only for tests"
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "testserver"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 DATABASES["default"]["TEST"] = {"NAME": Path(tempfile.mkdtemp(prefix="beacon-")) / "tests.sqlite3"}
+os.environ["BEACON_KEYS"] = "tests:a key that only the tests know"
