@@ -13,9 +13,11 @@
     │   ├── UnauthenticatedError      401
     │   ├── ForbiddenError            403
     │   ├── CrossOriginError          403
+    │   ├── CsrfFailedError           403
     │   ├── NotFoundError             404
     │   ├── MethodNotAllowedError     405
     │   ├── NotAcceptableError        406
+    │   ├── LengthRequiredError       411
     │   ├── BodyTooLargeError         413
     │   ├── UnsupportedMediaTypeError 415
     │   ├── InvalidInputsError        422
@@ -50,6 +52,7 @@ __all__ = [
     "CompileError",
     "ConfigurationError",
     "CrossOriginError",
+    "CsrfFailedError",
     "DeadlineExceededError",
     "DefinitionError",
     "DynamicBodyError",
@@ -57,6 +60,7 @@ __all__ = [
     "HomeLoopError",
     "InvalidInputsError",
     "InvalidOutputsError",
+    "LengthRequiredError",
     "MalformedRequestError",
     "MethodNotAllowedError",
     "NoStepError",
@@ -232,6 +236,21 @@ class CrossOriginError(RequestError):
         self.origin = origin
 
 
+class CsrfFailedError(RequestError):
+    """A request with a cookie lacks the token by which the host knows its own pages, or its origin is not trusted."""
+
+    code = "csrf-failed"
+    title = "CSRF check failed"
+    status = 403
+
+    def __init__(self, *, reason: str, header: str) -> None:
+        super().__init__(
+            f"{reason.rstrip('.')}: send the token that this site gave the browser in the header {header}, "
+            "or present a key instead of a cookie"
+        )
+        self.reason, self.header = reason, header
+
+
 class NotFoundError(RequestError):
     """Nothing is served at this path."""
 
@@ -255,6 +274,13 @@ class NotAcceptableError(RequestError):
 
     code = "not-acceptable"
     status = 406
+
+
+class LengthRequiredError(RequestError):
+    """The body comes in chunks, which the server does not put together."""
+
+    code = "length-required"
+    status = 411
 
 
 class BodyTooLargeError(RequestError):

@@ -30,6 +30,8 @@ class Settings:
             lets requests be answered 503 until ``on_init`` is done.
         lazy_wait: Seconds that a request waits for an ``on_init`` that it started, before its 503.
         cleanup_timeout: Seconds that a stop waits for running work and ``on_cleanup``.
+        max_stream_age: Seconds after which an open stream ends, for its reader to come back: a stream keeps a server
+            that was told to stop from stopping, and not every server can be heard.
         open_routes: Routes that need no key even when keys are set, e.g. ``("/health/live", "/docs")``; the app
             refuses one that it does not have.
         title: Title in the OpenAPI document; the pipeline's name when empty.
@@ -46,12 +48,13 @@ class Settings:
     startup_budget: float = 25.0
     lazy_wait: float = 1.0
     cleanup_timeout: float = 10.0
+    max_stream_age: float = 900.0
     open_routes: tuple[str, ...] = ("/health/live",)
     title: str = ""
     version: str = "0.1.0"
 
     def __post_init__(self) -> None:
-        for name in ("max_concurrency", "threads", "request_timeout", "max_body_bytes"):
+        for name in ("max_concurrency", "threads", "request_timeout", "max_body_bytes", "max_stream_age"):
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"Settings({name}={getattr(self, name)!r}): must be above 0")
         if self.affinity not in ("any", "request"):

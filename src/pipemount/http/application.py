@@ -27,6 +27,7 @@ from ..inprocess import RunResult, as_result, told
 from ..runtime.admission import Admission
 from ..runtime.call import Call
 from ..runtime.context import has_place
+from ..runtime.draining import observe
 from ..runtime.environment import StepEnvironment
 from ..runtime.events import Event, Listener
 from ..runtime.failures import is_signal
@@ -185,7 +186,7 @@ class Application:
     def _build_table(self) -> dict[str, dict[str, Endpoint]]:
         schemes = self.auth.accept if self.auth else ()
         about = About(self.pipelines, self.route_table, self.settings, schemes)
-        endpoints = Endpoints(about, self.lifecycle.ensure_ready)
+        endpoints = Endpoints(about, self.lifecycle.answer_probe)
         invocations = {name: Invocation(service, self.lifecycle) for name, service in self.services.items()}
         table: dict[str, dict[str, Endpoint]] = {}
         for route in self.route_table:
@@ -213,6 +214,36 @@ class Application:
     async def _stop(self) -> None:
         """Stop in reverse order; a failing ``on_cleanup`` does not keep the others from theirs, and is raised."""
         await self._stack.aclose()
+
+    def observe_shutdown(self) -> None:
+        """Hear of the signals that end this process, so that streams end and ``on_cleanup`` runs.
+
+        Hosts are made known with it (``wrap``, ``init_app`` and the like call it), in the main thread; elsewhere it
+        does nothing. What handled a signal before still does.
+        """
+        observe()
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server was told to stop. Requests are still answered; streams should end."""
+        return self.lifecycle.draining
+
+    async def until_draining(self) -> None:
+        """Return when the server was told to stop. For the host's own streams, on any event loop."""
+        await self.lifecycle.until_draining()
+
+    def ticks(self, seconds: float) -> AsyncGenerator[int, None]:
+        """Count every ``seconds`` until the server was told to stop, for a stream of the host's own.
+
+        ::
+
+            async for _ in pipelines.ticks(1.0):
+                yield temperature()
+            yield goodbye
+
+        It ends at ``Settings(max_stream_age=…)`` as well, for readers to come back.
+        """
+        return self.lifecycle.ticks(seconds)
 
     # ------------------------------------------------------------------------------ the host's own code
 
@@ -271,6 +302,7 @@ class Application:
 
     def wrap(self, app: ASGIApp, path: str) -> PipelineMiddleware:
         """``app`` with these pipelines under ``path``; the lifespans of both run."""
+        self.observe_shutdown()
         return PipelineMiddleware(app, pipelines=self, path=path)
 
 

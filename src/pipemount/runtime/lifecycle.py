@@ -20,7 +20,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import Future, wait
 from contextvars import Context, copy_context
 from functools import partial
@@ -28,8 +28,9 @@ from typing import Literal, TypeAlias, TypeVar
 
 from ..errors import HomeLoopError, UnavailableError
 from ..settings import Settings
-from . import loops, shutdown
+from . import draining, loops, shutdown
 from .backoff import Backoff
+from .draining import Draining
 from .lifespans import Lifespans
 from .loops import Loop, LoopThread, new_outcome, spawn
 
@@ -52,7 +53,7 @@ class Lifecycle:
         start: Run on the home loop, one at a time. If it raises or is cancelled, it has undone what it did.
         stop: Run on the home loop, exactly once for each ``start`` that returned.
         drain: Awaited before ``stop``, at most ``cleanup_timeout`` seconds; returns when nothing runs any more.
-        settings: ``startup_budget``, ``lazy_wait`` and ``cleanup_timeout`` are read.
+        settings: ``startup_budget``, ``lazy_wait``, ``cleanup_timeout`` and ``max_stream_age`` are read.
         name: For logs and the thread's name.
         clock: Seconds; tells when a failed start may be tried again.
 
@@ -89,6 +90,7 @@ class Lifecycle:
         self._lock = threading.Lock()
         self._own = None
         self._lifespans = Lifespans()
+        self._draining = Draining()
         self._backoff = Backoff(self._clock)
         self._starting: Outcome = new_outcome()
         self._start_task: asyncio.Task[None] | None = None
@@ -115,6 +117,27 @@ class Lifecycle:
             raise _still_starting() from None
         if error is not None:
             raise self._start_failed() from error
+
+    async def answer_probe(self) -> None:
+        """As ``ensure_ready``, for readiness: not ready, either, when the process was told to stop.
+
+        Requests are answered for as long as the server lets them in; those who balance load go elsewhere.
+        """
+        if self.draining:
+            raise UnavailableError(SHUTTING_DOWN, code="draining")
+        await self.ensure_ready()
+
+    def serving_loop(self) -> Loop:
+        """The loop for a host that has none, from any thread: the home loop, or the one that will be.
+
+        Raises:
+            UnavailableError: The process is exiting.
+        """
+        self._check_process()
+        with self._lock:
+            if self.home is not None and not self.home.is_closed():
+                return self.home
+            return self._lifespans.running() or self._own_loop()
 
     async def call(self, function: Callable[[], Awaitable[T]]) -> T:
         """Awaits ``function()`` on the home loop: in place if we are there, else handed over (about 0.1 ms).
@@ -188,6 +211,21 @@ class Lifecycle:
 
     # -------------------------------------------------------------------------------------- ends
 
+    @property
+    def draining(self) -> bool:
+        """Whether the runtime stops, or its process was told to."""
+        return self._draining.told or draining.server_stops()
+
+    async def until_draining(self) -> None:
+        """Returns when ``draining`` holds, on any loop: open streams end then, as servers wait for them."""
+        self._check_process()
+        await self._draining.wait()
+
+    def ticks(self, seconds: float) -> AsyncGenerator[int, None]:
+        """Counts from 0, one more every ``seconds``, until ``draining`` holds or ``max_stream_age`` is reached."""
+        self._check_process()
+        return self._draining.ticks(seconds, self._settings.max_stream_age)
+
     async def aclose(self) -> None:
         """Stops the runtime, whatever lifespans are open; a stop that fails is logged."""
         self._log_stop(await self._stopped())
@@ -238,16 +276,21 @@ class Lifecycle:
             self._end_own_loop()
         self.state, self.home, self.error = "starting", home, None
         self._starting = new_outcome()
+        self._draining.begin()
+        draining.observe()
         shutdown.remember(self)
         spawn(home, self._run_start, context)
         return self._starting
 
     def _own_loop(self) -> Loop:
         if self._own is None:
+            if shutdown.exiting():
+                raise UnavailableError(SHUTTING_DOWN, code="draining")
             try:
                 self._own = LoopThread(f"pipemount-{self._name}")
             except RuntimeError as error:
                 raise UnavailableError(SHUTTING_DOWN, code="draining") from error
+            shutdown.remember(self)
             shutdown.hook_server(self.aclose)
         return self._own.loop
 
@@ -307,6 +350,7 @@ class Lifecycle:
     def _begin_stop(self) -> Outcome:
         """The stop that is under way, begun here if nobody did; with a dead home loop it is done in this thread."""
         self._check_process()
+        self._draining.tell()
         with self._lock:
             if self._stopping is not None:
                 return self._stopping
@@ -355,7 +399,8 @@ class Lifecycle:
         self.state = "new" if self.state == "new" else "stopped"
         self.home, self._start_task, self._stopping = None, None, None
         self._lifespans.drop_closed()
-        shutdown.forget(self)
+        if shutdown.forget(self):
+            draining.release()
         return self._end_own_loop()
 
     def _log_stop(self, error: BaseException | None) -> None:

@@ -14,12 +14,14 @@ import os
 import signal
 import sys
 import threading
+import time
+from _thread import start_new_thread
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import wraps
 from typing import Any, Protocol
 
-__all__ = ["Closable", "exiting", "forget", "hook_server", "remember"]
+__all__ = ["Closable", "end", "exiting", "forget", "hook_server", "remember"]
 
 
 class Closable(Protocol):
@@ -31,6 +33,9 @@ class Closable(Protocol):
     def forget(self) -> None:
         """Called in a forked child."""
 
+
+FAREWELL = 0.5
+"""Seconds in which streams that were told of the end send their last event."""
 
 _live: set[Closable] = set()
 _hooked_pid = 0
@@ -46,9 +51,11 @@ def remember(runtime: Closable) -> None:
         _hook_exit()
 
 
-def forget(runtime: Closable) -> None:
-    """``runtime`` is closed."""
+def forget(runtime: Closable) -> bool:
+    """``runtime`` is closed; whether it was the last one."""
+    last = _live == {runtime}
     _live.discard(runtime)
+    return last
 
 
 def exiting() -> bool:
@@ -77,6 +84,31 @@ def hook_server(close: Callable[[], Awaitable[None]]) -> bool:
 
     lifespan.shutdown = shutdown_then_close
     return True
+
+
+def end(number: int, *, hurry: bool) -> None:
+    """Closes the runtimes, then has signal ``number`` end the process as if nobody had handled it.
+
+    Called by a handler, which may have interrupted its thread anywhere, with any lock held: so the work is done in a
+    thread, started in the one way that takes no lock, while the interrupted one goes on.
+
+    Args:
+        number: A signal whose default action stands, and ends the process.
+        hurry: Whether nobody says goodbye; else open streams get a moment to do so.
+    """
+    if _live and not exiting():
+        start_new_thread(_close_and_end, (number, hurry))
+    elif not exiting():
+        os.kill(os.getpid(), number)
+
+
+def _close_and_end(number: int, hurry: bool) -> None:
+    try:
+        time.sleep(0 if hurry else FAREWELL)
+        for runtime in list(_live):
+            runtime.close()
+    finally:
+        os.kill(os.getpid(), number)
 
 
 def _hook_exit() -> None:

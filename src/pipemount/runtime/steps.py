@@ -36,7 +36,8 @@ def call_in_thread(run: Run, turn: Turn, context: StepContext) -> Any:
     """Call a ``thread`` step and return its value. In one of the app's threads, under copied context variables."""
     CURRENT.set(context)
     environment = run.call.environment
-    if environment is None or affinity_of(run, turn.step) == "request":  # whose own environment is what it wants
+    if environment is None or (run.call.asked is not None and affinity_of(run, turn.step) == "request"):
+        # The thread that asked has an environment of its own, and that is what the step wants.
         return _called(run, turn, context)
     with environment(context):
         return _called(run, turn, context)

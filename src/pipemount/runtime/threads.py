@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from .failures import SIGNALS
 
-__all__ = ["Job", "ThreadPool"]
+__all__ = ["Job", "ThreadPool", "in_pool"]
 
 T = TypeVar("T")
 
@@ -67,7 +67,7 @@ class ThreadPool:
             if self._closed or len(self._threads) >= self.size:
                 return
             name = f"{self.name}-{len(self._threads) + 1}"
-            thread = threading.Thread(target=self._work, name=name, daemon=True)
+            thread = _Worker(target=self._work, name=name, daemon=True)
             try:
                 thread.start()
             except RuntimeError:  # the system gives no more: those that there are take the work
@@ -82,6 +82,15 @@ class ThreadPool:
             self._idle.put(None)  # before the answer is given: who asks again at once finds this thread
             job.answer(value, error)
             del job, value, error
+
+
+class _Worker(threading.Thread):
+    """A thread of a pool."""
+
+
+def in_pool() -> bool:
+    """Whether this thread is a pool's, and so nobody else's: not the host's, not the one that asked."""
+    return isinstance(threading.current_thread(), _Worker)
 
 
 class Job(NamedTuple):

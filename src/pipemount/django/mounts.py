@@ -1,0 +1,46 @@
+"""Where pipelines are mounted, found by walking the URLconf: for the system checks and the management command."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from ..http.application import Application
+from .view import PipelineView
+
+__all__ = ["Mount", "find_mounts", "mounted_pipelines"]
+
+
+class Mount(NamedTuple):
+    """One ``include(pipelines.django_urls())``.
+
+    Attributes:
+        path: Of the mount, e.g. ``"ai/"``; with the placeholders that the patterns have.
+        view: What answers there.
+    """
+
+    path: str
+    view: PipelineView
+
+
+def find_mounts() -> tuple[Mount, ...]:
+    """All mounts of the project, in the order of its patterns."""
+    return tuple(_walk(get_resolver(), ""))
+
+
+def mounted_pipelines() -> dict[str, Application]:
+    """The mounted apps by their URL namespaces; one that is mounted twice has two."""
+    return {mount.view.name: mount.view.pipelines for mount in find_mounts()}
+
+
+def _walk(resolver: URLResolver, prefix: str) -> Iterator[Mount]:
+    for pattern in resolver.url_patterns:
+        if isinstance(pattern, URLResolver):
+            yield from _walk(pattern, prefix + str(pattern.pattern))
+        elif isinstance(pattern, URLPattern) and pattern.name is None:  # each mount has one such: for the rest
+            view = inspect.unwrap(pattern.callback)
+            if isinstance(view, PipelineView):
+                yield Mount(prefix, view)

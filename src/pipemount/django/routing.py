@@ -1,0 +1,37 @@
+"""URL patterns: one for each route, so that ``reverse()`` finds it, and one for everything else below the mount."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+
+from django.urls import URLPattern, path, re_path
+
+from ..http.application import Application
+from .users import Users
+from .view import PipelineView
+
+__all__ = ["Urls", "django_urls"]
+
+Urls: TypeAlias = tuple[list[URLPattern], str]
+"""What ``include()`` takes: the patterns and their namespace."""
+
+REST = r"^(?P<rest>[\s\S]*)\Z"
+
+
+def django_urls(
+    pipelines: Application,
+    before: Iterable[Callable[..., Any]] = (),
+    *,
+    name: str = "pipemount",
+    principal: Callable[..., Any] | None = None,
+    permissions: Mapping[str, str | Iterable[str]] | None = None,
+) -> Urls:
+    """The app for ``include()``; see ``PipelineApp.django_urls``."""
+    view = PipelineView(pipelines, tuple(before), Users(principal, permissions), name)
+    named = [
+        path(route.path.lstrip("/"), view, name=route.name, kwargs={"rest": route.path.lstrip("/")})
+        for route in pipelines.route_table
+    ]
+    # A slash at the end, unknown paths and other methods: all of them are answered by the app, none is redirected.
+    return [*named, re_path(REST, view)], name
