@@ -32,7 +32,7 @@ TAUGHT = Classifier.learn((each["queue"], f"{each['subject']}\n{each['text']}") 
 @pytest.fixture(autouse=True)
 def taught() -> Iterator[None]:
     """What the pipeline has learnt: the samples. (Its own ``on_init`` sees no test's open transaction.)"""
-    with pipelines.override(state={"triage": TAUGHT}):
+    with pipelines.override(state=TAUGHT):
         yield
 
 

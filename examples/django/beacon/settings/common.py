@@ -22,6 +22,9 @@ INSTALLED_APPS = [
 # The pipeline that moved in; without it the desk is what it was before.
 if os.environ.get("BEACON_PIPELINES", "on") != "off":
     INSTALLED_APPS = ["triage", *INSTALLED_APPS, "pipemount.django"]
+    # The check asks for a lifespan, so that on_init runs when the server starts. Triage learns in milliseconds: the
+    # first request can wait for that, and one line in urls.py serves both WSGI and ASGI.
+    SILENCED_SYSTEM_CHECKS = ["pipemount.W004"]
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -74,3 +77,10 @@ LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "loggers": {"triage": {"handlers": ["console"], "level": "INFO"}},
+}
