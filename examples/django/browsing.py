@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["chromium", "find_chromium", "sign_in"]
+__all__ = ["chromium", "find_chromium", "sign_in", "visit"]
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -18,17 +18,23 @@ def find_chromium() -> str | None:
 
 
 @contextmanager
-def chromium(url: str) -> Iterator[Any]:
-    """A page of a browser whose addresses begin with ``url``."""
+def chromium() -> Iterator[Any]:
+    """The browser."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
-        with browser.new_context(base_url=url, viewport={"width": 1100, "height": 760}) as context:
-            page = context.new_page()
-            page.set_default_timeout(10_000)
-            yield page
+        yield browser
         browser.close()
+
+
+@contextmanager
+def visit(browser: Any, url: str) -> Iterator[Any]:
+    """A page for one visitor, with no cookies yet; its addresses begin with ``url``."""
+    with browser.new_context(base_url=url, viewport={"width": 1100, "height": 760}) as context:
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        yield page
 
 
 def sign_in(page: Any, name: str, password: str = "lighthouse") -> None:

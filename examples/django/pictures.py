@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from browsing import chromium, sign_in
+from browsing import chromium, sign_in, visit
 from live import HERE, SERVERS, LiveServer, prepare
 from PIL import Image
 
@@ -36,7 +36,11 @@ def main() -> None:
             "BEACON_DATABASE": str(Path(folder) / "beacon.sqlite3"),
         }
         prepare(environment)
-        with LiveServer(SERVERS["gunicorn"], environment) as server, chromium(server.url) as page:
+        with (
+            LiveServer(SERVERS["gunicorn"], environment) as server,
+            chromium() as browser,
+            visit(browser, server.url) as page,
+        ):
             sign_in(page, "jonas")
             page.get_by_role("link", name="Doppelte Abbuchung").click()
             page.get_by_role("button", name="Triage", exact=True).click()

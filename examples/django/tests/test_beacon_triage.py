@@ -75,7 +75,7 @@ def test_most_tickets_find_the_queue_that_people_chose() -> None:
         queue, confidence = Classifier.learn(others).classify(f"{asked['subject']}\n{asked['text']}")
         if confidence >= module.SURE:
             right, wrong = right + (queue == asked["queue"]), wrong + (queue != asked["queue"])
-    assert (right, wrong, len(samples)) == (24, 3, 34)
+    assert (right, wrong, len(samples)) == (22, 3, 34)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 const card = document.getElementById("triage");
 const button = card.querySelector("[data-triage]");
 const refused = card.querySelector("[role=alert]");
+button.disabled = false; // only a button that works can be pressed
 
 button.addEventListener("click", async () => {
   button.disabled = true;
