@@ -145,8 +145,8 @@ class Report:
         return (
             f"Python {platform.python_version()} on {platform.system()}, {os.cpu_count()} cores: one for the server, "
             f"one for the load generator ({GENERATOR}).\n{versions}{'; ' + peers if peers else ''}.\n"
-            "Every server is one process without an access log, uvicorn with uvloop and httptools or gunicorn's gthread "
-            "worker with 8 threads, started once and kept for all rounds.\n"
+            "Every server is one process without an access log, uvicorn with uvloop and httptools or gunicorn gthread "
+            "with 8 threads, started once and kept for all rounds.\n"
         )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .pipelines.static import Static
     from .pipelines.steps import step
     from .pipelines.unmapped import unmapped
+    from .runtime.acting import acting_as
     from .runtime.context import StepContext, get_step_context
     from .runtime.logs import StepLogHandler
     from .settings import Settings
@@ -39,6 +40,7 @@ __all__ = [
     "Static",
     "StepContext",
     "StepLogHandler",
+    "acting_as",
     "codec_for",
     "compile",
     "get_step_context",
@@ -62,6 +64,7 @@ _HOMES = {
     "Static": "pipelines.static",
     "StepContext": "runtime.context",
     "StepLogHandler": "runtime.logs",
+    "acting_as": "runtime.acting",
     "codec_for": "pipelines.codecs",
     "compile": "adapters.registry",
     "get_step_context": "runtime.context",

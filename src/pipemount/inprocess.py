@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeVar, overload
@@ -18,6 +18,7 @@ from .pipelines.steps import map_options
 from .pipelines.taking import current
 from .runtime.admission import Admission
 from .runtime.call import Call
+from .runtime.environment import StepEnvironment
 from .runtime.events import Event, Listener
 from .runtime.feed import Feed, reading
 from .runtime.threads import ThreadPool
@@ -122,6 +123,7 @@ async def run_compiled(
     listener: Listener | None = None,
     timeout: float | None = None,
     overrides: Mapping[str, Any] | None = None,
+    environments: Sequence[StepEnvironment] = (),
 ) -> RunResult:
     """Start, run once and stop a pipeline on the running loop.
 
@@ -131,6 +133,7 @@ async def run_compiled(
         listener: Told the run's events, on this loop.
         timeout: Seconds; none by default but the app's own limit.
         overrides: Step parameters by node id; validated here.
+        environments: What surrounds sync steps in their threads.
     """
     settings = Settings()
     service = Service(compiled.info.name, compiled, settings, Admission(1, 0))
@@ -139,7 +142,7 @@ async def run_compiled(
         overrides = schema.validate(overrides)
     threads = ThreadPool(settings.threads, f"pipemount-{compiled.info.name}")
     try:
-        await service.start({"threads": threads, "settings": settings})
+        await service.start({"threads": threads, "settings": settings, "environments": environments})
         try:
             call = Call(validated, new_run_id(), None, timeout, overrides)
             listeners = () if listener is None else (listener,)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from random import getrandbits
 from time import monotonic, time_ns
@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from .adapters.protocol import CompiledPipeline, Result
 from .errors import DeadlineExceededError, PipemountError, RunCancelledError, RunError, StepFailedError
+from .overriding import Layers, RunFunction
 from .pipelines.taking import current, tracing
 from .runtime.admission import Admission
 from .runtime.call import Call
@@ -67,12 +68,10 @@ class Service:
 
     def __init__(self, name: str, compiled: CompiledPipeline, settings: Settings, admission: Admission) -> None:
         self.name, self.compiled, self.settings, self.admission = name, compiled, settings, admission
-        self.state: Any = None
+        self.layers = Layers(compiled, self._run_foreign)
         self._runs = itertools.count(1)
         self._environment: StepEnvironment | None = None
         self._dump = compiled.output.dumper()
-        self._run: Callable[..., Coroutine[Any, Any, Sealed]] = self._run_foreign
-        self._run_bare = self._run
 
     async def start(self, resources: Mapping[str, Any]) -> None:
         """Make the pipeline's state; what its ``on_init`` raises passes through.
@@ -81,19 +80,16 @@ class Service:
             resources: ``threads``, ``settings``, and perhaps ``environments``, which surround sync steps.
         """
         self._environment = combined((*ambient(), *resources.get("environments", ())))
-        self.state = await self.compiled.start({**resources, "environment": self._environment})
-        self._run = getattr(self.compiled, "run_sealed", self._run_foreign)
-        self._run_bare = getattr(self.compiled, "run_swiftly", None) or self._run
+        await self.layers.start({**resources, "environment": self._environment})
 
     @property
     def inline(self) -> bool:
         """Whether a run never waits if its sync steps are called in place (see ``InlineThread``)."""
-        return getattr(self.compiled, "inline", False)
+        return self.layers.top.inline
 
     async def stop(self) -> None:
         """Give the state back to the pipeline's ``on_cleanup``."""
-        state, self.state = self.state, None
-        await self.compiled.stop(state)
+        await self.layers.stop()
 
     async def invoke(
         self, call: Call, left: Callable[[], Awaitable[None]] | None = None, listeners: Sequence[Listener] = ()
@@ -112,20 +108,26 @@ class Service:
             with tracing(None):
                 return await self.invoke(call, left, listeners)
         call.run_index = next(self._runs)
-        call.state, call.admission = self.state, self.admission
+        top = self.layers.top
+        if not top.ready:
+            top = await self.layers.made()
+        call.state, call.admission = top.state, self.admission
         call.asked, call.affinity, call.environment = REQUEST_THREAD.get(), self.settings.affinity, self._environment
         timeout = call.timeout = call.timeout or self.settings.request_timeout
         call.run_name = f"{self.name}-{call.run_id}" if call.run_name is None else _filled_in(call)
         try:
             if not listeners:
-                run = (self._run_bare if call.overrides is None else self._run)(call, self._seal)
+                run = (top.run_bare if call.overrides is None else top.run)(call, self._seal)
                 try:
                     suspended = run.send(None)
                 except StopIteration as ended:  # most runs of quick steps end here, and pay for no guard
                     sealed: Sealed = ended.value
-                    return sealed
-                return await Guarded(run, suspended, timeout, left, call.cancel)
-            return await self._recorded(call, timeout, left, listeners)
+                else:
+                    sealed = await Guarded(run, suspended, timeout, left, call.cancel)
+            else:
+                sealed = await self._recorded(top.run, call, left, listeners)
+            call.completed = True
+            return sealed
         except RunError as error:
             error.run_id = call.run_id
             if isinstance(error, RunCancelledError) and call.late:
@@ -140,13 +142,17 @@ class Service:
     # ----------------------------------------------------------------------------------------- events
 
     async def _recorded(
-        self, call: Call, timeout: float, left: Callable[[], Awaitable[None]] | None, listeners: Sequence[Listener]
+        self,
+        run: RunFunction,
+        call: Call,
+        left: Callable[[], Awaitable[None]] | None,
+        listeners: Sequence[Listener],
     ) -> Sealed:
         """``invoke`` for somebody who listens: the run's own events before and after those of its steps."""
         recorder = Recorder(call.run_id, listeners)
         recorder.emit("run_started", pipeline=self.name, run_name=call.run_name)
         try:
-            result = await guard(self._run(call, self._seal, recorder), timeout, left, call.cancel)
+            result: Sealed = await guard(run(call, self._seal, recorder), call.timeout, left, call.cancel)
         except BaseException as error:
             kind, data = _ending(error)
             recorder.record(kind, None, None, data)

@@ -136,7 +136,7 @@ def test_help_shows_the_parameters_of_the_pipeline(pipemount: Pipemount) -> None
 
 def test_a_run_of_nothing(pipemount: Pipemount) -> None:
     done = pipemount("run")
-    assert (done.exit_code, done.stderr) == (2, "error: name the pipeline: pipemount run module:pipeline\n")
+    assert (done.exit_code, done.stderr) == (2, "error: name the pipeline, as module:pipeline\n")
 
 
 def test_a_raising_on_init_is_told_on_one_line(pipemount: Pipemount) -> None:

@@ -34,6 +34,11 @@ class Server:
         self.heard.append(number)
 
 
+def current() -> Any:
+    """What handles SIGTERM."""
+    return signal.getsignal(signal.SIGTERM)
+
+
 class Listener:
     def __init__(self, serving: bool) -> None:
         self.serving = serving
@@ -134,14 +139,13 @@ def test_observing_again_changes_nothing_and_what_a_server_set_since_is_observed
     first, second = Server(), Server()
     signal.signal(signal.SIGTERM, first.handle)
     draining.observe()
-    observer: Any = signal.getsignal(signal.SIGTERM)
+    observer = current()
     draining.observe()
-    assert signal.getsignal(signal.SIGTERM) is observer
+    assert current() is observer
     assert observer.__self__ is first
     signal.signal(signal.SIGTERM, second.handle)
     draining.observe()
-    observer = signal.getsignal(signal.SIGTERM)
-    assert observer.__self__ is second
+    assert current().__self__ is second
 
 
 def test_released_handlers_are_the_earlier_ones_and_later_ones_stay() -> None:

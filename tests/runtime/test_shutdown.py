@@ -30,7 +30,10 @@ lifecycle = Lifecycle(start=start, stop=stop, drain=drain, settings=Settings(laz
 """
 
 
-def run(script: str, *options: str) -> list[str]:
+NO_FORK_WARNING = ("-W", "ignore::DeprecationWarning") if sys.version_info >= (3, 12) else ()
+
+
+def run(script: str, *options: str, status: int = 0) -> list[str]:
     """The lines that a script prints."""
     done = subprocess.run(
         [sys.executable, "-W", "error", *options, "-c", SETUP + script],
@@ -40,7 +43,7 @@ def run(script: str, *options: str) -> list[str]:
         timeout=60,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == status, done.stderr
     assert not done.stderr
     return done.stdout.splitlines()
 
@@ -101,6 +104,144 @@ asyncio.run(main())
     assert run(script) == ["start", "warm", "stop in a thread"]
 
 
+SIGTERM = """
+import signal, time
+from pipemount.runtime import draining
+def kill(): os.kill(os.getpid(), signal.SIGTERM)
+def wait_for_the_end(): time.sleep(60); note("still here")
+"""
+
+
+def test_sigterm_closes_the_runtime_before_it_ends_the_process() -> None:
+    script = SIGTERM + "draining.observe(); lifecycle.call_sync(where); kill(); wait_for_the_end()"
+    assert run(script, status=-signal.SIGTERM) == ["start", "stop"]
+
+
+@pytest.mark.parametrize("closed", ["", "lifecycle.call_sync(where); draining.observe(); lifecycle.close();"])
+def test_without_a_runtime_sigterm_ends_the_process_at_once(closed: str) -> None:
+    script = SIGTERM + f"draining.observe(); {closed} kill(); wait_for_the_end()"
+    assert run(script, status=-signal.SIGTERM) == (["start", "stop"] if closed else [])
+
+
+@pytest.mark.parametrize("lock", ["lifecycle._lock", "threading._active_limbo_lock"])
+def test_sigterm_may_interrupt_a_thread_that_holds_a_lock(lock: str) -> None:
+    script = f"""
+draining.observe()
+lifecycle.call_sync(where)
+with {lock}:
+    kill()
+    time.sleep(0.3)
+wait_for_the_end()
+"""
+    assert run(SIGTERM + script, status=-signal.SIGTERM) == ["start", "stop"]
+
+
+def test_sigterm_lets_streams_say_goodbye() -> None:
+    script = """
+draining.observe()
+async def stream():
+    await lifecycle.ensure_ready()
+    waiting = asyncio.create_task(lifecycle.until_draining())
+    await asyncio.sleep(0)
+    kill()
+    await waiting
+    note("goodbye")
+    await asyncio.sleep(60)
+asyncio.run(stream())
+"""
+    assert run(SIGTERM + script, status=-signal.SIGTERM) == ["start", "goodbye", "stop"]
+
+
+def test_a_loop_that_the_host_runs_stops_the_runtime_on_sigterm() -> None:
+    script = """
+async def serve():
+    await lifecycle.startup()
+    kill()
+    await asyncio.sleep(60)
+asyncio.run(serve())
+"""
+    assert run(SIGTERM + script, status=-signal.SIGTERM) == ["start", "stop"]
+
+
+def test_sigterm_during_the_exit_lets_the_exit_end() -> None:
+    script = """
+draining.observe()
+async def stop():
+    kill()
+    note("stop")
+lifecycle._stop = stop
+lifecycle.call_sync(where)
+"""
+    assert run(SIGTERM + script) == ["start", "stop"]
+
+
+def test_a_second_sigterm_ends_the_process_at_once() -> None:
+    script = """
+draining.observe()
+async def stop():
+    note("stop")
+    await asyncio.sleep(60)
+lifecycle._stop = stop
+lifecycle.call_sync(where)
+kill()
+time.sleep(0.3)
+kill()
+wait_for_the_end()
+"""
+    assert run(SIGTERM + script, status=-signal.SIGTERM) == ["start", "stop"]
+
+
+def test_a_forked_child_is_ended_by_sigterm_alone() -> None:
+    script = """
+draining.observe()
+lifecycle.call_sync(where)
+if child := os.fork():
+    assert os.waitpid(child, 0)[1] == signal.SIGTERM
+    note("child ended")
+else:
+    kill()
+    wait_for_the_end()
+"""
+    assert run(SIGTERM + script, *NO_FORK_WARNING) == ["start", "child ended", "stop"]
+
+
+# ------------------------------------------------------------------------------------ serving loop
+
+
+def test_a_host_without_a_loop_serves_where_the_runtime_will_live() -> None:
+    script = """
+loop = lifecycle.serving_loop()
+assert lifecycle.serving_loop() is loop and lifecycle.home is None
+future = asyncio.run_coroutine_threadsafe(lifecycle.call(where), loop)
+assert future.result() == (os.getpid(), "pipemount-test")
+assert lifecycle.serving_loop() is lifecycle.home is loop
+"""
+    assert run(script) == ["start", "stop"]
+
+
+def test_that_loop_ends_with_the_process_though_nothing_was_started() -> None:
+    script = """
+loop = lifecycle.serving_loop()
+import atexit
+atexit.register(lambda: note("closed" if loop.is_closed() else "open"))
+"""
+    assert run(script) == ["closed"]
+
+
+def test_while_the_process_exits_there_is_none() -> None:
+    script = """
+import atexit
+def late():
+    try:
+        lifecycle.serving_loop()
+    except UnavailableError as error:
+        note(error.detail_code)
+atexit.register(late)
+lifecycle.call_sync(where)
+"""
+    assert run(script) == ["start", "stop", "draining"]
+
+
 FORK = """
 asyncio.run(lifecycle.ensure_ready())
 if child := os.fork():
@@ -137,9 +278,6 @@ assert lifecycle._reachable_home() is None
 lifecycle.close()
 """
     assert run(script) == ["start", "start", "stop"]
-
-
-NO_FORK_WARNING = ("-W", "ignore::DeprecationWarning") if sys.version_info >= (3, 12) else ()
 
 
 # --------------------------------------------------------------------------------- the server's own

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from ..errors import InvalidOutputsError
 from ..pipelines.authoring import PipelineDefinition
+from ..pipelines.replacing import Replacements, reachable_steps
 from ..pipelines.snapshot import Output, ResultField, Snapshot
+from ..pipelines.specs import StepSpec
 from ..runtime.call import Call
 from ..runtime.dynamic import DynamicExecutor
 from ..runtime.executor import Executor
@@ -23,6 +25,8 @@ __all__ = ["DynamicPipeline"]
 class DynamicPipeline(NativePipeline):
     """A pipeline whose body runs for each request. ``graph`` is what the last run did."""
 
+    opaque = True
+
     def __init__(self, definition: PipelineDefinition) -> None:
         super().__init__(definition.compile())
         self.definition = definition
@@ -31,6 +35,15 @@ class DynamicPipeline(NativePipeline):
     def anew(self) -> NativePipeline:
         """The same pipeline for another app, which starts and stops its own."""
         return DynamicPipeline(self.definition)
+
+    def steps(self) -> Iterable[tuple[str, StepSpec]]:
+        """The steps that the body names."""
+        return reachable_steps(self.definition)
+
+    def check(self, replacements: Replacements) -> None:
+        """Raises ``ConfigurationError`` where a replacement lacks a parameter that its step needs."""
+        for _, spec in self.steps():
+            replacements.check(spec)
 
     @property
     def run_sealed(self) -> Callable[..., Awaitable[Any]]:
@@ -52,7 +65,7 @@ class DynamicPipeline(NativePipeline):
             self.graph = call.graph or self.graph
 
     def _executor_for(self, threads: ThreadPool) -> Executor:
-        return DynamicExecutor(self.definition, _whole(self.snapshot), threads)
+        return DynamicExecutor(self.definition, _whole(self.snapshot), threads, self._replacements)
 
     def _named(self, value: Any) -> Mapping[str, Any]:
         """What the body returned, by the names of the outputs. Raises ``InvalidOutputsError``."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
+from ..pipelines.replacing import Replacements, nodes_of
 from ..pipelines.schema import Schema
 from ..pipelines.snapshot import Shape, Snapshot
+from ..pipelines.specs import StepSpec
 from ..pipelines.viewing import view_of
 from ..runtime.call import Call
 from ..runtime.environment import StepEnvironment
@@ -27,6 +29,8 @@ class NativePipeline:
     """A snapshot with the executor that runs it. Belongs to one app: started, run and stopped on its home loop."""
 
     capabilities = frozenset({"step-events", "deltas", "cancel:task"})
+    opaque = False
+    """Whether it may call steps that are not known before a run."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
@@ -37,6 +41,7 @@ class NativePipeline:
         self._executor: Executor | None = None
         self._threads: ThreadPool | None = None
         self._environment: StepEnvironment | None = None
+        self._replacements = Replacements()
 
     @functools.cached_property
     def graph(self) -> GraphView:
@@ -48,12 +53,17 @@ class NativePipeline:
 
         ``resources["threads"]`` is the app's pool, ``resources["environment"]`` what surrounds sync code there.
         """
+        self.prepare(resources)
         threads: ThreadPool = resources["threads"]
-        self._threads, self._executor = threads, self._executor_for(threads)
-        self._environment = resources.get("environment")
         await find_hooks(self.snapshot, threads)
         hook = self.snapshot.hooks.on_init
         return None if hook is None else await call_hook(hook, threads, environment=self._environment)
+
+    def prepare(self, resources: Mapping[str, Any]) -> None:
+        """Make ready to run in a state that somebody else brings: ``start`` without the hooks. From any thread."""
+        threads: ThreadPool = resources["threads"]
+        self._threads, self._executor = threads, self._executor_for(threads)
+        self._environment = resources.get("environment")
 
     async def stop(self, state: Any) -> None:
         """Call ``on_cleanup``, with ``state`` if it takes an argument."""
@@ -96,12 +106,26 @@ class NativePipeline:
         """The same pipeline for another app, which starts and stops its own."""
         return NativePipeline(self.snapshot)
 
+    def replaced(self, replacements: Replacements) -> NativePipeline:
+        """The same pipeline with other functions in the places of steps, to be prepared."""
+        made = self.anew()
+        made._replacements = replacements
+        return made
+
+    def steps(self) -> Iterable[tuple[str, StepSpec]]:
+        """The steps that are known before a run, each with its id."""
+        return nodes_of(self.snapshot)
+
+    def check(self, replacements: Replacements) -> None:
+        """Raises ``ConfigurationError`` where a replacement cannot be called as its step is."""
+        replacements.snapshot(self.snapshot)
+
     def shape(self, call: Call) -> Shape:
         """The form of the return statement that this call comes to."""
         return self.snapshot.shape
 
     def _executor_for(self, threads: ThreadPool) -> Executor:
-        return Executor(self.snapshot, threads)
+        return Executor(self._replacements.snapshot(self.snapshot), threads)
 
     def _ready(self) -> Executor:
         if self._executor is None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import CompileError, InvalidInputsError
+from ..pipelines.replacing import Replacements, nodes_of
 from ..pipelines.snapshot import Shape, Snapshot
+from ..pipelines.specs import StepSpec
 from ..pipelines.static import Key, StaticSnapshots
 from ..runtime.call import Call
 from ..runtime.executor import Executor
@@ -47,14 +50,11 @@ class StaticPipeline(NativePipeline):
         self._kept: OrderedDict[Key, _Made | CompileError] = OrderedDict()
         self._under_way: dict[Key, asyncio.Task[_Made | CompileError]] = {}
 
-    async def start(self, resources: Mapping[str, Any]) -> Any:
+    def prepare(self, resources: Mapping[str, Any]) -> None:
         """As for every pipeline; what is known at compile is made ready."""
-        state = await super().start(resources)
+        super().prepare(resources)
         threads: ThreadPool = resources["threads"]
-        self._eager = {
-            key: _Made(snapshot, Executor(snapshot, threads)) for key, snapshot in self.snapshots.eager.items()
-        }
-        return state
+        self._eager = {key: self._made(snapshot, threads) for key, snapshot in self.snapshots.eager.items()}
 
     async def stop(self, state: Any) -> None:
         """As for every pipeline; what was made on demand is forgotten."""
@@ -97,7 +97,24 @@ class StaticPipeline(NativePipeline):
         snapshot = made.snapshot if isinstance(made, _Made) else self.snapshots.eager.get(key, self.snapshot)
         return snapshot.shape
 
+    def steps(self) -> Iterable[tuple[str, StepSpec]]:
+        """The steps of all snapshots that are known."""
+        return itertools.chain.from_iterable(map(nodes_of, (self.snapshot, *self.snapshots.eager.values())))
+
+    def check(self, replacements: Replacements) -> None:
+        """Raises ``ConfigurationError`` where a replacement cannot be called as its step is."""
+        for snapshot in (self.snapshot, *self.snapshots.eager.values()):
+            replacements.snapshot(snapshot)
+
+    @property
+    def inline(self) -> bool:
+        """A snapshot that a run asks for first is made in a thread, and waited for."""
+        return self.snapshots.complete and all(made.executor.inline for made in self._eager.values())
+
     # ----------------------------------------------------------------------------------- on demand
+
+    def _made(self, snapshot: Snapshot, threads: ThreadPool) -> _Made:
+        return _Made(snapshot, Executor(self._replacements.snapshot(snapshot), threads))
 
     async def _made_for(self, call: Call) -> _Made:
         """What runs a call with its static values. Raises ``InvalidInputsError`` where they cannot be compiled."""
@@ -124,7 +141,7 @@ class StaticPipeline(NativePipeline):
         made: _Made | CompileError
         try:
             snapshot = await threads.run(functools.partial(self.snapshots.compile, inputs))
-            made = _Made(snapshot, Executor(snapshot, threads))
+            made = self._made(snapshot, threads)
         except CompileError as error:
             logger.warning("the pipeline %r cannot be compiled for what a request asks: %s", self.info.name, error)
             made = error.with_traceback(None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +14,7 @@ from . import definition, difference, drawing, keys, remote, run, serve
 from .exits import ExitCode, exit_code
 from .printing import note, print_error
 
-__all__ = ["app"]
+__all__ = ["app", "commands"]
 
 
 class Guarded(TyperGroup):
@@ -33,24 +34,12 @@ class Guarded(TyperGroup):
             raise typer.Exit(exit_code(error)) from None
 
 
-app = typer.Typer(
-    name="pipemount",
-    cls=Guarded,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Example: pipemount run shop:weather --city Oslo",
-)
-
-
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"pipemount {__version__}")
         raise typer.Exit
 
 
-@app.callback()
 def pipemount(
     context: typer.Context,
     traceback: Annotated[bool, typer.Option("--traceback", help="Show the traceback of an error.")] = False,
@@ -62,10 +51,22 @@ def pipemount(
     context.obj = {}
 
 
-definition.register(app)
-drawing.register(app)
-difference.register(app)
-run.register(app)
-serve.register(app)
-remote.register(app)
-app.add_typer(keys.app, name="keys")
+def commands(*modules: ModuleType) -> typer.Typer:
+    """The commands of ``modules``, as one."""
+    made = typer.Typer(
+        name="pipemount",
+        cls=Guarded,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        epilog="Example: pipemount run shop:weather --city Oslo",
+    )
+    made.callback()(pipemount)
+    for module in modules:
+        module.register(made)
+    made.add_typer(keys.app, name="keys")
+    return made
+
+
+app = commands(definition, drawing, difference, run, serve, remote)

@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: pipemount describe shop:weather --show-schema")(describe)
 
 
-def check(context: typer.Context, target: Target, as_json: AsJson = False) -> None:
+def check(context: typer.Context, target: Target = None, as_json: AsJson = False) -> None:
     """Compile a pipeline, resolve its hooks, and say what it is made of.
 
     Nothing of the pipeline is run. A pipeline that cannot be compiled ends the command with code 1.
@@ -43,7 +43,7 @@ def check(context: typer.Context, target: Target, as_json: AsJson = False) -> No
 
 def describe(
     context: typer.Context,
-    target: Described,
+    target: Described = None,
     show_schema: Annotated[bool, typer.Option("--show-schema", help="Print the JSON Schemas too.")] = False,
     as_json: AsJson = False,
     key: Key = None,

@@ -26,17 +26,17 @@ def described(compiled: CompiledPipeline) -> JsonObject:
     return description(compiled)
 
 
-def description_of(target: str, key: str | None = None) -> JsonObject:
+def description_of(target: str | None, key: str | None = None) -> JsonObject:
     """The description of a pipeline here, of one at a URL, or one that was saved.
 
     Raises:
         CommandError: There is none.
     """
-    if is_url(target):
+    if target is not None and is_url(target):
         from .remote import fetch_description
 
         return fetch_description(target, key)
-    if target.endswith(".json"):
+    if target is not None and target.endswith(".json"):
         return _saved(Path(target))
     return described(compile_target(target))
 

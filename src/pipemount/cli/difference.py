@@ -32,12 +32,12 @@ def register(app: typer.Typer) -> None:
 def diff(
     context: typer.Context,
     old: Described,
-    new: Described,
+    new: Described = None,
     as_json: AsJson = False,
     key: Key = None,
     new_key: Annotated[str | None, typer.Option("--new-key", help="The key for NEW, if it has another.")] = None,
 ) -> None:
-    """Tell what changed from one pipeline to another.
+    """Tell what changed from one pipeline to another; the second may be left out where the first command says which.
 
     Ends with code 7 if callers of the old one would notice, otherwise with 0.
     """

@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 def draw(
-    target: Target,
+    target: Target = None,
     format: Annotated[
         Format, typer.Option("--format", help="Mermaid text, a picture, or the graph with coordinates as JSON.")
     ] = "mermaid",

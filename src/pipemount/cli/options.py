@@ -9,11 +9,13 @@ import typer
 
 from .exits import CommandError
 
-__all__ = ["AsJson", "Described", "Help", "Key", "OptionalTarget", "Param", "Params", "Quiet", "Target", "Timeout"]
+__all__ = ["AsJson", "Described", "Help", "Key", "Param", "Params", "Quiet", "Target", "Timeout"]
 
-Target = Annotated[str, typer.Argument(metavar="MODULE:PIPELINE", help="The module and the pipeline's name in it.")]
+Target = Annotated[
+    str | None, typer.Argument(metavar="MODULE:PIPELINE", help="The module and the pipeline's name in it.")
+]
 Described = Annotated[
-    str,
+    str | None,
     typer.Argument(
         metavar="MODULE:PIPELINE|URL|FILE", help="A pipeline here, a served one, or a file that describe --json wrote."
     ),
@@ -30,9 +32,6 @@ Param = Annotated[
 Timeout = Annotated[
     float | None,
     typer.Option("--timeout", callback=lambda given: _seconds(given), help="Seconds after which the run is cancelled."),
-]
-OptionalTarget = Annotated[
-    str | None, typer.Argument(metavar="MODULE:PIPELINE", help="The module and the pipeline's name in it.")
 ]
 Help = Annotated[
     bool, typer.Option("--help", "-h", help="Show this message, and the parameters of the pipeline that is named.")

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ..errors import PipemountError
-from .exits import CommandError, from_exception
+from .exits import from_exception
 from .inputs import from_json, from_options
-from .options import AsJson, Help, OptionalTarget, Param, Params, Quiet, Timeout
+from .options import AsJson, Help, Param, Params, Quiet, Target, Timeout
 from .printing import note, print_json, print_members, print_outputs
 from .progress import listening
 from .schemas import members
-from .targets import compile_target
+from .targets import Found, compile_target, find, has_default
 
 if TYPE_CHECKING:
     from ..adapters.protocol import CompiledPipeline
@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
 
 def run(
     context: typer.Context,
-    target: OptionalTarget = None,
+    target: Target = None,
     params: Params = None,
     param: Param = None,
     timeout: Timeout = None,
@@ -50,16 +50,18 @@ def run(
     Objects are given as JSON. A parameter named like one of the options below is given with --param.
     """
     context.obj["json"] = as_json
+    words = context.args
+    if (first := target) is not None and first.startswith("-") and has_default():  # the name of a parameter
+        target, words = None, [first, *words]
     if show_help:
         _print_help(context, target)
         return
-    if target is None:
-        raise CommandError("name the pipeline: pipemount run module:pipeline")
-    compiled = compile_target(target)
+    found = find(target)
+    compiled = found.compiled
     parameters = members(compiled.input.json_schema())
-    inputs = from_json(params) | from_options(context.args, parameters, param or ())
+    inputs = from_json(params) | from_options(words, parameters, param or ())
     with listening(quiet=quiet) as listener:
-        result = _run(compiled, inputs, listener=listener, timeout=timeout)
+        result = _run(found, inputs, listener=listener, timeout=timeout)
     report = as_response(compiled, result)
     if as_json:
         print_json(report)
@@ -71,19 +73,19 @@ def run(
 
 def _print_help(context: typer.Context, target: str | None) -> None:
     typer.echo(context.get_help())
-    if target is not None:
+    if target is not None or has_default():
         print_members("parameter", members(compile_target(target).input.json_schema()))
 
 
-def _run(compiled: CompiledPipeline, inputs: JsonObject, **options: Any) -> RunResult:
+def _run(found: Found, inputs: JsonObject, **options: Any) -> RunResult:
     from ..inprocess import run_compiled
 
     try:
-        return asyncio.run(run_compiled(compiled, inputs, **options))
+        return asyncio.run(run_compiled(found.compiled, inputs, environments=found.environments, **options))
     except PipemountError:
         raise
     except Exception as error:  # of on_init or on_cleanup: what steps raise comes as a RunError
-        raise from_exception(f"starting or stopping {compiled.info.name!r}", error) from error
+        raise from_exception(f"starting or stopping {found.compiled.info.name!r}", error) from error
 
 
 def as_response(compiled: CompiledPipeline, result: RunResult) -> JsonObject:

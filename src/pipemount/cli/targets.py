@@ -1,21 +1,53 @@
-"""What ``module:name`` on the command line stands for."""
+"""What names a pipeline on the command line: ``module:name``, or its name in the application that the command is of."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ..errors import PipemountError
 from .exits import CommandError, from_exception
 
 if TYPE_CHECKING:
     from ..adapters.protocol import CompiledPipeline
+    from ..http.application import Application
+    from ..runtime.environment import StepEnvironment
 
-__all__ = ["compile_target", "is_url", "load"]
+__all__ = ["Found", "compile_target", "find", "has_default", "is_url", "load", "mounted"]
+
+MOUNTED: ContextVar[Mapping[str, Application]] = ContextVar("pipemount_mounted")
+
+
+class Found(NamedTuple):
+    """A pipeline, and what the application that it belongs to surrounds its steps with."""
+
+    compiled: CompiledPipeline
+    environments: tuple[StepEnvironment, ...] = ()
+
+
+@contextmanager
+def mounted(apps: Mapping[str, Application]) -> Iterator[None]:
+    """Within the block, commands are those of a host: its pipelines are known by name, and an only one by none.
+
+    Args:
+        apps: What is mounted in the host, by the names of the mounts.
+    """
+    token = MOUNTED.set(apps)
+    try:
+        yield
+    finally:
+        MOUNTED.reset(token)
+
+
+def has_default() -> bool:
+    """Whether a command may be given no target."""
+    return MOUNTED.get(None) is not None
 
 
 def is_url(target: str) -> bool:
@@ -23,8 +55,40 @@ def is_url(target: str) -> bool:
     return target.startswith(("http://", "https://"))
 
 
-def compile_target(target: str) -> CompiledPipeline:
-    """The compiled pipeline that ``module:name`` names."""
+def compile_target(target: str | None) -> CompiledPipeline:
+    """The compiled pipeline that ``target`` names."""
+    return find(target).compiled
+
+
+def find(target: str | None) -> Found:
+    """The pipeline that ``target`` names.
+
+    Raises:
+        CommandError: There is none, or several.
+    """
+    apps = MOUNTED.get(None)
+    if apps is not None and not (target and ":" in target):
+        return _find_mounted(target, apps)
+    if target is None:
+        raise CommandError("name the pipeline, as module:pipeline")
+    return Found(_compile(target))
+
+
+def _find_mounted(target: str | None, apps: Mapping[str, Application]) -> Found:
+    """By its name, or where two mounts have one of that name by the mount's and its own."""
+    found = {
+        f"{mount}.{name}": Found(compiled, tuple(app.environments))
+        for mount, app in apps.items()
+        for name, compiled in app.pipelines.items()
+    }
+    fitting = [each for known, each in found.items() if target in (None, known, known.partition(".")[2])]
+    if len(fitting) != 1:
+        said = "name the pipeline" if target is None else f"{target!r} names {'several' if fitting else 'none'}"
+        raise CommandError(f"{said}; mounted here: {', '.join(found) or 'nothing'}")
+    return fitting[0]
+
+
+def _compile(target: str) -> CompiledPipeline:
     from ..adapters.registry import compile
 
     found = load(target)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from time import monotonic
 from typing import Any, NamedTuple
 
 from ..adapters.protocol import CompiledPipeline
 from ..adapters.registry import compile as compile_pipeline
 from ..auth.keys import AuthKeys
+from ..caller import stopped
 from ..errors import (
     ConfigurationError,
     ForbiddenError,
@@ -20,22 +20,16 @@ from ..errors import (
     PipemountError,
     RunCancelledError,
     RunError,
-    UnavailableError,
     UnsupportedError,
 )
-from ..inprocess import RunResult, as_result, told
+from ..runtime.acting import UserProvider
 from ..runtime.admission import Admission
-from ..runtime.call import Call
-from ..runtime.context import has_place
 from ..runtime.draining import observe
 from ..runtime.environment import StepEnvironment
-from ..runtime.events import Event, Listener
-from ..runtime.failures import is_signal
-from ..runtime.guard import guard
 from ..runtime.lending import NotInlineError
 from ..runtime.lifecycle import Lifecycle
 from ..runtime.threads import ThreadPool
-from ..service import Service, new_run_id
+from ..service import Service
 from ..settings import Settings
 from ..types import ASGIApp, Principal, Receive, Scope, Send
 from .describe import link
@@ -98,6 +92,7 @@ class Application:
             for name, compiled in _compiled(pipelines).items()
         }
         self.environments: list[StepEnvironment] = [] if step_environment is None else [step_environment]
+        self.users: list[UserProvider] = []
         self._stack = AsyncExitStack()
         self.lifecycle = Lifecycle(
             start=self._start,
@@ -132,7 +127,7 @@ class Application:
             except NotInlineError:
                 raise
             except asyncio.CancelledError as error:
-                await _explain(exchange, _stopped(error))
+                await _explain(exchange, stopped(error))
             except Exception as error:
                 await _confess(exchange, error)
         elif scope["type"] == "lifespan":
@@ -245,61 +240,6 @@ class Application:
         """
         return self.lifecycle.ticks(seconds)
 
-    # ------------------------------------------------------------------------------ the host's own code
-
-    async def run(self, pipeline: str | None = None, /, **inputs: Any) -> RunResult:
-        """Run a pipeline of this app from the team's own code: same state, validation and limits, no network.
-
-        Args:
-            pipeline: Its name; may be left out where the app has one.
-            **inputs: The pipeline's parameters.
-
-        Raises:
-            InvalidInputsError, OverloadedError, UnavailableError, RunError: As over HTTP.
-            ConfigurationError: The app has no such pipeline.
-
-        A step may run another pipeline; that takes no place beside the one that its own run has.
-        """
-        return await self._run(self._service(pipeline), inputs)
-
-    def stream(self, pipeline: str | None = None, /, **inputs: Any) -> AsyncGenerator[Event, None]:
-        """As ``run``, but tells what happens: ``async for event in pipelines.stream("weather", city="Oslo")``.
-
-        Ends after ``run_completed``, which has the outputs. Of a run that fails or is cancelled the error is raised
-        after its last event. Leaving the loop early cancels the run; ``contextlib.aclosing`` does so at once.
-        """
-        service = self._service(pipeline)
-        return told(lambda feed: self._run(service, inputs, feed))
-
-    async def _run(self, service: Service, inputs: Mapping[str, Any], *listeners: Listener) -> RunResult:
-        validated = service.compiled.input.validate(inputs)
-        if has_place(self.admission):  # a run within a run: were each to wait for a place of its own, all might wait
-            return await self._run_at_home(service, Call(validated, new_run_id()), listeners)
-        await self.lifecycle.ensure_ready()
-        await guard(self.admission.enter(), self.settings.request_timeout)
-        call = Call(validated, new_run_id())
-        try:
-            return await self._run_at_home(service, call, listeners)
-        finally:
-            self.admission.leave(monotonic() - call.began)
-
-    async def _run_at_home(self, service: Service, call: Call, listeners: Sequence[Listener]) -> RunResult:
-        try:
-            sealed = await self.lifecycle.call(lambda: service.invoke(call, listeners=listeners))
-        except asyncio.CancelledError as error:
-            raise _stopped(error) from None
-        return as_result(service.compiled, call, sealed)
-
-    def _service(self, name: str | None) -> Service:
-        if name is None and len(self.services) == 1:
-            return next(iter(self.services.values()))
-        known = ", ".join(self.services)
-        if name is None:
-            raise ConfigurationError(f"the app has several pipelines; say which to run, of: {known}")
-        if name not in self.services:
-            raise ConfigurationError(f"no pipeline named {name!r}; the app has: {known}")
-        return self.services[name]
-
     def wrap(self, app: ASGIApp, path: str) -> PipelineMiddleware:
         """``app`` with these pipelines under ``path``; the lifespans of both run."""
         self.observe_shutdown()
@@ -328,13 +268,6 @@ async def _explain(exchange: Exchange, error: PipemountError) -> None:
     elif isinstance(error, RunError):  # what a step tells its caller; it may quote the caller, so line ends are escaped
         logger.info("run %s was answered %d: %r", error.run_id, error.status, str(error))
     await exchange.respond(*problem(error, instance=_instance(exchange.scope)))
-
-
-def _stopped(error: asyncio.CancelledError) -> UnavailableError:
-    """What a caller is told whose run ended with the home loop. Raises ``error`` if it is the caller's own."""
-    if is_signal(error):
-        raise error
-    return UnavailableError("stopped before the run ended; use another instance", code="draining")
 
 
 def _instance(scope: Scope) -> str:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import NamedTuple
 
+from ..runtime.acting import as_principal
 from ..types import Principal, Scope
 
 __all__ = ["Handover", "as_principal", "hand_over", "handed_over"]
 
 KEY = "pipemount.handover"
-PERMISSIONS = frozenset({"invoke", "read", "cancel"})
 
 
 class Handover(NamedTuple):
@@ -43,24 +40,3 @@ def handed_over(scope: Scope) -> Handover:
     """What the host put into ``scope``."""
     found: Handover = scope.get(KEY, NOTHING)
     return found
-
-
-def as_principal(user: Any, source: str) -> Principal | None:
-    """The host's user as a principal who may invoke, read and cancel; ``None`` stays ``None``.
-
-    Args:
-        user: A ``Principal``, a name, or an object or mapping with a name: ``username``, ``name``, ``sub`` or ``id``.
-        source: The host that vouches, e.g. ``"fastapi"``.
-    """
-    if user is None or isinstance(user, Principal):
-        return user
-    return Principal(_name(user), PERMISSIONS, source, user)
-
-
-def _name(user: Any) -> str:
-    """What the host calls its user; never the whole object, whose text may hold anything."""
-    if isinstance(user, str | int):
-        return str(user)
-    get = user.get if isinstance(user, Mapping) else partial(getattr, user)
-    names = (get(key, None) for key in ("username", "display_name", "name", "sub", "id"))
-    return next((str(name) for name in names if isinstance(name, str | int | UUID)), type(user).__name__)

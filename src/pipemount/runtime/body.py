@@ -172,16 +172,17 @@ class DynamicBody:
         if kind in ("map", "product"):
             return await self._mapped("map" if kind == "map" else "product", called, values, name, options.limit)
         if isinstance(called, Step):
-            return await self._executor.perform(self._run, self._turn(called, values, self._prefix + name))
+            spec = self._executor.replacements.step(name, called.spec)
+            return await self._executor.perform(self._run, self._turn(called, spec, values, self._prefix + name))
         return await self._called(self._run, called, values, self._prefix + name)
 
-    def _turn(self, called: Step, values: Mapping[str, Any], name: str) -> Turn:
+    def _turn(self, called: Step, spec: StepSpec, values: Mapping[str, Any], name: str) -> Turn:
         adapters = self._executor.adapters(called)
 
         def given(run: Values, name: str) -> dict[str, Any]:
             return {p: coerced(adapters[p], v, p, name) if p in adapters else v for p, v in values.items()}
 
-        return Turn(name, called.spec, given)
+        return Turn(name, spec, given)
 
     async def _called(self, run: Run, called: PipelineDefinition, values: Mapping[str, Any], name: str) -> Any:
         """A pipeline that the body calls, its steps under ``name/``; in the form of its return."""
@@ -204,6 +205,8 @@ class DynamicBody:
             raise self._refusal(str(error), "Correct the lists", self._place) from None
         full = self._prefix + name
         spec, names, shape = _promised(called)
+        if isinstance(called, Step):
+            spec = self._executor.replacements.step(name, spec)
 
         async def all_items() -> tuple[Any, dict[str, Any]]:
             results = await self._each(called, spec, items, full, limit)
@@ -215,7 +218,7 @@ class DynamicBody:
         self, called: Any, spec: StepSpec, items: list[dict[str, Any]], full: str, limit: int | None
     ) -> list[Any]:
         if isinstance(called, Step):
-            work = Work(full, items, len(items), lambda i, item: self._turn(called, item, f"{full}[{i}]"), limit)
+            work = Work(full, items, len(items), lambda i, item: self._turn(called, spec, item, f"{full}[{i}]"), limit)
             return await self._executor.perform_all(self._run, spec, work)
 
         async def one(run: Run, turn: Turn) -> Any:

@@ -38,6 +38,7 @@ class Call:
         state: The ``pipeline_state`` that ``start`` returned.
         admission: Where its place is, once it runs.
         run_index: The how-manieth run of its pipeline in this process it is, from 1.
+        completed: Whether the run has ended well.
         cancelled: Whether nobody waits for the run any more; set on the home loop, read from threads, too.
         began: When it was made, on ``time.monotonic()``.
         asked: The thread that asked, if it lends itself to the run.
@@ -52,6 +53,7 @@ class Call:
         "asked",
         "began",
         "cancelled",
+        "completed",
         "environment",
         "graph",
         "inputs",
@@ -83,7 +85,7 @@ class Call:
         self.affinity: Affinity = "any"
         self.environment: StepEnvironment | None = None
         self.run_index = 0
-        self.cancelled = False
+        self.cancelled = self.completed = False
         self.began = monotonic()
         self.graph: GraphView | None = None
 

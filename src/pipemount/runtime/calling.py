@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from ..pipelines.annotations import plain
 from ..pipelines.authoring import PipelineDefinition
 from ..pipelines.constants import adapter_for
+from ..pipelines.replacing import Replacements
 from ..pipelines.snapshot import Snapshot
 from ..pipelines.specs import Hook
 from ..pipelines.steps import Step
@@ -29,13 +30,14 @@ class CallingExecutor(Executor):
     Args:
         snapshot: Of the pipeline whose body calls.
         threads: The app's.
+        replacements: For steps that the body calls.
     """
 
-    def __init__(self, snapshot: Snapshot, threads: ThreadPool) -> None:
+    def __init__(self, snapshot: Snapshot, threads: ThreadPool, replacements: Replacements) -> None:
         super().__init__(snapshot, threads)
-        self.threads = threads
+        self.threads, self.replacements = threads, replacements
         self.on_init: Hook | None = snapshot.hooks.on_init
-        self._plans: WeakKeyDictionary[PipelineDefinition, Plan] = WeakKeyDictionary()
+        self._plans: WeakKeyDictionary[PipelineDefinition, tuple[Snapshot, Plan]] = WeakKeyDictionary()
         self._adapters: WeakKeyDictionary[Step, dict[str, TypeAdapter[Any]]] = WeakKeyDictionary()
 
     async def walk(self, run: Run) -> None:
@@ -69,7 +71,7 @@ class CallingExecutor(Executor):
 
     def plan_of(self, called: PipelineDefinition, snapshot: Snapshot) -> Plan:
         """The plan of a pipeline that the body calls."""
-        plan = self._plans.get(called)
-        if plan is None or plan.snapshot is not snapshot:
-            plan = self._plans[called] = build_plan(snapshot)
-        return plan
+        planned = self._plans.get(called)
+        if planned is None or planned[0] is not snapshot:
+            planned = self._plans[called] = snapshot, build_plan(self.replacements.snapshot(snapshot))
+        return planned[1]

@@ -11,11 +11,11 @@ from ..errors import NoStepError
 from ..types import Principal, Trace
 
 if TYPE_CHECKING:
-    from .admission import Admission
+    from .call import Call
     from .events import EventKind
     from .run import Run
 
-__all__ = ["CURRENT", "StepContext", "get_step_context", "has_place"]
+__all__ = ["CURRENT", "StepContext", "current_call", "get_step_context"]
 
 
 class StepContext:
@@ -130,10 +130,10 @@ class StepContext:
 CURRENT: ContextVar[StepContext] = ContextVar("pipemount_step_context")
 
 
-def has_place(admission: Admission) -> bool:
-    """Whether a step runs here whose run has a place of ``admission``."""
+def current_call() -> Call | None:
+    """What is asked of the run that this code is part of; what a step left behind still is, after its run has ended."""
     context = CURRENT.get(None)
-    return context is not None and context._run.call.admission is admission
+    return None if context is None else context._run.call
 
 
 def get_step_context() -> StepContext:

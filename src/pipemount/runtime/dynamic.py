@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..pipelines.authoring import PipelineDefinition
+from ..pipelines.replacing import Replacements
 from ..pipelines.snapshot import Snapshot
 from .body import DynamicBody
 from .calling import CallingExecutor
@@ -22,10 +23,13 @@ class DynamicExecutor(CallingExecutor):
         definition: The pipeline.
         snapshot: Of its body as one node, whose value is the one output.
         threads: The app's.
+        replacements: For steps that the body calls.
     """
 
-    def __init__(self, definition: PipelineDefinition, snapshot: Snapshot, threads: ThreadPool) -> None:
-        super().__init__(snapshot, threads)
+    def __init__(
+        self, definition: PipelineDefinition, snapshot: Snapshot, threads: ThreadPool, replacements: Replacements
+    ) -> None:
+        super().__init__(snapshot, threads, replacements)
         self.definition = definition
 
     async def _walk(self, run: Run) -> None:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar, copy_context
 from queue import SimpleQueue
-from threading import Lock
+from threading import Lock, get_ident
 from typing import Any, Protocol, TypeVar
 
 from ..errors import RunCancelledError
@@ -74,6 +74,12 @@ class WaitingThread:
         self._items: SimpleQueue[Any] = SimpleQueue()
         self._lock = Lock()
         self._closed = False
+        self._thread = get_ident()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this is asked in the thread itself, or when that waits no more."""
+        return self._closed or self._thread == get_ident()
 
     def put(self, item: object) -> None:
         """A message for the thread."""

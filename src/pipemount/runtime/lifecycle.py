@@ -17,36 +17,34 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import os
-import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import Future, wait
 from contextvars import Context, copy_context
 from functools import partial
-from typing import Literal, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
-from ..errors import HomeLoopError, UnavailableError
+from ..errors import UnavailableError
 from ..settings import Settings
 from . import draining, loops, shutdown
 from .backoff import Backoff
 from .draining import Draining
-from .lifespans import Lifespans
+from .home import Home, State, shutting_down
 from .loops import Loop, LoopThread, new_outcome, spawn
 
 __all__ = ["Lifecycle", "State"]
 
 T = TypeVar("T")
-State: TypeAlias = Literal["new", "starting", "ready", "failed", "draining", "stopped"]
 Outcome: TypeAlias = "Future[BaseException | None]"
 """What a start or a stop raised, or None; done when it has ended."""
 
 SHUTTING_DOWN = "shutting down; use another instance"
+AWAIT = "use the awaitable form there, e.g. `await pipelines.run(…)`"
 
 logger = logging.getLogger("pipemount")
 
 
-class Lifecycle:
+class Lifecycle(Home):
     """Starts, stops and locates one runtime.
 
     Args:
@@ -58,11 +56,8 @@ class Lifecycle:
         clock: Seconds; tells when a failed start may be tried again.
 
     Attributes:
-        state: Where it stands.
         ready: Whether requests can be served. With ``pid`` it makes the check of the hot path:
             ``lifecycle.ready and lifecycle.pid == os.getpid()``, else ``await lifecycle.ensure_ready()``.
-        pid: The process that ``ready`` speaks of.
-        home: The home loop, from the beginning of a start to the end of the stop.
         error: What the last start raised.
     """
 
@@ -77,33 +72,28 @@ class Lifecycle:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._start, self._stop, self._drain = start, stop, drain
-        self._settings, self._name, self._clock = settings, name, clock
-        self.home: Loop | None = None
-        self._own: LoopThread | None = None
-        self._inherited: list[object] = []
-        self.forget()
+        self._settings, self._clock = settings, clock
+        super().__init__(name)
 
     def forget(self) -> None:
         """Begins from nothing, as in a forked child: what the parent process started is the parent's."""
-        # The parent's loop shares its selector with us: finalising it here would break it there. So keep it.
-        self._inherited.append((self.home, self._own))
-        self._lock = threading.Lock()
-        self._own = None
-        self._lifespans = Lifespans()
+        super().forget()
         self._draining = Draining()
         self._backoff = Backoff(self._clock)
         self._starting: Outcome = new_outcome()
         self._start_task: asyncio.Task[None] | None = None
         self._stopping: Outcome | None = None
         self._to_stop = False
-        self.state: State = "new"
-        self.ready, self.home, self.pid = False, None, os.getpid()
+        self.ready = False
         self.error: BaseException | None = None
 
     # ---------------------------------------------------------------------------------- requests
 
-    async def ensure_ready(self) -> None:
-        """Returns when the runtime is ready, starting it if nobody did; waits ``lazy_wait`` seconds. On any loop.
+    async def ensure_ready(self, within: float | None = None) -> None:
+        """Returns when the runtime is ready, starting it if nobody did. On any loop.
+
+        Args:
+            within: Seconds that are waited for a start, instead of ``lazy_wait``.
 
         Raises:
             UnavailableError: Its ``detail_code`` is ``starting``, ``start-failed`` or ``draining``.
@@ -112,7 +102,7 @@ class Lifecycle:
             await self.aclose()
         starting = self._start_lazily()
         try:
-            error = await loops.result_within(starting, self._settings.lazy_wait)
+            error = await loops.result_within(starting, self._settings.lazy_wait if within is None else within)
         except TimeoutError:
             raise _still_starting() from None
         if error is not None:
@@ -124,20 +114,8 @@ class Lifecycle:
         Requests are answered for as long as the server lets them in; those who balance load go elsewhere.
         """
         if self.draining:
-            raise UnavailableError(SHUTTING_DOWN, code="draining")
+            raise shutting_down()
         await self.ensure_ready()
-
-    def serving_loop(self) -> Loop:
-        """The loop for a host that has none, from any thread: the home loop, or the one that will be.
-
-        Raises:
-            UnavailableError: The process is exiting.
-        """
-        self._check_process()
-        with self._lock:
-            if self.home is not None and not self.home.is_closed():
-                return self.home
-            return self._lifespans.running() or self._own_loop()
 
     async def call(self, function: Callable[[], Awaitable[T]]) -> T:
         """Awaits ``function()`` on the home loop: in place if we are there, else handed over (about 0.1 ms).
@@ -163,12 +141,21 @@ class Lifecycle:
             HomeLoopError: This thread runs the home loop: waiting would stop what is waited for.
             UnavailableError: As ``ensure_ready``.
         """
-        self._refuse_on_home("use the awaitable form there, e.g. `await pipelines.run(…)`")
+        return loops.call_from_thread(self.home_for_thread(), function)
+
+    def home_for_thread(self, within: float | None = None) -> Loop:
+        """The home loop, once it takes calls from this thread, which waits for that; as ``ensure_ready``.
+
+        Raises:
+            HomeLoopError: This thread runs the home loop: waiting would stop what is waited for.
+            UnavailableError: As ``ensure_ready``.
+        """
+        self._refuse_on_home(AWAIT)
         home = self._reachable_home()
         while home is None:
-            self._ensure_ready_sync()
+            self._ensure_ready_sync(self._settings.lazy_wait if within is None else within)
             home = self._reachable_home()
-        return loops.call_from_thread(home, function)
+        return home
 
     # --------------------------------------------------------------------------------- lifespans
 
@@ -247,7 +234,7 @@ class Lifecycle:
         self._check_process()
         with self._lock:
             if self.state == "draining" or shutdown.exiting():
-                raise UnavailableError(SHUTTING_DOWN, code="draining")
+                raise shutting_down()
             if (current := self._current_start()) is not None:
                 return current
             if self.state == "failed" and self._backoff.wait > 0:
@@ -282,24 +269,6 @@ class Lifecycle:
         spawn(home, self._run_start, context)
         return self._starting
 
-    def _own_loop(self) -> Loop:
-        if self._own is None:
-            if shutdown.exiting():
-                raise UnavailableError(SHUTTING_DOWN, code="draining")
-            try:
-                self._own = LoopThread(f"pipemount-{self._name}")
-            except RuntimeError as error:
-                raise UnavailableError(SHUTTING_DOWN, code="draining") from error
-            shutdown.remember(self)
-            shutdown.hook_server(self.aclose)
-        return self._own.loop
-
-    def _end_own_loop(self) -> LoopThread | None:
-        own, self._own = self._own, None
-        if own is not None:
-            own.stop()
-        return own
-
     async def _run_start(self) -> None:
         self._start_task = asyncio.current_task()
         error = await loops.failure_within(self._start, None)
@@ -320,11 +289,13 @@ class Lifecycle:
             self.state, self.home = "failed", None
             self._backoff.failed()
 
-    def _ensure_ready_sync(self) -> None:
+    def _ensure_ready_sync(self, within: float) -> None:
         if self._home_is_lost():
             self.close()
+        starting = self._start_lazily()
+        self._refuse_on_home(AWAIT)  # where the host's lifespan is open, the start is made on its loop
         try:
-            error = self._start_lazily().result(timeout=self._settings.lazy_wait)
+            error = starting.result(timeout=within)
         except TimeoutError:
             raise _still_starting() from None
         if error is not None:
@@ -406,32 +377,6 @@ class Lifecycle:
     def _log_stop(self, error: BaseException | None) -> None:
         if error is not None:
             logger.error("%s: on_cleanup failed", self._name, exc_info=error)
-
-    # ------------------------------------------------------------------------------------- where
-
-    def _check_process(self) -> None:
-        with self._lock:
-            if self.pid != os.getpid():
-                self.forget()
-
-    def _reachable_home(self) -> Loop | None:
-        """The home loop if it takes calls; runs that were let in before a stop began still do theirs."""
-        home = self.home
-        if self.state in ("ready", "draining") and self.pid == os.getpid() and home and not home.is_closed():
-            return home
-        return None
-
-    def _home_is_lost(self) -> bool:
-        """Whether the host closed its loop without a word to us."""
-        return self.home is not None and self.pid == os.getpid() and self.home.is_closed()
-
-    def _runs(self, home: Loop) -> bool:
-        own = self._own is not None and home is self._own.loop  # just begun, it may not call itself running yet
-        return home.is_running() or (own and not home.is_closed())
-
-    def _refuse_on_home(self, way_out: str) -> None:
-        if self.home is not None and loops.running_loop() is self.home:
-            raise HomeLoopError(f"a blocking call on the loop that {self._name!r} lives on waits for ever; {way_out}")
 
 
 def _still_starting() -> UnavailableError:

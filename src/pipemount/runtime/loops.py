@@ -131,14 +131,22 @@ async def call_from_loop(home: Loop, function: Callable[[], Awaitable[T]]) -> T:
     return await answer
 
 
-def call_from_thread(home: Loop, function: Callable[[], Awaitable[T]]) -> T:
-    """Runs ``function()`` on ``home`` from a thread that waits for it; must not be the thread of ``home``."""
+def call_from_thread(
+    home: Loop, function: Callable[[], Awaitable[T]], wait: Callable[[Future[T]], T] = Future.result
+) -> T:
+    """Runs ``function()`` on ``home`` from a thread that waits for it; must not be the thread of ``home``.
+
+    Args:
+        home: The loop.
+        function: What is awaited there.
+        wait: How the thread waits: answers a future's result once it is done.
+    """
     call = _Call(home, function)
     answer: Future[T] = Future()
     call.tell = lambda ended: _settle(answer, ended)
     try:
         call.send()
-        return answer.result()
+        return wait(answer)
     except BaseException:
         if not answer.done():  # sending or waiting was interrupted, e.g. by Ctrl-C
             call.cancel()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from collections.abc import Callable
-from contextlib import suppress
-from queue import Empty, SimpleQueue
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
 from .failures import SIGNALS
 
-__all__ = ["Job", "ThreadPool", "in_pool"]
+__all__ = ["Job", "ThreadPool", "in_pool", "standing_aside"]
 
 T = TypeVar("T")
 
@@ -31,9 +31,12 @@ class ThreadPool:
     def __init__(self, size: int, name: str = "pipemount") -> None:
         self.size, self.name = size, name
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._idle: SimpleQueue[None] = SimpleQueue()
-        self._growing = threading.Lock()
-        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self._threads: set[threading.Thread] = set()
+        self._started = 0
+        self._spare = 0
+        """Threads that wait for a job, less the jobs that wait for a thread."""
+        self._stand_ins = 0
         self._closed = False
 
     async def run(self, function: Callable[[], T]) -> T:
@@ -48,49 +51,83 @@ class ThreadPool:
 
     def close(self) -> None:
         """Let idle threads end now and busy ones when their function returns."""
-        with self._growing:
+        with self._lock:
             self._closed = True
             for _ in self._threads:
                 self._jobs.put(None)
 
     def _submit(self, job: Job) -> None:
-        if self._closed:
-            raise RuntimeError("the thread pool is closed; its app was stopped")
-        self._jobs.put(job)
-        try:
-            self._idle.get_nowait()
-        except Empty:
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the thread pool is closed; its app was stopped")
+            self._jobs.put(job)
+            self._spare -= 1
             self._grow()
 
     def _grow(self) -> None:
-        with self._growing:
-            if self._closed or len(self._threads) >= self.size:
-                return
-            name = f"{self.name}-{len(self._threads) + 1}"
-            thread = _Worker(target=self._work, name=name, daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:  # the system gives no more: those that there are take the work
-                if not self._threads:
-                    raise
-            else:
-                self._threads.append(thread)
+        """With the lock held: one thread more, if a job waits for one and there may be more."""
+        if self._spare >= 0 or len(self._threads) >= self.size + self._stand_ins:
+            return
+        thread = threading.Thread(target=self._work, name=f"{self.name}-{self._started + 1}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system gives no more: those that there are take the work
+            if not self._threads:
+                raise
+        else:
+            self._threads.add(thread)
+            self._started += 1
+            self._spare += 1
 
     def _work(self) -> None:
+        _own.pool = self
         while (job := self._jobs.get()) is not None:
             value, error = job.call()
-            self._idle.put(None)  # before the answer is given: who asks again at once finds this thread
+            goes_on = self._goes_on()  # before the answer is given: who asks again at once finds this thread
             job.answer(value, error)
             del job, value, error
+            if not goes_on:
+                break
+
+    def _goes_on(self) -> bool:
+        """In a thread that has done its job: whether it takes another, or was one too many."""
+        with self._lock:
+            if len(self._threads) > self.size + self._stand_ins and not self._closed:
+                self._threads.discard(threading.current_thread())
+                return False
+            self._spare += 1
+            return True
+
+    def _vary(self, stand_ins: int) -> None:
+        with self._lock:
+            self._stand_ins += stand_ins
+            if not self._closed:
+                self._grow()
 
 
-class _Worker(threading.Thread):
-    """A thread of a pool."""
+_own = threading.local()
+
+
+@contextmanager
+def standing_aside() -> Iterator[None]:
+    """Around a wait for other work: a thread of a pool lets another take its place meanwhile.
+
+    Without it a step that waits for a run whose steps need a thread could wait for the thread that it has itself.
+    """
+    pool: ThreadPool | None = getattr(_own, "pool", None)
+    if pool is None:
+        yield
+        return
+    pool._vary(1)
+    try:
+        yield
+    finally:
+        pool._vary(-1)
 
 
 def in_pool() -> bool:
     """Whether this thread is a pool's, and so nobody else's: not the host's, not the one that asked."""
-    return isinstance(threading.current_thread(), _Worker)
+    return getattr(_own, "pool", None) is not None
 
 
 class Job(NamedTuple):

@@ -1,0 +1,345 @@
+"""Pipelines of an app in the team's own code: from any loop and any thread, in views, commands, scripts and tests.
+
+There is one way through, and it is async: take a place, run on the home loop, give the place back. The sync forms wait
+for it in their thread, which lends itself to the steps that want the thread that asked. One short cut: where all steps
+are plain functions in a row, a sync call performs them in place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
+from concurrent.futures import CancelledError, Future
+from contextlib import closing
+from contextvars import Context, copy_context
+from dataclasses import dataclass
+from os import getpid
+from time import monotonic
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from .adapters.protocol import overrides_of
+from .errors import ConfigurationError, DeadlineExceededError, RunCancelledError, StepFailedError, UnavailableError
+from .inprocess import RunResult, as_result, told
+from .pipelines.options import checked_timeout
+from .pipelines.steps import KEEP
+from .runtime import loops
+from .runtime.acting import UserProvider, acting_principal, as_principal
+from .runtime.admission import Admission
+from .runtime.call import Call
+from .runtime.context import current_call
+from .runtime.events import Event, Listener
+from .runtime.failures import is_signal
+from .runtime.guard import guard
+from .runtime.lending import REQUEST_THREAD, InlineThread, RequestThread, WaitingThread, drive
+from .runtime.lifecycle import Lifecycle
+from .runtime.threads import standing_aside
+from .service import Service, new_run_id
+from .settings import Settings
+from .types import Principal, Trace
+
+__all__ = ["App", "Caller", "LentThread", "Terms", "stopped"]
+
+T = TypeVar("T")
+
+
+class App(Protocol):
+    """What a ``Caller`` needs of the app whose pipelines it calls."""
+
+    settings: Settings
+    services: dict[str, Service]
+    lifecycle: Lifecycle
+    admission: Admission
+    users: list[UserProvider]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a call says beside the pipeline's inputs.
+
+    Attributes:
+        timeout: Seconds that the run may take, the wait for its place included; by default the app's limit.
+        run_name: For people; may hold ``{date}``, ``{time}`` and ``{run_id}``.
+        principal: On whose behalf, if not on that of whoever is acting: a ``Principal``, a name, a user, ``None``.
+        steps: Overrides of steps' own default parameters: ``{"describe": {"parameters": {"unit": "F"}}}``.
+    """
+
+    timeout: float | None = None
+    run_name: str | None = None
+    principal: Any = KEEP
+    steps: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        checked_timeout(self.timeout)
+        try:
+            (self.run_name or "").format(date="", time="", run_id="")
+        except (IndexError, KeyError, ValueError, AttributeError):
+            raise ConfigurationError(
+                f"run_name={self.run_name!r}: braces may hold date, time or run_id; others are doubled"
+            ) from None
+
+
+_PLAIN = Terms()
+
+
+class Asked(NamedTuple):
+    """A run that was asked for, its inputs validated.
+
+    Attributes:
+        service: Its pipeline.
+        inputs: As validated.
+        overrides: As validated.
+        terms: What else was said.
+        until: When it must have ended, on ``time.monotonic()``.
+        principal: On whose behalf.
+        trace: Of the run around it.
+        placed: Whether that run has a place, which does for both.
+    """
+
+    service: Service
+    inputs: Any
+    overrides: Mapping[str, Any] | None
+    terms: Terms
+    until: float
+    principal: Principal | None
+    trace: Trace | None
+    placed: bool
+
+    def left(self) -> float:
+        """Seconds until it must have ended. Raises ``DeadlineExceededError`` when there are none."""
+        if (left := self.until - monotonic()) <= 0:
+            raise DeadlineExceededError(timeout=self.terms.timeout or self.service.settings.request_timeout)
+        return left
+
+    def call(self) -> Call:
+        """What the service is told to run."""
+        left, name = round(self.left(), 3) or 0.001, self.terms.run_name
+        return Call(self.inputs, new_run_id(), name, left, self.overrides, self.principal, self.trace)
+
+
+class Caller:
+    """Calls the pipelines of an app on the terms given.
+
+    Args:
+        app: The app.
+        terms: For each call.
+    """
+
+    def __init__(self, app: App, terms: Terms | None = None) -> None:
+        self._app, self._terms = app, terms or _PLAIN
+
+    async def run(self, pipeline: str | None = None, /, **inputs: Any) -> RunResult:
+        """See ``PipelineApp.run``."""
+        return await self._perform(self._ask(pipeline, inputs))
+
+    def stream(self, pipeline: str | None = None, /, **inputs: Any) -> AsyncGenerator[Event, None]:
+        """See ``PipelineApp.stream``."""
+        asked = self._ask(pipeline, inputs)
+        return told(lambda feed: self._perform(asked, feed))
+
+    def run_sync(self, pipeline: str | None = None, /, **inputs: Any) -> RunResult:
+        """See ``PipelineApp.run_sync``."""
+        asked = self._ask(pipeline, inputs)
+        try:
+            found = self._in_place(asked)
+            return self._waited(asked) if found is None else found
+        except StepFailedError as error:
+            _pass_interrupt(error)
+            raise
+
+    def stream_sync(self, pipeline: str | None = None, /, **inputs: Any) -> Generator[Event, None, None]:
+        """See ``PipelineApp.stream_sync``."""
+        asked = self._ask(pipeline, inputs)
+        return _told_in_thread(
+            lambda: self._app.lifecycle.home_for_thread(self._patience(asked)),
+            lambda: told(lambda feed: self._perform(asked, feed)),
+        )
+
+    # -------------------------------------------------------------------------------------- asking
+
+    def _ask(self, name: str | None, inputs: Mapping[str, Any]) -> Asked:
+        """In the thread, and under the context variables, of whoever calls."""
+        app, terms = self._app, self._terms
+        service = _service(app.services, name)
+        until = monotonic() + (terms.timeout or app.settings.request_timeout)
+        outer = current_call()
+        around = outer is not None and not outer.completed  # else the run has left this code behind
+        if outer is not None and around:
+            _refuse_cancelled(outer)
+            until = min(until, outer.deadline or until)
+        return Asked(
+            service=service,
+            inputs=service.compiled.input.validate(inputs),
+            overrides=_validated_steps(service, terms.steps),
+            terms=terms,
+            until=until,
+            principal=acting_principal(app.users) if terms.principal is KEEP else as_principal(terms.principal, "host"),
+            trace=None if outer is None else outer.trace,
+            placed=outer is not None and around and outer.admission is app.admission,
+        )
+
+    def _patience(self, asked: Asked) -> float:
+        """How long a start is waited for: with nobody in front of a browser, as long as a server would."""
+        return min(self._app.settings.startup_budget, asked.left())
+
+    # ---------------------------------------------------------------------------------- performing
+
+    async def _perform(self, asked: Asked, *listeners: Listener) -> RunResult:
+        """Take a place, run, and give it back; a run within a run has one: were each to wait for its own, all might."""
+        app = self._app
+        await app.lifecycle.ensure_ready(self._patience(asked))
+        if asked.placed:
+            return await self._at_home(asked, listeners)
+        await guard(app.admission.enter(), round(asked.left(), 3))
+        began = monotonic()
+        try:
+            return await self._at_home(asked, listeners)
+        finally:
+            app.admission.leave(monotonic() - began)
+
+    async def _at_home(self, asked: Asked, listeners: Sequence[Listener]) -> RunResult:
+        call, compiled = asked.call(), asked.service.layers.top.compiled
+        try:
+            sealed = await self._app.lifecycle.call(lambda: asked.service.invoke(call, listeners=listeners))
+        except asyncio.CancelledError as error:
+            raise stopped(error) from None
+        return as_result(compiled, call, sealed)
+
+    def _waited(self, asked: Asked) -> RunResult:
+        """The run, on the home loop, waited for in this thread."""
+        home = self._app.lifecycle.home_for_thread(self._patience(asked))
+        with closing(LentThread()) as lent:
+            return lent.call(home, lambda: self._perform(asked))
+
+    def _in_place(self, asked: Asked) -> RunResult | None:
+        """The run, driven in this thread; ``None`` where it takes a loop, or a deadline of its own to be watched."""
+        app, service = self._app, asked.service
+        lifecycle = app.lifecycle
+        if not (service.inline and lifecycle.ready and lifecycle.pid == getpid()) or asked.terms.timeout is not None:
+            return None
+        if loops.running_loop() is not None or not (asked.placed or app.admission.try_enter()):
+            return None
+        began = monotonic()
+        token = REQUEST_THREAD.set(_INLINE)
+        try:
+            call, compiled = asked.call(), service.layers.top.compiled
+            return as_result(compiled, call, drive(service.invoke(call)))
+        finally:
+            REQUEST_THREAD.reset(token)
+            if not asked.placed:
+                app.admission.leave(monotonic() - began)
+
+
+_INLINE = InlineThread()
+
+
+def _service(services: Mapping[str, Service], name: str | None) -> Service:
+    if name is None and len(services) == 1:
+        return next(iter(services.values()))
+    known = ", ".join(services)
+    if name is None:
+        raise ConfigurationError(f"the app has several pipelines; say which to run, of: {known}")
+    if name not in services:
+        raise ConfigurationError(f"no pipeline named {name!r}; the app has: {known}")
+    return services[name]
+
+
+def _validated_steps(service: Service, steps: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if not steps:
+        return None
+    if (schema := overrides_of(service.compiled)) is None:
+        raise ConfigurationError(f"steps={dict(steps)!r}: the pipeline {service.name!r} takes nothing for single steps")
+    found: Mapping[str, Any] = schema.validate(steps)
+    return found
+
+
+def _refuse_cancelled(outer: Call) -> None:
+    if outer.deadline is not None and monotonic() > outer.deadline:
+        raise DeadlineExceededError(timeout=outer.timeout or 0)
+    if outer.cancelled:
+        raise RunCancelledError("the run that this step belongs to was cancelled; it can ask for no other")
+
+
+def stopped(error: asyncio.CancelledError) -> UnavailableError:
+    """What a caller is told whose run ended with the home loop. Raises ``error`` if it is the caller's own."""
+    if is_signal(error):
+        raise error
+    return _gone()
+
+
+def _gone() -> UnavailableError:
+    return UnavailableError("stopped before the run ended; use another instance", code="draining")
+
+
+def _pass_interrupt(error: StepFailedError) -> None:
+    """Ctrl-C while this thread performed a step is the program's, not the step's."""
+    if isinstance(error.cause, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+        raise error.cause
+
+
+# ----------------------------------------------------------------------------------- the thread that waits
+
+
+class LentThread:
+    """This thread while it waits for calls on the home loop: what asks for the thread that asked is performed here."""
+
+    def __init__(self) -> None:
+        self._thread = WaitingThread()
+        self._context = copy_context()
+        if _is_ours(self._context.get(REQUEST_THREAD)):
+            self._context.run(REQUEST_THREAD.set, self._thread)
+
+    def close(self) -> None:
+        """The thread goes on: what is still to be performed in it fails."""
+        self._thread.close()
+
+    def call(self, home: loops.Loop, function: Callable[[], Awaitable[T]]) -> T:
+        """Await ``function()`` on ``home``, and wait for it here. Raises ``UnavailableError`` when the loop ends."""
+        try:
+            with standing_aside():
+                found: T = self._context.run(loops.call_from_thread, home, function, self._wait)
+                return found
+        except CancelledError:
+            raise _gone() from None
+
+    def _wait(self, answer: Future[T]) -> T:
+        answer.add_done_callback(self._thread.put)
+        while self._thread.get() is not answer:
+            pass
+        return answer.result()
+
+
+def _is_ours(asked: RequestThread | None) -> bool:
+    """Whether a run that this thread asks for has no other thread to turn to: none asked, or it is this one."""
+    return asked is None or isinstance(asked, InlineThread) or (isinstance(asked, WaitingThread) and asked.is_here)
+
+
+def _told_in_thread(
+    find_home: Callable[[], loops.Loop], begin: Callable[[], AsyncGenerator[Event, None]]
+) -> Generator[Event, None, None]:
+    """The events of a stream that lives on the home loop; each ``next`` waits for one. Closing it cancels the run."""
+    lent = LentThread()
+
+    def events() -> Generator[Event, None, None]:
+        home = find_home()
+        stream = begin()
+        try:
+            while (event := lent.call(home, lambda: anext(stream, None))) is not None:
+                yield event
+        except StepFailedError as error:
+            _pass_interrupt(error)
+            raise
+        finally:
+            _end(home, stream, lent)
+
+    return events()
+
+
+def _end(home: loops.Loop, stream: AsyncGenerator[Event, None], lent: LentThread) -> None:
+    with closing(lent):
+        if home.is_closed():
+            return
+        if loops.running_loop() is home:  # a generator that is collected is closed wherever that happens
+            loops.spawn(home, stream.aclose, Context())
+        else:
+            lent.call(home, stream.aclose)

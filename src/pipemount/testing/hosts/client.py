@@ -1,0 +1,111 @@
+"""The client that the clauses are written against: HTTP/1.1 over real sockets, one connection per request."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, TypeVar
+
+__all__ = ["Client", "OpenStream", "Reply"]
+
+T = TypeVar("T")
+
+
+class Reply(NamedTuple):
+    """What a server answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The body, read as JSON."""
+        return json.loads(self.body)
+
+
+class OpenStream:
+    """A response whose body is still coming."""
+
+    def __init__(self, response: http.client.HTTPResponse, connection: http.client.HTTPConnection) -> None:
+        self._response, self._connection = response, connection
+        self.status = response.status
+        self.headers = {name.lower(): value for name, value in response.getheaders()}
+
+    def event(self) -> str:
+        """The next event, without its empty line; empty at the end of the stream."""
+        lines = list(iter(lambda: self._response.readline().decode().rstrip("\r\n"), ""))
+        return "\n".join(lines)
+
+    def rest(self) -> list[str]:
+        """All events up to the end of the stream."""
+        return list(iter(self.event, ""))
+
+    def abort(self) -> None:
+        """Goes away in the middle, as a closed browser does."""
+        self._response.close()
+        self._connection.close()
+
+
+class Client:
+    """Asks the server at a loopback port.
+
+    Args:
+        port: Where it listens.
+        headers: Sent with every request that does not have its own.
+
+    Attributes:
+        prefix: Where a test finds the pipelines.
+    """
+
+    def __init__(self, port: int, headers: Mapping[str, str] | None = None) -> None:
+        self.port, self.headers, self.prefix = port, dict(headers or {}), ""
+        self.url = f"http://127.0.0.1:{port}"
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Iterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 30.0,
+    ) -> Reply:
+        """One request; a body in parts is sent chunked."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, {**self.headers, **(headers or {})})
+            response = connection.getresponse()
+            return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Reply:
+        """``GET``."""
+        return self.request("GET", path, headers=headers)
+
+    def post(self, path: str, value: Any, headers: Mapping[str, str] | None = None) -> Reply:
+        """``POST`` of a value as JSON."""
+        body = json.dumps(value).encode()
+        return self.request("POST", path, body, {"content-type": "application/json", **(headers or {})})
+
+    @contextlib.contextmanager
+    def stream(self, path: str, timeout: float = 30.0) -> Iterator[OpenStream]:
+        """A response that is read event by event; left early, it is aborted."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        connection.request("GET", path, headers=self.headers)
+        opened = OpenStream(connection.getresponse(), connection)
+        try:
+            yield opened
+        finally:
+            opened.abort()
+
+    def at_once(self, count: int, ask: Callable[[], T]) -> list[T]:
+        """``count`` requests side by side, each from a thread of its own."""
+        with ThreadPoolExecutor(count) as threads:
+            return [reply.result() for reply in [threads.submit(ask) for _ in range(count)]]
+
+    def is_up(self) -> bool:
+        """Whether connections are taken."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0

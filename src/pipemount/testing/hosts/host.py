@@ -1,0 +1,113 @@
+"""What a host is to the suite: one class, whose methods build the product in the forms in which it takes pipelines.
+
+::
+
+    class MyFramework(Host):
+        name, kind, requires = "My framework", "asgi", ("my_framework",)
+
+        @form(lifespan=True)
+        def wrap(self, product: Product) -> Any:
+            app = my_framework.App()
+            for page in product.pages:
+                app.route(page.path)(page.answer)
+            return product.pipelines.wrap(app, product.mount)
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .servers import Kind
+
+if TYPE_CHECKING:
+    from .product import Product
+    from .setup import Setup
+
+__all__ = ["HOSTS", "Form", "Host", "find_host", "form"]
+
+Build = Callable[[Any, "Product"], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A way in which a host takes pipelines.
+
+    Attributes:
+        name: In the table: the method's, e.g. ``mount``.
+        build: The method; gives the application that the server is told to serve.
+        lifespan: Whether the pipelines hear of it where the server tells that it starts and stops.
+        host_lifespan: Whether the product's own start and stop (``product.lifespan``) run there.
+        login: Whether the host's login stands in front of the pipelines.
+    """
+
+    name: str
+    build: Build
+    lifespan: bool = False
+    host_lifespan: bool = False
+    login: bool = False
+
+
+def form(
+    *, name: str = "", lifespan: bool = False, host_lifespan: bool = False, login: bool = False
+) -> Callable[[Build], Form]:
+    """Makes a form of a method of a ``Host``; see ``Form``."""
+    return lambda build: Form(name or build.__name__, build, lifespan, host_lifespan, login)
+
+
+class Host:
+    """A framework that takes pipelines in.
+
+    Attributes:
+        name: In the table.
+        kind: What its applications are: ``"asgi"`` or ``"wsgi"``.
+        requires: Modules without which it is not installed.
+        without: Clauses that cannot hold, by name, with the reason; shown in the table.
+    """
+
+    name: ClassVar[str]
+    kind: ClassVar[Kind]
+    requires: ClassVar[tuple[str, ...]] = ()
+    without: ClassVar[Mapping[str, str]] = {}
+
+    @classmethod
+    def reference(cls) -> str:
+        """Where the class is, for the server's process: ``module:Class``."""
+        return f"{cls.__module__}:{cls.__qualname__}"
+
+    @classmethod
+    def forms(cls) -> dict[str, Form]:
+        """By name, the most usual first."""
+        found = [value for kind in cls.__mro__ for value in vars(kind).values() if isinstance(value, Form)]
+        return {form.name: form for form in found}
+
+    @classmethod
+    def installed(cls) -> bool:
+        """Whether what it requires is there."""
+        return all(importlib.util.find_spec(name) is not None for name in cls.requires)
+
+    def pipelines(self, setup: Setup) -> Mapping[str, Any]:
+        """Pipelines that only this host's clauses need."""
+        return {}
+
+    def prepare(self, folder: Path) -> None:
+        """Called before a server starts, in the process of the tests: makes a database, say."""
+
+
+FRAMEWORKS = "pipemount.testing.hosts.frameworks"
+HOSTS: dict[str, str] = {
+    "Starlette": f"{FRAMEWORKS}.starlette:StarletteHost",
+    "FastAPI": f"{FRAMEWORKS}.fastapi:FastAPIHost",
+}
+"""Where the hosts of the suite are; loaded when they are asked for."""
+
+
+def find_host(reference: str) -> type[Host]:
+    """The host at ``module:Class``."""
+    module, _, name = reference.partition(":")
+    found: type[Host] = getattr(importlib.import_module(module), name)
+    return found

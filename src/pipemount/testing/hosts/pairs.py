@@ -1,0 +1,147 @@
+"""A host in one of its forms on a server: the pairs that there are, and the product running there."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from .client import OpenStream, Reply
+from .host import HOSTS, Form, Host, find_host
+from .process import ServerProcess, serving, wait_until
+from .servers import SERVERS, Server
+from .setup import KEY, Setup
+
+__all__ = ["Pair", "Running", "pairs", "pairs_of"]
+
+_numbers = itertools.count()
+
+
+class Running:
+    """A product that a server serves: what clauses are written against.
+
+    Attributes:
+        pair: What runs where.
+        setup: What the product was told.
+        server: The process, and the client of its port.
+        asked: What a client puts in front of paths: the root path, where the server expects it.
+    """
+
+    def __init__(self, pair: Pair, setup: Setup, server: ServerProcess, asked: str = "") -> None:
+        self.pair, self.setup, self.server, self.asked = pair, setup, server, asked
+        server.headers["X-API-Key"] = KEY
+
+    @property
+    def log(self) -> str:
+        """What the server printed."""
+        return self.server.log
+
+    @property
+    def ai(self) -> str:
+        """The URL path of the pipelines."""
+        return self.asked + quote(self.setup.mount)
+
+    def get(self, path: str, headers: dict[str, str] | None = None) -> Reply:
+        """``GET`` of a path of the pipelines, with a key."""
+        return self.server.get(self.ai + path, headers)
+
+    def page(self, path: str = "/page") -> Reply:
+        """``GET`` of a page of the host's own."""
+        return self.server.get(self.asked + path)
+
+    def invoke(self, pipeline: str, headers: dict[str, str] | None = None, /, **inputs: Any) -> Reply:
+        """Asks a pipeline."""
+        return self.server.post(f"{self.ai}/{pipeline}/invoke", {"parameters": inputs}, headers)
+
+    def stream(self, name: str) -> contextlib.AbstractContextManager[OpenStream]:
+        """One of the product's plain streams."""
+        return self.server.stream(f"{self.ai}/-/{name}")
+
+    def noted(self, what: str) -> Counter[int]:
+        """How often each process has noted ``what``."""
+        lines = self.setup.notes.read_text().splitlines() if self.setup.notes.exists() else []
+        return Counter(int(line.partition(" ")[0]) for line in lines if line.partition(" ")[2] == what)
+
+    def open_gate(self, name: str) -> None:
+        """Lets go of what waits there."""
+        self.setup.gate(name).touch()
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A host in a form on a server."""
+
+    host: type[Host]
+    form: Form
+    server: Server
+
+    @property
+    def name(self) -> str:
+        """For people and test ids."""
+        return f"{self.host.name} {self.form.name} on {self.server.name}"
+
+    @property
+    def told(self) -> bool:
+        """Whether the pipelines hear of start and stop from a lifespan."""
+        return self.form.lifespan and self.server.lifespan
+
+    @property
+    def reason(self) -> str:
+        """Why it cannot be run here; empty if it can."""
+        missing = [name for name in (self.host, self.server) if not _installed(name)]
+        return f"{missing[0].name} is not installed" if missing else ""
+
+    @contextlib.contextmanager
+    def start(
+        self, folder: Path, *options: str, wait: bool = True, rooted: bool = False, **setup: Any
+    ) -> Iterator[Running]:
+        """Runs the product until the block ends.
+
+        Args:
+            folder: Where notes, gates and logs go, in a folder of their own.
+            *options: Further ones of the server.
+            wait: Until connections are taken.
+            rooted: Whether the server is told the root path ``/proxy``.
+            **setup: As for ``Setup``.
+        """
+        place = folder / f"run-{next(_numbers)}"
+        place.mkdir(parents=True)
+        told = Setup(host=self.host.reference(), form=self.form.name, folder=str(place), **setup)
+        self.host().prepare(place)
+        command = self.server.line("pipemount.testing.hosts.serve:app", *options)
+        if rooted:
+            command += self.server.root_path
+        with serving(command, folder=place, env=told.env, wait=wait) as server:
+            asked = "/proxy" if rooted and self.server.root_path_sent else ""
+            if wait and self.server.ready_line:  # it loses sight of workers that SIGTERM finds starting
+                wait_until(lambda: server.log.count(self.server.ready_line) == self.server.workers)
+            yield Running(self, told, server, asked)
+
+
+def _installed(thing: Server | type[Host]) -> bool:
+    return thing.installed if isinstance(thing, Server) else thing.installed()
+
+
+def pairs_of(host: type[Host]) -> list[Pair]:
+    """All pairs of a host: its first form on every server of its kind, its others on the first of them."""
+    servers = [server for server in SERVERS.values() if server.kind == host.kind]
+    first, *others = host.forms().values()
+    return [*(Pair(host, first, server) for server in servers), *(Pair(host, other, servers[0]) for other in others)]
+
+
+def pairs(*, full: bool) -> list[Pair]:
+    """Those of all hosts; or a few that between them show every host, every form and every server."""
+    everything = [pair for reference in HOSTS.values() for pair in pairs_of(find_host(reference))]
+    if full:
+        return everything
+    chosen: list[Pair] = []
+    for pair in everything:
+        seen = {thing for one in chosen for thing in (one.host.name, one.server.name)}
+        if not {pair.host.name, pair.server.name} <= seen:
+            chosen.append(pair)
+    return chosen

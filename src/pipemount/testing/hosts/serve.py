@@ -1,0 +1,24 @@
+"""What a server is told to serve: ``pipemount.testing.hosts.serve:app``, the product in the form that was set up."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from .host import find_host
+from .product import Product
+from .setup import VARIABLE, Setup
+
+__all__ = ["app", "create"]
+
+
+def create() -> Any:
+    """The application of this process."""
+    setup = Setup.read()
+    host = find_host(setup.host)()
+    product = Product(setup, host.pipelines(setup))
+    return host.forms()[setup.form].build(host, product)
+
+
+app = create() if VARIABLE in os.environ else None
+"""The product; nothing where nobody has set one up, so that importing this module starts nothing."""

@@ -1,0 +1,164 @@
+"""The servers that hosts are run on. There is one table for all tests: a server is added by one line of it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+__all__ = ["SERVERS", "Kind", "Server"]
+
+Kind = Literal["asgi", "wsgi"]
+
+APP = "{app}"
+"""Stands for the application in a command, as ``{port}`` stands for the port."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """How a server is started, and what it does that matters to those who live in it.
+
+    Attributes:
+        name: In the table.
+        kind: Which interface it serves.
+        command: ``python -m`` is put in front, unless it begins with a program of the environment; ``{app}`` and
+            ``{port}`` are filled in.
+        workers: Processes that serve.
+        lifespan: Whether it tells an ASGI application that it starts and stops.
+        at_once: Requests that a worker handles at the same time; 0 for as many as come.
+        root_path: Options that name the root path ``/proxy``; empty if it cannot be told.
+        root_path_sent: Whether the requests of a test then have the root path in front, as this server expects it.
+        reloads: Whether SIGHUP replaces its workers.
+        recycling: Options with which a worker ends after five requests.
+        ready_line: Printed once by each worker that is up; for servers whose workers must not be stopped before.
+        orderly: Whether SIGTERM ends it in a way that lets anything run.
+    """
+
+    name: str
+    kind: Kind
+    command: tuple[str, ...]
+    workers: int = 1
+    lifespan: bool = False
+    at_once: int = 0
+    root_path: tuple[str, ...] = ()
+    root_path_sent: bool = False
+    reloads: bool = False
+    recycling: tuple[str, ...] = ()
+    ready_line: str = ""
+    orderly: bool = True
+
+    @property
+    def installed(self) -> bool:
+        """Whether it can be started here."""
+        return importlib.util.find_spec(self.command[0]) is not None or self._program.exists()
+
+    @property
+    def _program(self) -> Path:
+        return Path(sys.executable).with_name(self.command[0])
+
+    def line(self, app: str, *options: str) -> list[str]:
+        """The command that serves ``app``, an import string such as ``main:app``."""
+        program = [sys.executable, "-m", self.command[0]]
+        if importlib.util.find_spec(self.command[0]) is None:
+            program = [os.fspath(self._program)]
+        return [*program, *(part.replace(APP, app) for part in self.command[1:]), *options]
+
+
+UVICORN = ("uvicorn", APP, "--port", "{port}", "--log-level", "warning")
+HYPERCORN = ("hypercorn", APP, "--bind", "127.0.0.1:{port}", "--graceful-timeout", "3")
+GRANIAN = ("granian", APP, "--port", "{port}", "--no-access-log")
+GUNICORN = ("gunicorn", APP, "--bind", "127.0.0.1:{port}", "--graceful-timeout", "5", "--no-control-socket")
+UWSGI = (
+    *("uwsgi", "--module", APP, "--http-socket", "127.0.0.1:{port}", "--virtualenv", sys.prefix, "--master"),
+    *("--die-on-term", "--enable-threads", "--need-app", "--disable-logging"),
+)
+ROOT_PATH = ("--root-path", "/proxy")
+RECYCLED = ("--max-requests", "5")
+
+_ALL = (
+    Server(name="uvicorn", kind="asgi", command=UVICORN, lifespan=True, root_path=ROOT_PATH),
+    Server(
+        name="uvicorn, 2 workers",
+        kind="asgi",
+        command=(*UVICORN, "--workers", "2"),
+        workers=2,
+        lifespan=True,
+        root_path=ROOT_PATH,
+    ),
+    Server(name="uvicorn --lifespan off", kind="asgi", command=(*UVICORN, "--lifespan", "off"), root_path=ROOT_PATH),
+    Server(name="hypercorn", kind="asgi", command=HYPERCORN, lifespan=True, root_path=ROOT_PATH),
+    Server(
+        name="granian",
+        kind="asgi",
+        command=(*GRANIAN, "--interface", "asgi"),
+        lifespan=True,
+        root_path=("--url-path-prefix", "/proxy"),
+        root_path_sent=True,
+        ready_line="Started worker-",
+    ),
+    Server(
+        name="daphne",
+        kind="asgi",
+        command=("daphne", "-b", "127.0.0.1", "-p", "{port}", "-v", "0", APP),
+        root_path=ROOT_PATH,
+    ),
+    Server(
+        name="gunicorn asgi",
+        kind="asgi",
+        command=(*GUNICORN, "-k", "asgi"),
+        lifespan=True,
+        reloads=True,
+        recycling=RECYCLED,
+    ),
+    Server(
+        name="gunicorn sync",
+        kind="wsgi",
+        command=(*GUNICORN, "--workers", "2"),
+        workers=2,
+        at_once=1,
+        reloads=True,
+        recycling=RECYCLED,
+    ),
+    Server(
+        name="gunicorn gthread",
+        kind="wsgi",
+        command=(*GUNICORN, "--threads", "8"),
+        at_once=8,
+        reloads=True,
+        recycling=RECYCLED,
+    ),
+    Server(
+        name="gunicorn --preload",
+        kind="wsgi",
+        command=(*GUNICORN, "--preload", "--workers", "2", "--threads", "8"),
+        workers=2,
+        at_once=8,
+    ),
+    Server(
+        name="uWSGI",
+        kind="wsgi",
+        command=(*UWSGI, "--processes", "2", "--threads", "4"),
+        workers=2,
+        at_once=4,
+        recycling=RECYCLED,
+    ),
+    Server(
+        name="granian wsgi",
+        kind="wsgi",
+        command=(*GRANIAN, "--interface", "wsgi", "--blocking-threads", "8"),
+        at_once=8,
+        ready_line="Started worker-",
+    ),
+    Server(
+        name="waitress",
+        kind="wsgi",
+        command=("waitress", "--listen=127.0.0.1:{port}", "--threads=8", APP),
+        at_once=8,
+        orderly=False,
+    ),
+)
+
+SERVERS: dict[str, Server] = {server.name: server for server in _ALL}

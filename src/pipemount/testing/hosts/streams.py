@@ -1,0 +1,116 @@
+"""Plain streams beside the pipelines: events at a gate, events without end, bodies read as they come."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from ...types import Receive, Scope, Send
+from .setup import Setup
+
+__all__ = ["Streams"]
+
+EVENT_STREAM = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
+BEAT = 0.05
+"""Seconds between two events of an endless stream."""
+
+
+class Streams:
+    """An ASGI application of event streams, at paths that end in ``/-/<name>``."""
+
+    def __init__(self, setup: Setup, pipelines: Any) -> None:
+        self._setup, self._pipelines = setup, pipelines
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        name = scope["path"].rpartition("/-/")[2]
+        if name == "digest":
+            await self._digest(receive, send)
+        elif name == "gated":
+            await self._stream(self._gated(), receive, send)
+        elif name == "timed":
+            await self._stream(self._timed(), receive, send)
+        elif name == "endless":
+            await self._stream(self._endless(), receive, send)
+        elif name == "until-draining":
+            await self._stream(self._until_draining(), receive, send)
+        else:
+            await _answer(send, 404, {"no stream": name})
+
+    async def _stream(self, events: AsyncGenerator[str, None], receive: Receive, send: Send) -> None:
+        """Sends events until they end or the client has gone; what made them is closed then."""
+        await send({"type": "http.response.start", "status": 200, "headers": EVENT_STREAM})
+        self._setup.note("stream begins")
+        sending = asyncio.ensure_future(_send_all(events, send))
+        gone = asyncio.ensure_future(_disconnected(receive))
+        try:
+            await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (sending, gone):
+                task.cancel()
+            await asyncio.gather(sending, gone, return_exceptions=True)
+            self._setup.note("stream ends")
+
+    async def _gated(self) -> AsyncGenerator[str, None]:
+        """Ten events, each produced when the client says that it has the one before."""
+        for number in range(10):
+            while number and not self._setup.gate(f"event-{number}").exists():  # noqa: ASYNC110  another process
+                await asyncio.sleep(0.005)
+            yield f"data: {number}\n\n"
+
+    async def _timed(self) -> AsyncGenerator[str, None]:
+        """Ten events that tell when they were sent, by the clock of the machine."""
+        for _ in range(10):
+            await asyncio.sleep(BEAT)
+            yield f"data: {time.monotonic()}\n\n"
+
+    async def _endless(self) -> AsyncGenerator[str, None]:
+        while True:
+            yield ": beat\n\n"
+            await asyncio.sleep(BEAT)
+
+    async def _until_draining(self) -> AsyncGenerator[str, None]:
+        draining = asyncio.ensure_future(self._pipelines.until_draining())
+        try:
+            while not draining.done():
+                yield ": beat\n\n"
+                await asyncio.wait({draining}, timeout=BEAT)
+            yield "event: end\nretry: 1000\ndata: draining\n\n"
+        finally:
+            draining.cancel()
+
+    async def _digest(self, receive: Receive, send: Send) -> None:
+        """The length and digest of a body, read part by part."""
+        length, sha256, more = 0, hashlib.sha256(), True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body = message.get("body", b"")
+            length += len(body)
+            sha256.update(body)
+            more = message.get("more_body", False)
+        await _answer(send, 200, {"length": length, "sha256": sha256.hexdigest()})
+
+
+async def _send_all(events: AsyncGenerator[str, None], send: Send) -> None:
+    async with aclosing(events):
+        async for event in events:
+            await send({"type": "http.response.body", "body": event.encode(), "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _answer(send: Send, status: int, value: Any) -> None:
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(value).encode()})
