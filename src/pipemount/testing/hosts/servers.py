@@ -140,6 +140,7 @@ _ALL = (
         lifespan=True,
         reloads=True,
         recycling=RECYCLED,
+        ready_line="ASGI server listening",
     ),
     Server(
         name="gunicorn asgi --preload",
@@ -147,6 +148,7 @@ _ALL = (
         command=(*GUNICORN, "-k", "asgi", "--preload", "--workers", "2"),
         workers=2,
         lifespan=True,
+        ready_line="ASGI server listening",
     ),
     Server(
         name="gunicorn sync",
