@@ -19,6 +19,9 @@ from .setup import KEY, Setup
 
 __all__ = ["Pair", "Running", "pairs", "pairs_of"]
 
+FEW = ("uvicorn", "uvicorn --lifespan off", "gunicorn gthread", "uWSGI")
+"""Servers for hosts that are, to a server, bare ASGI or WSGI."""
+
 _numbers = itertools.count()
 
 
@@ -101,6 +104,8 @@ class Pair:
     @property
     def reason(self) -> str:
         """Why it cannot be run here; empty if it can."""
+        if self.host.needs_lifespan and not self.server.lifespan:
+            return f"{self.host.name} itself does not serve without a lifespan"
         missing = [name for name in (self.host, self.server) if not _installed(name)]
         return f"{missing[0].name} is not installed" if missing else ""
 
@@ -137,8 +142,10 @@ def _installed(thing: Server | type[Host]) -> bool:
 
 
 def pairs_of(host: type[Host]) -> list[Pair]:
-    """All pairs of a host: its first form on every server of its kind, its others on the first of them."""
+    """All of a host: its first form on every server of its kind, or on a few; its others on the first of them."""
     servers = [server for server in SERVERS.values() if server.kind == host.kind]
+    if not host.everywhere:
+        servers = [server for server in servers if server.name in FEW]
     first, *others = host.forms().values()
     return [*(Pair(host, first, server) for server in servers), *(Pair(host, other, servers[0]) for other in others)]
 
