@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flask import Flask, g
+from flask import Flask, current_app, g, has_request_context
 from werkzeug.local import LocalProxy
 
 from ..http.handover import as_principal
 from ..types import Principal
+from .mounted import mounted_in
 
-__all__ = ["current_principal"]
+if TYPE_CHECKING:
+    from ..http.application import Application
+
+__all__ = ["CurrentUser", "current_principal"]
 
 
 def current_principal(app: Flask, ask: Callable[[], Any] | None = None) -> Principal | None:
@@ -39,3 +43,24 @@ def _known_to(app: Flask) -> Any:
     if flask_login is not None and isinstance(manager, flask_login.LoginManager):
         return flask_login.current_user
     return g.get("user")
+
+
+class CurrentUser:
+    """For the team's own code: whoever sent the request in which it runs ``pipelines``."""
+
+    def __init__(self, pipelines: Application) -> None:
+        self._pipelines = pipelines
+
+    @classmethod
+    def among(cls, pipelines: Application) -> None:
+        """Adds one to those that ``pipelines`` asks, unless it is there."""
+        if not any(isinstance(each, cls) for each in pipelines.users):
+            pipelines.users.append(cls(pipelines))
+
+    def __call__(self) -> Principal | None:
+        """As for a request to the pipelines themselves."""
+        if not has_request_context():
+            return None
+        host: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # of the proxy
+        own = (mounted.principal for mounted in mounted_in(host).values() if mounted.pipelines is self._pipelines)
+        return current_principal(host, next(own, None))

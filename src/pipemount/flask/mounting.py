@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Flask, Request, Response, request
 from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
+from ..bridge import WSGIBridge
 from ..errors import ConfigurationError
 from ..http.handover import Handover
 from .answering import answer
-from .callers import current_principal
+from .callers import CurrentUser, current_principal
 from .csrf import exempt, is_checked, new_token
 from .environment import FlaskEnvironment
+from .mounted import Mounted, remember
 
 if TYPE_CHECKING:
-    from ..app import PipelineApp
+    from ..http.application import Application
 
-__all__ = ["Mounted", "mount", "mounted_in"]
+__all__ = ["mount"]
 
-EXTENSION = REST = "pipemount"
+REST = "pipemount"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY")
 
 View = Callable[..., Any]
@@ -32,31 +33,8 @@ Decorator = Callable[[View], View]
 logger = logging.getLogger("pipemount")
 
 
-@dataclass(frozen=True, slots=True)
-class Mounted:
-    """What one ``init_app`` was told.
-
-    Attributes:
-        pipelines: What was mounted.
-        prefix: Where, starting with a slash.
-        principal: Says who asks, where Flask-Login or ``g.user`` do not.
-        g: The names in ``flask.g`` that steps find in theirs.
-    """
-
-    pipelines: PipelineApp
-    prefix: str
-    principal: Callable[[], Any] | None
-    g: tuple[str, ...]
-
-
-def mounted_in(app: Flask) -> Mapping[str, Mounted]:
-    """What is mounted in ``app``, by the name of the blueprint."""
-    mounted: Mapping[str, Mounted] = app.extensions.get(EXTENSION, {})
-    return mounted
-
-
 def mount(
-    pipelines: PipelineApp,
+    pipelines: Application,
     app: Flask,
     prefix: str = "/ai",
     before: Sequence[Decorator] = (),
@@ -69,9 +47,10 @@ def mount(
     _check(app, before, g)
     mounted = Mounted(pipelines, "/" + prefix.strip("/"), principal, tuple(g))
     app.register_blueprint(_blueprint(mounted, name, app, before))
-    app.extensions.setdefault(EXTENSION, {})[name] = mounted
+    remember(app, name, mounted)
     app.context_processor(lambda: {"pipemount_csrf_token": new_token})
-    FlaskEnvironment.among(pipelines.environments).add(app, g)
+    FlaskEnvironment.among(pipelines.environments).add(app, mounted.g)
+    CurrentUser.among(pipelines)
     pipelines.observe_shutdown()
     if pipelines.auth is None and principal is None and not before:
         logger.warning(
@@ -130,7 +109,7 @@ def _know_rest(state: BlueprintSetupState) -> None:
 
 def _view(mounted: Mounted, app: Flask) -> View:
     """A view that lets the app answer at the place where it is mounted."""
-    bridge, ask, base = mounted.pipelines.wsgi, mounted.principal, mounted.prefix.rstrip("/")
+    bridge, ask, base = WSGIBridge(mounted.pipelines), mounted.principal, mounted.prefix.rstrip("/")
     depth = base.count("/") + 1 if "<" in base else 0
 
     def pipemount(**values: object) -> Response:

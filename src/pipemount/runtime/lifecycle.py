@@ -38,7 +38,6 @@ T = TypeVar("T")
 Outcome: TypeAlias = "Future[BaseException | None]"
 """What a start or a stop raised, or None; done when it has ended."""
 
-SHUTTING_DOWN = "shutting down; use another instance"
 AWAIT = "use the awaitable form there, e.g. `await pipelines.run(…)`"
 
 logger = logging.getLogger("pipemount")
