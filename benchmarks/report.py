@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bridge import BridgeReport
 from engine import EngineReport
 from load import GENERATOR, Load
 from measure import CONNECTIONS, Entry
@@ -47,6 +48,14 @@ graph for, or for what takes it too long.
 - What a branch adds is the row with it less the row without, measured one right after the other.
 - Maps keep the order of the items, except in pydantic-graph, whose list is sorted afterwards.
 - Prefect keeps every run in a database: its figures are those of its own server on loopback.
+"""
+
+BRIDGE_HEADING = "## The bridge from WSGI alone"
+
+BRIDGE = """\
+Microseconds per request through [the bridge](wsgi.md) and through a2wsgi around the same ASGI app, called as a server
+would call them, in one process and without a network; the rounds are interleaved, and the ratio is the median of the
+ratios within the rounds. The threads wait for each other: there is one interpreter, and one loop.
 """
 
 READING = """\
@@ -88,6 +97,7 @@ class Report:
         method: Rounds and seconds, in words.
         entries: The contenders.
         engine: The engines, on the same graphs.
+        bridge: The bridge, beside another.
         imports: Seconds by what was imported.
         demonstrations: Seconds by what was tried.
     """
@@ -96,6 +106,7 @@ class Report:
     method: str
     entries: list[Entry]
     engine: EngineReport
+    bridge: BridgeReport
     imports: dict[str, float]
     demonstrations: dict[str, float]
 
@@ -103,18 +114,23 @@ class Report:
         """Write the page anew."""
         page.write_text("\n".join(self._parts()).rstrip() + "\n")
 
-    def write_engine(self, page: Path = PAGE) -> None:
-        """Put the engine's section into the page in the place of the one there; the rest stays as it was measured."""
-        before, _, rest = page.read_text().partition(ENGINE_HEADING)
-        _, heading, after = rest.partition("\n## ")
-        page.write_text(f"{before}{self._engine()}{heading}{after}")
+    def write_sections(self, page: Path = PAGE) -> None:
+        """Put what was measured into the page in the place of what is there; the rest stays as it was measured."""
+        text = page.read_text()
+        for heading, section in ((ENGINE_HEADING, self._engine()), (BRIDGE_HEADING, self._bridge())):
+            if section:
+                text = _replaced(text, heading, section)
+        page.write_text(text)
 
     def _engine(self) -> str:
-        told = (
-            f"Measured on {datetime.now(UTC):%Y-%m-%d} with `{self.command}`: medians of {self.engine.rounds} rounds."
-        )
-        rows = list(self.engine.rows())
-        return "\n".join([ENGINE_HEADING, "", ENGINE, told, *self.engine.notes(), "", _table(rows)])
+        return self._section(ENGINE_HEADING, ENGINE, self.engine) if self.engine else ""
+
+    def _bridge(self) -> str:
+        return self._section(BRIDGE_HEADING, BRIDGE, self.bridge) if self.bridge else ""
+
+    def _section(self, heading: str, text: str, found: EngineReport | BridgeReport) -> str:
+        told = f"Measured on {datetime.now(UTC):%Y-%m-%d} with `{self.command}`: medians of {found.rounds} rounds."
+        return "\n".join([heading, "", text, told, *found.notes(), "", _table(list(found.rows()))])
 
     def _parts(self) -> Iterable[str]:
         yield INTRODUCTION
@@ -128,8 +144,7 @@ class Report:
             yield _table(_targets(self.entries))
             yield "## Idle memory\n"
             yield _table(_memory(self.entries))
-        if self.engine:
-            yield self._engine()
+        yield from filter(None, (self._engine(), self._bridge()))
         if self.imports:
             yield "## Import time\n\nA fresh interpreter each time, byte code compiled before.\n"
             yield _table([("what", "ms"), *((name, f"{took * 1000:.0f}") for name, took in self.imports.items())])
@@ -145,9 +160,19 @@ class Report:
         return (
             f"Python {platform.python_version()} on {platform.system()}, {os.cpu_count()} cores: one for the server, "
             f"one for the load generator ({GENERATOR}).\n{versions}{'; ' + peers if peers else ''}.\n"
-            "Every server is one process without an access log, uvicorn with uvloop and httptools or gunicorn's gthread "
-            "worker with 8 threads, started once and kept for all rounds.\n"
+            "Every server is one process without an access log, uvicorn with uvloop and httptools or gunicorn gthread "
+            "with 8 threads, started once and kept for all rounds.\n"
         )
+
+
+def _replaced(page: str, heading: str, section: str) -> str:
+    """The page with a section in the place of the one there; before the reading, if there is none yet."""
+    if heading not in page:
+        before, reading, after = page.partition("## How to read it")
+        return f"{before}{section}\n{reading}{after}"
+    before, _, rest = page.partition(heading)
+    _, following, after = rest.partition("\n## ")
+    return f"{before}{section}{following}{after}"
 
 
 def _requests(entries: list[Entry], connections: int) -> Iterable[tuple[str, ...]]:

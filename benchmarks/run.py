@@ -1,8 +1,8 @@
 """``scripts/benchmark``: measures us beside the raw limit, what is written by hand, and the peers.
 
 Writes docs/performance.md. Takes about a quarter of an hour; leave the machine alone meanwhile. With ``--only`` or
-``--quick`` the page is left as it is and the tables are printed. ``--parts engine`` takes two minutes, and ``--write``
-then puts its section into the page.
+``--quick`` the page is left as it is and the tables are printed. ``--parts engine`` takes two minutes and ``--parts
+bridge`` half a one; ``--write`` then puts their sections into the page.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).parents[1] / "src"))
 
+from bridge import BridgeReport, measure_bridge
 from concurrency import demonstrate
 from contenders import CONTENDERS, select
 from engine import EngineReport, measure_engine
@@ -24,7 +25,7 @@ from report import Report
 from servers import CORES
 from startup import measure_imports
 
-PARTS = ("requests", "engine", "imports", "demonstrations")
+PARTS = ("requests", "engine", "bridge", "imports", "demonstrations")
 
 
 def parse() -> argparse.Namespace:
@@ -34,14 +35,16 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--only", default="", metavar="NAMES", help="of: " + ", ".join(c.name for c in CONTENDERS))
     parser.add_argument("--parts", default=",".join(PARTS), help="of: " + ", ".join(PARTS))
     parser.add_argument("--quick", action="store_true", help="one short round, to see that all is well")
-    parser.add_argument("--write", action="store_true", help="with --parts engine: put its section into the page")
+    parser.add_argument(
+        "--write", action="store_true", help="with --parts engine,bridge: put their sections into the page"
+    )
     options = parser.parse_args()
     if options.quick:
         options.rounds, options.seconds = 1, 1.0
     return options
 
 
-def _engine_options(options: argparse.Namespace) -> dict[str, Any]:
+def _options_of_part(options: argparse.Namespace) -> dict[str, Any]:
     return {"rounds": 1, "seconds": 0.05} if options.quick else {}
 
 
@@ -55,13 +58,14 @@ def main() -> None:
         command=shlex.join(["scripts/benchmark", *sys.argv[1:]]),
         method=f"medians of {options.rounds} interleaved rounds of {options.seconds:g} s after a warm-up.",
         imports=measure_imports() if "imports" in parts else {},
-        engine=measure_engine(**_engine_options(options)) if "engine" in parts else EngineReport(),
+        engine=measure_engine(**_options_of_part(options)) if "engine" in parts else EngineReport(),
+        bridge=measure_bridge(**_options_of_part(options)) if "bridge" in parts else BridgeReport(),
         demonstrations=demonstrate() if "demonstrations" in parts else {},
         entries=measure(contenders, rounds=options.rounds, seconds=options.seconds) if "requests" in parts else [],
     )
-    if parts == ["engine"] and options.write:
-        report.write_engine()
-        print("wrote the engine's section of docs/performance.md")
+    if options.write and set(parts) <= {"engine", "bridge"}:
+        report.write_sections()
+        print(f"wrote the section of {' and '.join(parts)} in docs/performance.md")
     elif options.quick or options.only or set(parts) != set(PARTS):
         page = Path(tempfile.mkstemp(prefix="performance-", suffix=".md")[1])
         report.write(page)

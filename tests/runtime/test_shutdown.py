@@ -175,20 +175,50 @@ lifecycle.call_sync(where)
     assert run(SIGTERM + script) == ["start", "stop"]
 
 
-def test_a_second_sigterm_ends_the_process_at_once() -> None:
+def test_more_signals_change_nothing() -> None:
     script = """
 draining.observe()
 async def stop():
+    kill()
+    await asyncio.sleep(0.1)
     note("stop")
-    await asyncio.sleep(60)
 lifecycle._stop = stop
 lifecycle.call_sync(where)
 kill()
-time.sleep(0.3)
 kill()
 wait_for_the_end()
 """
     assert run(SIGTERM + script, status=-signal.SIGTERM) == ["start", "stop"]
+
+
+def test_a_process_that_ends_meanwhile_still_ends_by_the_signal() -> None:
+    script = """
+draining.observe()
+async def stop():
+    await asyncio.sleep(0.3)
+    note("stop")
+lifecycle._stop = stop
+lifecycle.call_sync(where)
+kill()
+"""
+    assert run(SIGTERM + script, status=-signal.SIGTERM) == ["start", "stop"]
+
+
+def test_nothing_starts_between_the_signal_and_the_end() -> None:
+    script = """
+other = Lifecycle(start=start, stop=stop, drain=drain, settings=Settings(), name="other")
+draining.observe()
+async def stop():
+    try:
+        other.call_sync(where)
+    except UnavailableError as error:
+        note(error.detail_code)
+lifecycle._stop = stop
+lifecycle.call_sync(where)
+kill()
+wait_for_the_end()
+"""
+    assert run(SIGTERM + script, status=-signal.SIGTERM) == ["start", "draining"]
 
 
 def test_a_forked_child_is_ended_by_sigterm_alone() -> None:

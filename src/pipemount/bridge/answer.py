@@ -13,7 +13,7 @@ from ..errors import UnavailableError
 from ..runtime.lending import REQUEST_THREAD, WaitingThread
 from ..runtime.loops import Loop
 from ..types import ASGIApp, Scope
-from .body import RequestBody
+from .body import CutShortError, RequestBody
 from .crossing import END, READ, Crossing, Failure, Start, cost
 
 __all__ = ["Answer"]
@@ -38,7 +38,7 @@ class Answer(Iterator[bytes]):
         self._crossing = Crossing(app, scope, loop, self._thread, body.more)
         self._part: bytes | None = None
         self._in_flight = 0
-        self._cut = self._closed = False
+        self._closed = False
         context = copy_context()
         context.run(REQUEST_THREAD.set, self._thread)
         loop.call_soon_threadsafe(self._crossing.begin, context=context)
@@ -48,13 +48,10 @@ class Answer(Iterator[bytes]):
 
         Raises:
             BaseException: What the app raised before it began to answer.
+            CutShortError: The client left within its request, and the app did not answer.
         """
         try:
             start: Start = self._next()
-        except _CutShortError:
-            self.close()
-            start_response("400 Bad Request", [("content-length", "0")])
-            return []
         except BaseException:
             self.close()
             raise
@@ -100,8 +97,8 @@ class Answer(Iterator[bytes]):
             if item is READ:
                 self._read()
             elif isinstance(item, Failure):
-                if self._cut:
-                    raise _CutShortError from item.error
+                if self._body.cut:
+                    raise CutShortError from item.error
                 raise item.error
             else:
                 return item
@@ -109,7 +106,6 @@ class Answer(Iterator[bytes]):
     def _read(self) -> None:
         part = self._body.read()
         if part is None:
-            self._cut = True
             self._tell(self._crossing.cut)
         else:
             self._tell(self._crossing.take, part, self._body.more)
@@ -121,7 +117,3 @@ class Answer(Iterator[bytes]):
     def _tell(self, call: Callable[..., None], *args: Any) -> None:
         with suppress(RuntimeError):  # the loop is closed, and the app has ended with it
             self._loop.call_soon_threadsafe(call, *args)
-
-
-class _CutShortError(ConnectionError):
-    """The client ended the connection within its request, and the app has nothing to answer to that."""

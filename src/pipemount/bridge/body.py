@@ -14,10 +14,14 @@ from wsgiref.types import WSGIEnvironment
 from ..errors import LengthRequiredError, MalformedRequestError
 from .scope import is_chunked
 
-__all__ = ["PART", "RequestBody"]
+__all__ = ["PART", "CutShortError", "RequestBody"]
 
 PART = 65_536
 """Bytes that are read at a time. PEP 3333 lets a server wait until it has them all."""
+
+
+class CutShortError(ConnectionError):
+    """The client ended the connection within its request, and the app has nothing to answer to that."""
 
 
 class RequestBody:
@@ -29,6 +33,7 @@ class RequestBody:
 
     Attributes:
         more: Whether there is more.
+        cut: Whether the connection ended before the body did.
 
     Raises:
         LengthRequiredError: It comes in chunks, and the server does not put them together.
@@ -49,7 +54,7 @@ class RequestBody:
             self._left = int(length)
         elif environ.get("wsgi.input_terminated") and environ.get("SERVER_PROTOCOL", "") > "HTTP/1.1":
             self._left = None  # since HTTP/2 a body needs neither a length nor chunks
-        self.more = self._left != 0
+        self.more, self.cut = self._left != 0, False
 
     def read(self) -> bytes | None:
         """The next part, or None: the connection ended before the body did. Waits for the client."""
@@ -60,6 +65,7 @@ class RequestBody:
             return part
         part = self._read(min(left, PART))
         if not part:
+            self.cut = True
             return None
         self._left = left - len(part)
         self.more = self._left > 0

@@ -68,7 +68,7 @@ def cost(part: bytes) -> int:
 
 
 class Crossing:
-    """The app's side. All but ``__init__``, ``wrote`` and ``complete`` belong to the loop.
+    """The app's side. All but ``__init__``, ``wrote`` and ``complete`` belong to the loop; ``begin`` comes first.
 
     Args:
         app: The ASGI app.
@@ -77,6 +77,8 @@ class Crossing:
         thread: The WSGI thread, by which it is reached.
         unread: Whether the request has a body.
     """
+
+    _task: asyncio.Task[None]
 
     def __init__(self, app: ASGIApp, scope: Scope, loop: Loop, thread: WaitingThread, unread: bool) -> None:
         self._app, self._scope, self._loop, self._thread = app, scope, loop, thread
@@ -87,7 +89,6 @@ class Crossing:
         self._sent = self._written = 0
         self._wants_room = False
         self._news = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
         self._patience: asyncio.TimerHandle | None = None
 
     # ---------------------------------------------------------------------- called by the WSGI thread
@@ -127,7 +128,7 @@ class Crossing:
         """Nobody waits any more. An app that has not said all is told, and cancelled if that does not end it."""
         self._left = True
         self.wake()
-        if not self.complete and self._task is not None:
+        if not self.complete:
             self._patience = self._loop.call_later(GRACE, self._task.cancel)
 
     def wake(self) -> None:

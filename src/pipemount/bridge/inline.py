@@ -9,7 +9,7 @@ from wsgiref.types import StartResponse
 
 from ..runtime.lending import REQUEST_THREAD, InlineThread, drive
 from ..types import ASGIApp, Message, Scope
-from .body import RequestBody
+from .body import CutShortError, RequestBody
 from .response import Response
 
 __all__ = ["answer_inline"]
@@ -23,10 +23,13 @@ def answer_inline(app: ASGIApp, scope: Scope, body: RequestBody, start_response:
     Raises:
         NotInlineError: It has to wait after all; nothing was read or sent.
         BaseException: What the app raised before its response was complete.
+        CutShortError: The client left within its request, and the app did not answer.
     """
     call = _InlineCall(scope, body)
     copy_context().run(call.perform, app)
     if not call.response.complete:
+        if body.cut:
+            raise CutShortError
         raise RuntimeError("the app returned before its response was complete")
     start_response(*call.response.head)
     return call.parts

@@ -12,7 +12,6 @@ https://peps.python.org/pep-3333/ · https://asgi.readthedocs.io/en/latest/specs
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from ..errors import HomeLoopError, PipemountError, UnavailableError, UnsupportedError
@@ -22,7 +21,7 @@ from ..runtime.lending import NotInlineError
 from ..runtime.loops import Loop, running_loop
 from ..types import ASGIApp, Scope
 from .answer import Answer
-from .body import RequestBody
+from .body import CutShortError, RequestBody
 from .inline import answer_inline
 from .own_loop import OwnLoop
 from .response import Response
@@ -69,29 +68,45 @@ class WSGIBridge:
     def answer(self, scope: Scope, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """As ``__call__``, for hosts that put something of their own into the scope."""
         try:
-            body = _body(environ)
-        except PipemountError as error:
-            return _explain(error, scope, start_response)
-        if self._answers_inline(scope):
-            with suppress(NotInlineError):
-                return answer_inline(self.app, scope, body, start_response)
-        try:
-            loop = self._loop()
-        except UnavailableError as error:
-            return _explain(error, scope, start_response)
-        return self._cross(scope, body, loop).start(start_response)
+            return self._answer(scope, _body(environ), start_response)
+        except _RefusedError as refused:
+            return _explain(refused.why, scope, start_response)
+        except CutShortError:
+            start_response("400 Bad Request", [("content-type", "text/plain"), ("content-length", "0")])
+            return []
 
     def close(self) -> None:
         """Ends the bridge's own loop and the app's lifespan; done by itself when the process exits."""
         if self._own is not None:
             self._own.close()
 
-    def _cross(self, scope: Scope, body: RequestBody, loop: Loop) -> Answer:
-        if running_loop() is loop:
-            raise HomeLoopError("the bridge was called on the loop that it waits for; call it from another thread")
+    def _answer(self, scope: Scope, body: RequestBody, start_response: StartResponse) -> Iterable[bytes]:
+        if self._answers_inline(scope):
+            try:
+                return answer_inline(self.app, scope, body, start_response)
+            except NotInlineError:
+                pass  # no place is free: it waits for one on the loop
+        loop = self._running()
         if self._has_state and self._own is not None:
             scope["state"] = dict(self._own.state)
-        return Answer(self.app, scope, body, loop)
+        return Answer(self.app, scope, body, loop).start(start_response)
+
+    def _running(self) -> Loop:
+        try:
+            loop = self._loop()
+        except UnavailableError as error:
+            raise _RefusedError(error) from error
+        if running_loop() is loop:
+            raise HomeLoopError("the bridge was called on the loop that it waits for; call it from another thread")
+        return loop
+
+
+class _RefusedError(Exception):
+    """The bridge itself refuses: what an app raises is raised as it is."""
+
+    def __init__(self, why: PipemountError) -> None:
+        super().__init__(str(why))
+        self.why = why
 
 
 def _never(scope: Scope) -> bool:
@@ -100,9 +115,12 @@ def _never(scope: Scope) -> bool:
 
 def _body(environ: WSGIEnvironment) -> RequestBody:
     """The request's body, unless the request is one that WSGI cannot carry."""
-    if is_websocket(environ):
-        raise UnsupportedError(NO_WEBSOCKETS)
-    return RequestBody(environ)
+    try:
+        if is_websocket(environ):
+            raise UnsupportedError(NO_WEBSOCKETS)
+        return RequestBody(environ)
+    except PipemountError as error:
+        raise _RefusedError(error) from error
 
 
 def _explain(error: PipemountError, scope: Scope, start_response: StartResponse) -> Iterable[bytes]:

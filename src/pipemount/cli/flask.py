@@ -22,7 +22,7 @@ __all__ = ["command"]
 @with_appcontext
 def command(words: tuple[str, ...]) -> None:
     """Check, draw, describe, compare and run the pipelines that are mounted in this application."""
-    from ..flask.mounting import mounted_in
+    from ..flask.mounted import mounted_in
     from .mounted import main
 
     apps = {name: mounted.pipelines for name, mounted in mounted_in(current_app).items()}

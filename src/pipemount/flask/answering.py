@@ -7,42 +7,45 @@ from io import BytesIO
 from typing import Any
 from wsgiref.types import WSGIEnvironment
 
-from flask import Response, current_app, request
-from werkzeug.datastructures import Headers
+from flask import Request, Response
 
 from ..bridge.scope import build_scope
 from ..bridge.wsgi import WSGIBridge
-from ..http.handover import hand_over
+from ..http.handover import Handover, hand_over
 
 __all__ = ["answer"]
 
 
-def answer(bridge: WSGIBridge, depth: int, **known: Any) -> Response:
-    """What the app answers to the current request, as a response that the host's hooks and its session add to.
+def answer(request: Request, bridge: WSGIBridge, base: str, known: Handover, respond: type[Response]) -> Response:
+    """What the app answers to ``request``, as a response that the host's hooks and its session can add to.
 
     Args:
+        request: The request itself, not Flask's proxy for it.
         bridge: Leads to the app.
-        depth: How many segments of the path the app's mount has.
-        **known: What the host knows of the request; see ``hand_over``.
+        base: The app's own root below that of the host.
+        known: What the host knows of the request.
+        respond: The host's class of responses.
 
     A response that comes piece by piece is passed on so; host code that asks for the whole of it is refused by Flask.
     """
     scope = build_scope(request.environ)
-    scope["root_path"] += "/".join(request.path.split("/", depth + 1)[: depth + 1])
-    hand_over(scope, **known)
+    scope["root_path"] += base
+    hand_over(scope, principal=known.principal, guarded=known.guarded, token_checked=known.token_checked)
     started = _Started()
-    body = bridge.answer(scope, _with_body(request.environ), started)
-    response = current_app.response_class(body, started.status, direct_passthrough=not isinstance(body, list))
-    response.headers = Headers(started.headers)
+    body = bridge.answer(scope, _with_body(request), started)
+    response = respond(body, started.status, started.headers, direct_passthrough=not isinstance(body, list))
+    if not started.typed:
+        response.headers.remove("content-type")  # which Flask adds where there is none
     return response
 
 
-def _with_body(environ: WSGIEnvironment) -> WSGIEnvironment:
-    """``environ``, with the body once more if code of the host has read it: Flask has kept it then."""
+def _with_body(request: Request) -> WSGIEnvironment:
+    """The environment, with the body once more if code of the host has read it: Flask has kept it then."""
     read: bytes | None = getattr(request, "_cached_data", None)
     if read is None:
-        return environ
-    return {**environ, "wsgi.input": BytesIO(read), "CONTENT_LENGTH": str(len(read)), "HTTP_TRANSFER_ENCODING": ""}
+        return request.environ
+    whole = {"wsgi.input": BytesIO(read), "CONTENT_LENGTH": str(len(read)), "HTTP_TRANSFER_ENCODING": ""}
+    return {**request.environ, **whole}
 
 
 class _Started:
@@ -51,6 +54,11 @@ class _Started:
     def __init__(self) -> None:
         self.status = ""
         self.headers: list[tuple[str, str]] = []
+
+    @property
+    def typed(self) -> bool:
+        """Whether a media type was told."""
+        return any(name == "content-type" for name, _ in self.headers)
 
     def __call__(self, status: str, headers: list[tuple[str, str]], error: Any = None, /) -> Callable[[bytes], object]:
         self.status, self.headers = status, headers

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Flask, Response, current_app, request
+from flask import Blueprint, Flask, Request, Response, request
 from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
+from ..bridge import WSGIBridge
 from ..errors import ConfigurationError
+from ..http.handover import Handover
 from .answering import answer
-from .callers import current_principal
+from .callers import CurrentUser, current_principal
 from .csrf import exempt, is_checked, new_token
 from .environment import FlaskEnvironment
+from .mounted import Mounted, remember
 
 if TYPE_CHECKING:
-    from ..app import PipelineApp
+    from ..http.application import Application
 
-__all__ = ["Mounted", "mount", "mounted_in"]
+__all__ = ["mount"]
 
-EXTENSION = REST = "pipemount"
-SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+REST = "pipemount"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY")
 
 View = Callable[..., Any]
@@ -32,31 +33,8 @@ Decorator = Callable[[View], View]
 logger = logging.getLogger("pipemount")
 
 
-@dataclass(frozen=True, slots=True)
-class Mounted:
-    """What one ``init_app`` was told.
-
-    Attributes:
-        pipelines: What was mounted.
-        prefix: Where, starting with a slash.
-        principal: Says who asks, where Flask-Login or ``g.user`` do not.
-        g: The names in ``flask.g`` that steps find in theirs.
-    """
-
-    pipelines: PipelineApp
-    prefix: str
-    principal: Callable[[], Any] | None
-    g: tuple[str, ...]
-
-
-def mounted_in(app: Flask) -> Mapping[str, Mounted]:
-    """What is mounted in ``app``, by the name of the blueprint."""
-    mounted: Mapping[str, Mounted] = app.extensions.get(EXTENSION, {})
-    return mounted
-
-
 def mount(
-    pipelines: PipelineApp,
+    pipelines: Application,
     app: Flask,
     prefix: str = "/ai",
     before: Sequence[Decorator] = (),
@@ -68,10 +46,11 @@ def mount(
     """Registers ``pipelines`` with ``app``; ``PipelineApp.init_app`` tells what the arguments mean."""
     _check(app, before, g)
     mounted = Mounted(pipelines, "/" + prefix.strip("/"), principal, tuple(g))
-    app.register_blueprint(_blueprint(mounted, name, before))
-    app.extensions.setdefault(EXTENSION, {})[name] = mounted
+    app.register_blueprint(_blueprint(mounted, name, app, before))
+    remember(app, name, mounted)
     app.context_processor(lambda: {"pipemount_csrf_token": new_token})
-    FlaskEnvironment.among(pipelines.environments).add(app, g)
+    FlaskEnvironment.among(pipelines.environments).add(app, mounted.g)
+    CurrentUser.among(pipelines)
     pipelines.observe_shutdown()
     if pipelines.auth is None and principal is None and not before:
         logger.warning(
@@ -93,15 +72,15 @@ def _check(app: object, before: object, g: object) -> None:
         raise ConfigurationError(f"init_app(g={g!r}): give a list of names, e.g. g=[{g!r}]")
 
 
-def _blueprint(mounted: Mounted, name: str, before: Sequence[Decorator]) -> Blueprint:
+def _blueprint(mounted: Mounted, name: str, app: Flask, before: Sequence[Decorator]) -> Blueprint:
     """One view, under the host's decorators, for every route.
 
     Other methods, further slashes, unknown paths and WebSocket handshakes below the prefix are the app's to answer,
     too. At the root of the host, where they may well be the host's own, they are left to it.
     """
     blueprint = Blueprint(name, __name__, url_prefix=mounted.prefix)
-    blueprint.url_value_preprocessor(lambda endpoint, values: exempt(blueprint))
-    view = _view(mounted)
+    blueprint.url_value_preprocessor(lambda endpoint, values: exempt(app, blueprint))
+    view = _view(mounted, app)
     for decorate in reversed(before):
         view = decorate(view)
     rooted = mounted.prefix == "/"
@@ -110,7 +89,7 @@ def _blueprint(mounted: Mounted, name: str, before: Sequence[Decorator]) -> Blue
         blueprint.add_url_rule(route.path, route.name, view, methods=route.methods, provide_automatic_options=automatic)
     if not rooted:
         blueprint.record(_know_rest)
-        blueprint.add_url_rule("", "rest", _rest_view(mounted, view), methods=METHODS)
+        blueprint.add_url_rule("", "rest", _rest_view(mounted, app, view), methods=METHODS)
         blueprint.add_url_rule(f"/<{REST}:rest>", "rest", methods=METHODS, merge_slashes=False)
         blueprint.add_url_rule(f"/<{REST}:rest>", "websocket", view, websocket=True, merge_slashes=False)
     return blueprint
@@ -128,30 +107,28 @@ def _know_rest(state: BlueprintSetupState) -> None:
     state.app.url_map.converters[REST] = _Rest
 
 
-def _view(mounted: Mounted) -> View:
-    depth, bridge = mounted.prefix.rstrip("/").count("/"), mounted.pipelines.wsgi
+def _view(mounted: Mounted, app: Flask) -> View:
+    """A view that lets the app answer at the place where it is mounted."""
+    bridge, ask, base = WSGIBridge(mounted.pipelines), mounted.principal, mounted.prefix.rstrip("/")
+    depth = base.count("/") + 1 if "<" in base else 0
 
     def pipemount(**values: object) -> Response:
-        """Lets the app answer at the place where it is mounted; ``values`` are those of a prefix with variables."""
-        return answer(
-            bridge,
-            depth,
-            principal=current_principal(mounted.principal),
-            guarded=mounted.principal is not None,
-            token_checked=request.method not in SAFE and is_checked(),
-        )
+        current: Request = request._get_current_object()  # type: ignore[attr-defined]  # of the proxy
+        root = "/".join(current.path.split("/", depth)[:depth]) if depth else base
+        known = Handover(current_principal(app, ask), ask is not None, is_checked(app, current))
+        return answer(current, bridge, root, known, app.response_class)
 
     return pipemount
 
 
-def _rest_view(mounted: Mounted, view: View) -> View:
+def _rest_view(mounted: Mounted, app: Flask, view: View) -> View:
     """``view``, and what Flask answers by itself elsewhere: which methods a route has."""
     methods = {route.path: route.methods for route in mounted.pipelines.route_table}
 
     def rest(**values: object) -> Any:
         path = "/" + str(values.get("rest", "")).strip("/")
         if request.method == "OPTIONS" and path in methods:
-            response = current_app.response_class()
+            response = app.response_class()
             response.allow.update((*methods[path], "OPTIONS"))
             return response
         return view(**values)

@@ -158,7 +158,6 @@ class Observer:
         if callable(self.earlier):
             self.earlier(number, frame)
         else:
-            signal.signal(number, signal.SIG_DFL)  # the second of its kind ends the process at once
             shutdown.end(number, hurry=not awaited)
 
 

@@ -40,6 +40,8 @@ FAREWELL = 0.5
 _live: set[Closable] = set()
 _hooked_pid = 0
 _exiting_pid = 0
+_ended_by: int | None = None
+_closed = False
 
 
 def remember(runtime: Closable) -> None:
@@ -60,7 +62,7 @@ def forget(runtime: Closable) -> bool:
 
 def exiting() -> bool:
     """Whether this process is beyond the point where something can be started."""
-    return _exiting_pid == os.getpid()
+    return _exiting_pid == os.getpid() or _ended_by is not None
 
 
 def hook_server(close: Callable[[], Awaitable[None]]) -> bool:
@@ -89,26 +91,36 @@ def hook_server(close: Callable[[], Awaitable[None]]) -> bool:
 def end(number: int, *, hurry: bool) -> None:
     """Closes the runtimes, then has signal ``number`` end the process as if nobody had handled it.
 
-    Called by a handler, which may have interrupted its thread anywhere, with any lock held: so the work is done in a
-    thread, started in the one way that takes no lock, while the interrupted one goes on.
+    Called by the signal's handler, which may have interrupted the main thread anywhere, with any lock held: so the work
+    is done in a thread, started in the one way that takes no lock, while the interrupted one goes on. Signals that come
+    meanwhile change nothing: some servers send several.
 
     Args:
-        number: A signal whose default action stands, and ends the process.
+        number: A signal whose default action ends the process.
         hurry: Whether nobody says goodbye; else open streams get a moment to do so.
     """
-    if _live and not exiting():
-        start_new_thread(_close_and_end, (number, hurry))
+    global _ended_by
+    if _closed or not _live:
+        _end_now(number)
     elif not exiting():
-        os.kill(os.getpid(), number)
+        _ended_by = number
+        start_new_thread(_close_and_end, (number, hurry))
 
 
 def _close_and_end(number: int, hurry: bool) -> None:
+    global _closed
     try:
         time.sleep(0 if hurry else FAREWELL)
         for runtime in list(_live):
             runtime.close()
     finally:
-        os.kill(os.getpid(), number)
+        _closed = True
+        os.kill(os.getpid(), number)  # again: only the main thread can give a signal its default action back
+
+
+def _end_now(number: int) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 def _hook_exit() -> None:
@@ -125,9 +137,13 @@ def _close_all() -> None:
     _exiting_pid = os.getpid()
     for runtime in list(_live):
         runtime.close()
+    if _ended_by is not None:  # by a signal that found the process at its end
+        _end_now(_ended_by)
 
 
 def _forget_all() -> None:
+    global _ended_by, _closed
+    _ended_by, _closed = None, False
     for runtime in list(_live):
         runtime.forget()
     _live.clear()

@@ -42,7 +42,10 @@ class Form:
         build: The method; gives the application that the server is told to serve.
         lifespan: Whether the pipelines hear of it where the server tells that it starts and stops.
         host_lifespan: Whether the product's own start and stop (``product.lifespan``) run there.
-        login: Whether the host's login stands in front of the pipelines.
+        login: Whether the host's login stands in front of the pipelines. The product's lets everybody in who does not
+            call himself something else than ``ada`` in ``X-User``.
+        users: Whether who signs in (``POST /sign-in``) is the principal; the answer's ``token`` is what his pages send.
+        at_root: Whether it can take the pipelines at ``/``, behind its own pages.
     """
 
     name: str
@@ -50,13 +53,21 @@ class Form:
     lifespan: bool = False
     host_lifespan: bool = False
     login: bool = False
+    users: bool = False
+    at_root: bool = False
 
 
 def form(
-    *, name: str = "", lifespan: bool = False, host_lifespan: bool = False, login: bool = False
+    *,
+    name: str = "",
+    lifespan: bool = False,
+    host_lifespan: bool = False,
+    login: bool = False,
+    users: bool = False,
+    at_root: bool = False,
 ) -> Callable[[Build], Form]:
     """Makes a form of a method of a ``Host``; see ``Form``."""
-    return lambda build: Form(name or build.__name__, build, lifespan, host_lifespan, login)
+    return lambda build: Form(name or build.__name__, build, lifespan, host_lifespan, login, users, at_root)
 
 
 class Host:
@@ -66,12 +77,16 @@ class Host:
         name: In the table.
         kind: What its applications are: ``"asgi"`` or ``"wsgi"``.
         requires: Modules without which it is not installed.
+        needs_lifespan: Whether the framework itself does not serve unless the server tells that it starts.
+        everywhere: Whether it is run on every server of its kind; else on ``FEW``, as its interface is the bare one.
         without: Clauses that cannot hold, by name, with the reason; shown in the table.
     """
 
     name: ClassVar[str]
     kind: ClassVar[Kind]
     requires: ClassVar[tuple[str, ...]] = ()
+    needs_lifespan: ClassVar[bool] = False
+    everywhere: ClassVar[bool] = False
     without: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
@@ -94,6 +109,9 @@ class Host:
         """Pipelines that only this host's clauses need."""
         return {}
 
+    def configure(self, setup: Setup) -> None:
+        """Called in the server's process, before anything else."""
+
     def prepare(self, folder: Path) -> None:
         """Called before a server starts, in the process of the tests: makes a database, say."""
 
@@ -102,6 +120,18 @@ FRAMEWORKS = "pipemount.testing.hosts.frameworks"
 HOSTS: dict[str, str] = {
     "Starlette": f"{FRAMEWORKS}.starlette:StarletteHost",
     "FastAPI": f"{FRAMEWORKS}.fastapi:FastAPIHost",
+    "Django ASGI": f"{FRAMEWORKS}.django:DjangoASGIHost",
+    "Django WSGI": f"{FRAMEWORKS}.django:DjangoWSGIHost",
+    "Flask": f"{FRAMEWORKS}.flask:FlaskHost",
+    "Litestar": f"{FRAMEWORKS}.litestar:LitestarHost",
+    "Quart": f"{FRAMEWORKS}.quart:QuartHost",
+    "Sanic": f"{FRAMEWORKS}.sanic:SanicHost",
+    "Channels": f"{FRAMEWORKS}.channels:ChannelsHost",
+    "Bare ASGI": f"{FRAMEWORKS}.bare:BareHost",
+    "Plain WSGI": f"{FRAMEWORKS}.wsgi:PlainHost",
+    "Bottle": f"{FRAMEWORKS}.wsgi:BottleHost",
+    "Pyramid": f"{FRAMEWORKS}.wsgi:PyramidHost",
+    "Falcon": f"{FRAMEWORKS}.wsgi:FalconHost",
 }
 """Where the hosts of the suite are; loaded when they are asked for."""
 

@@ -19,6 +19,9 @@ from .setup import KEY, Setup
 
 __all__ = ["Pair", "Running", "pairs", "pairs_of"]
 
+FEW = ("uvicorn", "uvicorn --lifespan off", "gunicorn gthread", "uWSGI")
+"""Servers for hosts that are, to a server, bare ASGI or WSGI."""
+
 _numbers = itertools.count()
 
 
@@ -64,8 +67,16 @@ class Running:
 
     def noted(self, what: str) -> Counter[int]:
         """How often each process has noted ``what``."""
+        return Counter({process: notes.count(what) for process, notes in self.notes().items() if what in notes})
+
+    def notes(self) -> dict[int, list[str]]:
+        """What each process has noted, in order."""
+        found: dict[int, list[str]] = {}
         lines = self.setup.notes.read_text().splitlines() if self.setup.notes.exists() else []
-        return Counter(int(line.partition(" ")[0]) for line in lines if line.partition(" ")[2] == what)
+        for line in lines:
+            process, _, what = line.partition(" ")
+            found.setdefault(int(process), []).append(what)
+        return found
 
     def open_gate(self, name: str) -> None:
         """Lets go of what waits there."""
@@ -93,6 +104,8 @@ class Pair:
     @property
     def reason(self) -> str:
         """Why it cannot be run here; empty if it can."""
+        if self.host.needs_lifespan and not self.server.lifespan:
+            return f"{self.host.name} itself does not serve without a lifespan"
         missing = [name for name in (self.host, self.server) if not _installed(name)]
         return f"{missing[0].name} is not installed" if missing else ""
 
@@ -116,7 +129,8 @@ class Pair:
         command = self.server.line("pipemount.testing.hosts.serve:app", *options)
         if rooted:
             command += self.server.root_path
-        with serving(command, folder=place, env=told.env, wait=wait) as server:
+        env = told.env | (dict(self.server.root_env) if rooted else {})
+        with serving(command, folder=place, env=env, wait=wait) as server:
             asked = "/proxy" if rooted and self.server.root_path_sent else ""
             if wait and self.server.ready_line:  # it loses sight of workers that SIGTERM finds starting
                 wait_until(lambda: server.log.count(self.server.ready_line) == self.server.workers)
@@ -128,8 +142,10 @@ def _installed(thing: Server | type[Host]) -> bool:
 
 
 def pairs_of(host: type[Host]) -> list[Pair]:
-    """All pairs of a host: its first form on every server of its kind, its others on the first of them."""
+    """All of a host: its first form on every server of its kind, or on a few; its others on the first of them."""
     servers = [server for server in SERVERS.values() if server.kind == host.kind]
+    if not host.everywhere:
+        servers = [server for server in servers if server.name in FEW]
     first, *others = host.forms().values()
     return [*(Pair(host, first, server) for server in servers), *(Pair(host, other, servers[0]) for other in others)]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .client import Client
 
-__all__ = ["ServerProcess", "free_port", "serving", "wait_until"]
+__all__ = ["ServerProcess", "environment", "free_port", "serving", "wait_until"]
 
 
 class ServerProcess(Client):
@@ -64,12 +64,11 @@ def serving(
     """
     port = free_port()
     log_file = folder / f"server-{port}.log"
-    path = [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100  an entry need not be a folder
     with log_file.open("wb") as log:
         process = subprocess.Popen(  # noqa: S603  the caller chooses what is run
             [part.replace("{port}", str(port)) for part in command],
             cwd=working or folder,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path), **(env or {})},
+            env={**environment(), **(env or {})},
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -83,6 +82,12 @@ def serving(
         yield server
     finally:
         _end(process)
+
+
+def environment() -> dict[str, str]:
+    """That of a child process, which can import what can be imported here."""
+    path = [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100  an entry need not be a folder
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
 
 
 def wait_until(condition: Callable[[], bool], timeout: float = 30.0) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Annotated, Any, NamedTuple
@@ -58,7 +59,11 @@ class Product:
     @property
     def pages(self) -> list[Page]:
         """The host's own."""
-        return [Page("/page", lambda: PAGE), Page("/run-sync", self._run_sync)]
+        return [
+            Page("/page", lambda: PAGE),
+            Page("/run-sync", self._run_sync),
+            Page("/run-sync-thread", self._run_sync_in_a_thread),
+        ]
 
     @asynccontextmanager
     async def lifespan(self, app: Any = None) -> AsyncIterator[dict[str, str]]:
@@ -70,8 +75,11 @@ class Product:
         self.setup.note("host stop")
 
     def _run_sync(self) -> str:
-        run_sync: Any = getattr(self.pipelines, "run_sync")  # noqa: B009
-        return str(run_sync("greet", name="Ada").value)
+        return str(self.pipelines.run_sync("greet", name="Ada").value)
+
+    def _run_sync_in_a_thread(self) -> str:
+        with ThreadPoolExecutor(1) as threads:
+            return threads.submit(self._run_sync).result()
 
 
 class StreamingApp(PipelineApp):

@@ -8,6 +8,7 @@ from typing import Any
 from .host import find_host
 from .product import Product
 from .setup import VARIABLE, Setup
+from .tracing import traced, traced_wsgi
 
 __all__ = ["app", "create"]
 
@@ -16,8 +17,10 @@ def create() -> Any:
     """The application of this process."""
     setup = Setup.read()
     host = find_host(setup.host)()
+    host.configure(setup)
     product = Product(setup, host.pipelines(setup))
-    return host.forms()[setup.form].build(host, product)
+    built = host.forms()[setup.form].build(host, product)
+    return traced(built) if host.kind == "asgi" else traced_wsgi(built)
 
 
 app = create() if VARIABLE in os.environ else None

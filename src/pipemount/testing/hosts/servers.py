@@ -30,9 +30,12 @@ class Server:
         lifespan: Whether it tells an ASGI application that it starts and stops.
         at_once: Requests that a worker handles at the same time; 0 for as many as come.
         root_path: Options that name the root path ``/proxy``; empty if it cannot be told.
+        root_env: Environment variables that do the same.
         root_path_sent: Whether the requests of a test then have the root path in front, as this server expects it.
         reloads: Whether SIGHUP replaces its workers.
         recycling: Options with which a worker ends after five requests.
+        gives_up: Whether it ends when its application does not start; others start a new worker again and again.
+        no_chunks: Why it takes no chunked request; empty if it does.
         ready_line: Printed once by each worker that is up; for servers whose workers must not be stopped before.
         orderly: Whether SIGTERM ends it in a way that lets anything run.
     """
@@ -44,9 +47,12 @@ class Server:
     lifespan: bool = False
     at_once: int = 0
     root_path: tuple[str, ...] = ()
+    root_env: tuple[tuple[str, str], ...] = ()
     root_path_sent: bool = False
     reloads: bool = False
     recycling: tuple[str, ...] = ()
+    gives_up: bool = True
+    no_chunks: str = ""
     ready_line: str = ""
     orderly: bool = True
 
@@ -76,6 +82,7 @@ UWSGI = (
     *("--die-on-term", "--enable-threads", "--need-app", "--disable-logging"),
 )
 ROOT_PATH = ("--root-path", "/proxy")
+SCRIPT_NAME = (("SCRIPT_NAME", "/proxy"),)
 RECYCLED = ("--max-requests", "5")
 
 _ALL = (
@@ -86,6 +93,7 @@ _ALL = (
         command=(*UVICORN, "--workers", "2"),
         workers=2,
         lifespan=True,
+        gives_up=False,
         root_path=ROOT_PATH,
     ),
     Server(name="uvicorn --lifespan off", kind="asgi", command=(*UVICORN, "--lifespan", "off"), root_path=ROOT_PATH),

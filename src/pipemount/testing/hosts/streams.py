@@ -10,14 +10,17 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
+from ...errors import HomeLoopError
 from ...types import Receive, Scope, Send
 from .setup import Setup
 
-__all__ = ["Streams"]
+__all__ = ["FAREWELL", "Streams"]
 
 EVENT_STREAM = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
 BEAT = 0.05
 """Seconds between two events of an endless stream."""
+FAREWELL = "event: end\nretry: 1000\ndata: draining\n\n"
+"""The last event of a stream that ends because the server stops."""
 
 
 class Streams:
@@ -37,6 +40,8 @@ class Streams:
             await self._stream(self._timed(), receive, send)
         elif name == "endless":
             await self._stream(self._endless(), receive, send)
+        elif name == "home-loop":
+            await _answer(send, 200, await self._pipelines.lifecycle.call(self._run_sync_at_home))
         elif name == "until-draining":
             await self._stream(self._until_draining(), receive, send)
         else:
@@ -75,14 +80,17 @@ class Streams:
             await asyncio.sleep(BEAT)
 
     async def _until_draining(self) -> AsyncGenerator[str, None]:
-        draining = asyncio.ensure_future(self._pipelines.until_draining())
+        async for _ in self._pipelines.ticks(BEAT):
+            yield ": beat\n\n"
+        yield FAREWELL
+
+    async def _run_sync_at_home(self) -> str:
+        """What a blocking call on the loop that the pipelines live on comes to."""
         try:
-            while not draining.done():
-                yield ": beat\n\n"
-                await asyncio.wait({draining}, timeout=BEAT)
-            yield "event: end\nretry: 1000\ndata: draining\n\n"
-        finally:
-            draining.cancel()
+            self._pipelines.run_sync("greet", name="Ada")
+        except HomeLoopError as refused:
+            return f"refused: {refused}"
+        return "answered"
 
     async def _digest(self, receive: Receive, send: Send) -> None:
         """The length and digest of a body, read part by part."""

@@ -1,5 +1,5 @@
 """The clauses, by what they are about. To import this package registers them."""
 
-from . import requests, starting
+from . import bodies, login, paths, requests, starting, streams, threads
 
-__all__ = ["requests", "starting"]
+__all__ = ["bodies", "login", "paths", "requests", "starting", "streams", "threads"]

@@ -10,7 +10,6 @@ from fastapi.responses import PlainTextResponse
 from ....http.middleware import PipelineMiddleware
 from ..host import Host, form
 from ..product import Page, Product
-from .starlette import Tracing
 
 __all__ = ["FastAPIHost"]
 
@@ -19,6 +18,7 @@ class FastAPIHost(Host):
     """FastAPI."""
 
     name, kind, requires = "FastAPI", "asgi", ("fastapi",)
+    everywhere = True
 
     @form(name="include_router", lifespan=True, host_lifespan=True, login=True)
     def include(self, product: Product) -> Any:
@@ -26,7 +26,7 @@ class FastAPIHost(Host):
         app.include_router(product.pipelines.router(), prefix=product.mount, dependencies=[Depends(login)])
         return app
 
-    @form(host_lifespan=True)
+    @form(host_lifespan=True, at_root=True)
     def mount(self, product: Product) -> Any:
         app = make(product)
         app.mount(product.mount, product.pipelines)
@@ -51,8 +51,7 @@ def login(x_user: Annotated[str | None, Header()] = "ada") -> None:
 
 def make(product: Product) -> FastAPI:
     """The host."""
-    app = FastAPI(lifespan=product.lifespan)
-    app.add_middleware(Tracing)
+    app = FastAPI(lifespan=product.lifespan, openapi_url=None)
     for page in product.pages:
         _add_page(app, page)
     return app

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from ....http.middleware import PipelineMiddleware
 from ..host import Host, form
-from ..product import TRACE_ID, Page, Product
+from ..product import Page, Product
 
 __all__ = ["StarletteHost"]
 
@@ -21,29 +21,25 @@ class StarletteHost(Host):
     """Starlette."""
 
     name, kind, requires = "Starlette", "asgi", ("starlette",)
+    everywhere = True
 
-    @form(name="mount, lifespan=pipelines.lifespan.around(own)", lifespan=True, host_lifespan=True)
+    @form(name="mount, own lifespan", lifespan=True, host_lifespan=True, at_root=True)
     def lifespan(self, product: Product) -> Any:
         routes = [*pages(product), Mount(product.mount, product.pipelines)]
-        return make(product, routes, product.pipelines.lifespan.around(product.lifespan))
+        return Starlette(routes=routes, lifespan=product.pipelines.lifespan.around(product.lifespan))
 
-    @form(host_lifespan=True)
+    @form(host_lifespan=True, at_root=True)
     def mount(self, product: Product) -> Any:
-        return make(product, [*pages(product), Mount(product.mount, product.pipelines)], product.lifespan)
+        return Starlette(routes=[*pages(product), Mount(product.mount, product.pipelines)], lifespan=product.lifespan)
 
     @form(name="PipelineMiddleware", lifespan=True, host_lifespan=True)
     def middleware(self, product: Product) -> Any:
         ours = Middleware(PipelineMiddleware, pipelines=product.pipelines, path=product.mount)
-        return make(product, pages(product), product.lifespan, ours)
+        return Starlette(routes=pages(product), lifespan=product.lifespan, middleware=[ours])
 
     @form(lifespan=True, host_lifespan=True)
     def wrap(self, product: Product) -> Any:
-        return product.pipelines.wrap(make(product, pages(product), product.lifespan), product.mount)
-
-
-def make(product: Product, routes: list[BaseRoute], lifespan: Any, *middleware: Middleware) -> Starlette:
-    """The host."""
-    return Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(Tracing), *middleware])
+        return product.pipelines.wrap(Starlette(routes=pages(product), lifespan=product.lifespan), product.mount)
 
 
 def pages(product: Product) -> list[BaseRoute]:
@@ -56,18 +52,3 @@ def _route(page: Page) -> Route:
         return PlainTextResponse(page.answer())
 
     return Route(page.path, answer)
-
-
-class Tracing:
-    """Sets the context variable of a request, as tracing libraries do. Middleware for any ASGI host."""
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Passes everything on."""
-        token = TRACE_ID.set(dict(scope.get("headers", [])).get(b"x-trace", b"").decode())
-        try:
-            await self.app(scope, receive, send)
-        finally:
-            TRACE_ID.reset(token)

@@ -1,0 +1,113 @@
+"""Every error of pipemount, one tree with one root.
+
+::
+
+    PipemountError
+    ├── DefinitionError               the author's fault, at import or compile
+    │   ├── CompileError              a pipeline body that cannot become a snapshot
+    │   ├── ConfigurationError        settings, keys or hooks that cannot be used
+    │   ├── HomeLoopError             a blocking call on the loop that would have to serve it
+    │   ├── NoStepError               a step's context was asked for where no step runs
+    │   └── UnknownStepError          a step was named that no pipeline of the app has
+    ├── RequestError                  the caller's fault, 4xx
+    │   ├── MalformedRequestError     400
+    │   ├── UnauthenticatedError      401
+    │   ├── ForbiddenError            403
+    │   ├── CrossOriginError          403
+    │   ├── CsrfFailedError           403
+    │   ├── NotFoundError             404
+    │   ├── MethodNotAllowedError     405
+    │   ├── NotAcceptableError        406
+    │   ├── LengthRequiredError       411
+    │   ├── BodyTooLargeError         413
+    │   ├── UnsupportedMediaTypeError 415
+    │   ├── InvalidInputsError        422
+    │   └── OverloadedError           429
+    ├── RunError                      a run's, 5xx unless the author chose otherwise
+    │   ├── PipelineError             raised by a step on purpose; its message is public
+    │   ├── StepFailedError           500
+    │   ├── StepTimeoutError          504
+    │   ├── DynamicBodyError          500
+    │   ├── BranchFailedError         500
+    │   ├── InvalidOutputsError       500
+    │   ├── DeadlineExceededError     504
+    │   ├── RunSuspendedError         409
+    │   └── RunCancelledError         499
+    ├── UnavailableError              503, with the seconds after which to come back
+    ├── UnsupportedError              501
+    └── StoreError                    503
+
+Classes carry ``code`` (kebab-case, the name of its docs page) and ``status``; instances carry data.
+This package imports nothing else of pipemount.
+"""
+
+from __future__ import annotations
+
+from .base import PipemountError
+from .definition import CompileError, ConfigurationError, DefinitionError, HomeLoopError, NoStepError, UnknownStepError
+from .request import (
+    BodyTooLargeError,
+    CrossOriginError,
+    CsrfFailedError,
+    ForbiddenError,
+    InvalidInputsError,
+    LengthRequiredError,
+    MalformedRequestError,
+    MethodNotAllowedError,
+    NotAcceptableError,
+    NotFoundError,
+    OverloadedError,
+    RequestError,
+    UnauthenticatedError,
+    UnsupportedMediaTypeError,
+)
+from .run import (
+    BranchFailedError,
+    DeadlineExceededError,
+    DynamicBodyError,
+    InvalidOutputsError,
+    PipelineError,
+    RunCancelledError,
+    RunError,
+    RunSuspendedError,
+    StepFailedError,
+    StepTimeoutError,
+)
+from .service import StoreError, UnavailableError, UnsupportedError
+
+__all__ = [
+    "BodyTooLargeError",
+    "BranchFailedError",
+    "CompileError",
+    "ConfigurationError",
+    "CrossOriginError",
+    "CsrfFailedError",
+    "DeadlineExceededError",
+    "DefinitionError",
+    "DynamicBodyError",
+    "ForbiddenError",
+    "HomeLoopError",
+    "InvalidInputsError",
+    "InvalidOutputsError",
+    "LengthRequiredError",
+    "MalformedRequestError",
+    "MethodNotAllowedError",
+    "NoStepError",
+    "NotAcceptableError",
+    "NotFoundError",
+    "OverloadedError",
+    "PipelineError",
+    "PipemountError",
+    "RequestError",
+    "RunCancelledError",
+    "RunError",
+    "RunSuspendedError",
+    "StepFailedError",
+    "StepTimeoutError",
+    "StoreError",
+    "UnauthenticatedError",
+    "UnavailableError",
+    "UnknownStepError",
+    "UnsupportedError",
+    "UnsupportedMediaTypeError",
+]

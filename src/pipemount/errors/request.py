@@ -1,0 +1,187 @@
+"""The caller's faults, answered 4xx."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .base import PipemountError
+
+__all__ = [
+    "BodyTooLargeError",
+    "CrossOriginError",
+    "CsrfFailedError",
+    "ForbiddenError",
+    "InvalidInputsError",
+    "LengthRequiredError",
+    "MalformedRequestError",
+    "MethodNotAllowedError",
+    "NotAcceptableError",
+    "NotFoundError",
+    "OverloadedError",
+    "RequestError",
+    "UnauthenticatedError",
+    "UnsupportedMediaTypeError",
+]
+
+
+class RequestError(PipemountError):
+    """The caller's fault; nothing was executed."""
+
+    code = "request"
+    status = 400
+
+
+class MalformedRequestError(RequestError):
+    """Not JSON, a wrong encoding, nested too deeply, or two credentials in one request."""
+
+    code = "malformed-request"
+
+
+class UnauthenticatedError(RequestError):
+    """No key, or a wrong one (RFC 9110, section 15.5.2).
+
+    Args:
+        detail: The sentence that the caller sees.
+        challenges: Values of ``WWW-Authenticate``, one per accepted scheme.
+    """
+
+    code = "unauthenticated"
+    status = 401
+
+    def __init__(self, detail: str, *, challenges: Sequence[str]) -> None:
+        super().__init__(detail)
+        self.challenges = tuple(challenges)
+        self.headers = {"www-authenticate": ", ".join(challenges)}
+
+
+class ForbiddenError(RequestError):
+    """The key or the user is known but lacks the permission; or nobody is logged in (``principal`` is ``None``)."""
+
+    code = "forbidden"
+    status = 403
+
+    def __init__(self, *, permission: str, principal: str | None) -> None:
+        lacking = f"{principal!r} lacks the permission {permission!r}"
+        super().__init__("log in first: this route is for users of the host" if principal is None else lacking)
+        self.permission, self.principal = permission, principal
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {"permission": self.permission}
+
+
+class CrossOriginError(RequestError):
+    """A page of another origin had a browser post with the cookies of the host's login."""
+
+    code = "cross-origin"
+    status = 403
+
+    def __init__(self, *, origin: str) -> None:
+        super().__init__(
+            f"{origin!r} is not this app's own origin: post from its own pages, present a key, send the host's CSRF "
+            "token in its header, or have Settings(trusted_origins=…) name that origin"
+        )
+        self.origin = origin
+
+
+class CsrfFailedError(RequestError):
+    """A request with a cookie lacks the token by which the host knows its own pages, or its origin is not trusted."""
+
+    code = "csrf-failed"
+    title = "CSRF check failed"
+    status = 403
+
+    def __init__(self, *, reason: str, header: str) -> None:
+        super().__init__(
+            f"{reason.rstrip('.')}: send the token that this site gave the browser in the header {header}, "
+            "or present a key instead of a cookie"
+        )
+        self.reason, self.header = reason, header
+
+
+class NotFoundError(RequestError):
+    """Nothing is served at this path."""
+
+    code = "not-found"
+    status = 404
+
+
+class MethodNotAllowedError(RequestError):
+    """The path exists, the method does not."""
+
+    code = "method-not-allowed"
+    status = 405
+
+    def __init__(self, *, method: str, allowed: Sequence[str]) -> None:
+        super().__init__(f"{method} is not allowed here; use {' or '.join(allowed)}")
+        self.headers = {"allow": ", ".join(allowed)}
+
+
+class NotAcceptableError(RequestError):
+    """The caller accepts no media type that this route can produce."""
+
+    code = "not-acceptable"
+    status = 406
+
+
+class LengthRequiredError(RequestError):
+    """The body comes in chunks, which the server does not put together."""
+
+    code = "length-required"
+    status = 411
+
+
+class BodyTooLargeError(RequestError):
+    """The body is over the app's limit; reading stopped there."""
+
+    code = "body-too-large"
+    status = 413
+
+    def __init__(self, *, limit: int) -> None:
+        super().__init__(f"the request body is over the limit of {limit} bytes")
+        self.limit = limit
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {"limit": self.limit}
+
+
+class UnsupportedMediaTypeError(RequestError):
+    """The body is not declared as JSON."""
+
+    code = "unsupported-media-type"
+    status = 415
+
+
+class InvalidInputsError(RequestError):
+    """The inputs fail the pipeline's schema; nothing was executed.
+
+    Args:
+        errors: One mapping per fault with ``loc`` (path of keys and indexes), ``msg`` and ``type``.
+            The value that failed is never among them.
+    """
+
+    code = "invalid-inputs"
+    status = 422
+
+    def __init__(self, *, errors: Sequence[Mapping[str, Any]]) -> None:
+        where = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in errors[:3])
+        super().__init__(where + ("; …" if len(errors) > 3 else ""))
+        self.errors = tuple(errors)
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {"errors": self.errors}
+
+
+class OverloadedError(RequestError):
+    """Running and queued runs are both at their limit."""
+
+    code = "overloaded"
+    status = 429
+
+    def __init__(self, *, retry_after: int) -> None:
+        super().__init__(f"all places are taken; try again in {retry_after} s")
+        self.retry_after = retry_after
+        self.headers = {"retry-after": str(retry_after)}

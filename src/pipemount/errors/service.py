@@ -1,0 +1,37 @@
+"""What the service cannot do at the moment, or not at all."""
+
+from __future__ import annotations
+
+from .base import PipemountError
+
+__all__ = ["StoreError", "UnavailableError", "UnsupportedError"]
+
+
+class UnavailableError(PipemountError):
+    """Starting, failed to start, draining or stopped: come back after ``retry_after`` seconds.
+
+    ``code`` tells which: ``starting``, ``start-failed``, ``draining``.
+    """
+
+    code = "unavailable"
+    status = 503
+
+    def __init__(self, detail: str, *, retry_after: int = 1, code: str = "unavailable") -> None:
+        super().__init__(detail)
+        self.detail_code = code
+        self.retry_after = retry_after
+        self.headers = {"retry-after": str(retry_after)}
+
+
+class UnsupportedError(PipemountError):
+    """The request is understood but this version or this server cannot do it."""
+
+    code = "not-implemented"
+    status = 501
+
+
+class StoreError(PipemountError):
+    """The store of durable records cannot be used."""
+
+    code = "store"
+    status = 503

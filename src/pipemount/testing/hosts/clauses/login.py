@@ -1,0 +1,35 @@
+"""The host's login stands in front of every route."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote, urlsplit
+
+from ..clause import clause, expect
+from ..pairs import Pair, Running
+from .paths import links
+
+__all__: list[str] = []
+
+STRANGER = {"X-User": "mallory"}
+SENT_AWAY = (302, 401, 403)
+
+
+def no_login(pair: Pair) -> str:
+    """Why no login of the host stands in front of the pipelines."""
+    return "" if pair.form.login else "the host's login does not reach what is put in front of it or mounted"
+
+
+@clause(
+    "a stranger to the host's login gets nothing, at any path by any method", group="the host's login", unless=no_login
+)
+def login(running: Running) -> None:
+    known = [unquote(urlsplit(link).path).removeprefix(running.setup.mount) for link in links(running)]
+    odd = ["/nothing", "/docs/swagger-ui.css", "/greet/invoke/", "/pipelines/none/info", "/jobs/1", "//greet/info", ""]
+    for path in [*known, *odd]:
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+            body = None if method in ("GET", "HEAD", "OPTIONS") else b'{"parameters": {"name": "Ada"}}'
+            headers = {**STRANGER, "content-type": "application/json"}
+            reply = running.server.request(method, running.ai + path, body, headers)
+            ours = b"urn:" in reply.body or reply.headers.get("content-type") == "application/problem+json"
+            sent_away = reply.status in SENT_AWAY or (reply.status in (400, 404, 405, 308, 301, 307) and not ours)
+            expect(sent_away, f"{method} {path} was answered {reply.status}: {reply.body[:200]!r}", running)

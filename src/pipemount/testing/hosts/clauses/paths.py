@@ -1,0 +1,80 @@
+"""Mounts and root paths: the same routes, links that resolve, no redirect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import quote
+
+from ..clause import clause, expect, same
+from ..pairs import Pair, Running
+
+__all__: list[str] = []
+
+
+def no_root_path(pair: Pair) -> str:
+    """Why it cannot stand behind a proxy that strips a prefix."""
+    return "" if pair.server.root_path or pair.server.root_env else f"{pair.server.name} cannot be told a root path"
+
+
+@clause(
+    "at `/`: every route answers, every link resolves, the document names the mount",
+    group="paths",
+    alone=True,
+    unless=lambda pair: "" if pair.form.at_root else "at '/' the pipelines would hide the host's pages",
+)
+def at_root(pair: Pair, folder: Path) -> None:
+    check(pair, folder, "", rooted=False)
+
+
+@clause("at `/p`: the same", group="paths", alone=True)
+def at_p(pair: Pair, folder: Path) -> None:
+    check(pair, folder, "/p", rooted=False)
+
+
+@clause("at `/a/b c`: the same", group="paths", alone=True)
+def at_a_b_c(pair: Pair, folder: Path) -> None:
+    check(pair, folder, "/a/b c", rooted=False)
+
+
+@clause(
+    "at `/`, with a root path: the same, links below it",
+    group="paths",
+    alone=True,
+    unless=lambda pair: no_root_path(pair) or ("" if pair.form.at_root else "as without a root path"),
+)
+def at_root_below(pair: Pair, folder: Path) -> None:
+    check(pair, folder, "", rooted=True)
+
+
+@clause("at `/p`, with a root path: the same", group="paths", alone=True, unless=no_root_path)
+def at_p_below(pair: Pair, folder: Path) -> None:
+    check(pair, folder, "/p", rooted=True)
+
+
+@clause("at `/a/b c`, with a root path: the same", group="paths", alone=True, unless=no_root_path)
+def at_a_b_c_below(pair: Pair, folder: Path) -> None:
+    check(pair, folder, "/a/b c", rooted=True)
+
+
+def check(pair: Pair, folder: Path, mount: str, *, rooted: bool) -> None:
+    """Holds the product at a mount to what it says about itself there."""
+    with pair.start(folder, rooted=rooted, mount=mount) as running:
+        shown = ("/proxy" if rooted else "") + quote(mount)
+        for path in ("/greet/invoke", "/greet/invoke/", "/pipelines/greet/invoke"):
+            reply = running.server.post(running.ai + path, {"parameters": {"name": "Ada"}})
+            same(f"status of {path}", reply.status, 200, running)
+        same("the host's page", running.page().body, b"the host", running)
+        document = running.get("/openapi.json")
+        same("status of the document", document.status, 200, running)
+        same("servers", document.json()["servers"], [{"url": shown or "/"}], running)
+        same("instance", running.get("/nothing").json().get("instance"), f"{shown}/nothing", running)
+        for link in links(running):
+            expect(link.startswith(f"{shown}/") or link == shown, f"{link} is not below {shown}", running)
+            found = running.server.get(running.asked + link.removeprefix("/proxy") if rooted else link)
+            same(f"status of {link}", found.status, 405 if link.endswith("/invoke") else 200, running)
+
+
+def links(running: Running) -> list[str]:
+    """All that the pipelines say is somewhere."""
+    info, index = running.get("/greet/info").json(), running.get("/").json()
+    return [*info["urls"].values(), *(route["url"] for route in index["routes"])]
