@@ -257,9 +257,9 @@ def test_a_start_is_waited_for_as_long_as_a_server_would() -> None:
         app.lifecycle.close()
         assert [event.kind for event in app.stream_sync()][-1] == "run_completed"
 
-    with stopped_after(PipelineApp(late, settings=Settings(startup_budget=0.05))) as app:
-        with pytest.raises(UnavailableError, match="on_init still runs"):
-            app.run_sync()
+    app = PipelineApp(late, settings=Settings(startup_budget=0.05))
+    with stopped_after(app), pytest.raises(UnavailableError, match="on_init still runs"):
+        app.run_sync()
 
 
 def test_ctrl_c_is_the_program_s_and_not_the_step_s() -> None:
@@ -346,7 +346,7 @@ def test_a_timeout_is_watched_even_where_the_steps_could_be_performed_in_place()
 
     with stopped_after(PipelineApp({"hold": hold, "add": addition})) as app:
         app.run_sync("add", a=1)
-        with pytest.raises(DeadlineExceededError, match="timeout of 0.05 s"):
+        with pytest.raises(DeadlineExceededError, match=r"timeout of 0\.05 s"):
             app.calling(timeout=0.05).run_sync("hold")
         release.set()
 
@@ -354,7 +354,7 @@ def test_a_timeout_is_watched_even_where_the_steps_could_be_performed_in_place()
 async def test_a_timeout_holds_in_every_form_and_may_be_longer_than_a_request_s() -> None:
     app = app_of({"wait": wait}, request_timeout=0.05)
     async with app.lifespan(None):
-        with pytest.raises(DeadlineExceededError, match="timeout of 0.05 s"):
+        with pytest.raises(DeadlineExceededError, match=r"timeout of 0\.05 s"):
             await app.run("wait")
         with pytest.raises(DeadlineExceededError):
             async for _ in app.calling(timeout=0.01).stream("wait"):
@@ -439,7 +439,7 @@ async def test_whoever_acts_is_the_principal() -> None:
         assert (await app.run("who")).outputs["output"] is None
 
         app.users += [lambda: None, provider]
-        assert (await app.run("who")).outputs == {"output_0": "current-user", "output_1": "host"} or asked
+        assert (await app.run("who")).value == ("current-user", "host")
         with acting_as({"username": "ada"}, source="django") as principal:
             assert principal_of(principal) == ("ada", "django")
             assert (await app.run("who")).value == ("ada", "django")
@@ -801,10 +801,9 @@ def test_inputs_are_checked_at_the_call_and_nothing_runs_before_the_first_event(
 
 def test_a_failed_run_is_raised_after_its_last_event() -> None:
     kinds = []
-    with stopped_after(both()) as app:
-        with pytest.raises(StepFailedError):
-            for event in app.stream_sync("failing", a=1):
-                kinds.append(event.kind)
+    with stopped_after(both()) as app, pytest.raises(StepFailedError):
+        for event in app.stream_sync("failing", a=1):
+            kinds.append(event.kind)
 
     assert kinds[-1] == "run_failed"
 

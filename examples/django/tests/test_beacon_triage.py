@@ -231,6 +231,10 @@ def test_the_page_tells_where_the_button_leads(staff: Client, customer: Client, 
 def test_no_key_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BEACON_KEYS")
     assert module.keys() is None
+    monkeypatch.setenv("BEACON_KEYS", "another-program:a key of its own")
+    made = module.keys()
+    assert made is not None
+    assert "basic" not in made.accept
     monkeypatch.setenv("BEACON_KEYS", "")
     with pytest.raises(ConfigurationError):
         module.keys()

@@ -163,8 +163,13 @@ def triage(ticket: int):
 
 
 def keys() -> AuthKeys | None:
-    """The keys in ``BEACON_KEYS`` for other programs; without it only the staff who are signed in may call."""
-    return AuthKeys.from_env("BEACON_KEYS") if "BEACON_KEYS" in os.environ else None
+    """The keys in ``BEACON_KEYS`` for other programs; without it only the staff who are signed in may call.
+
+    HTTP Basic is left out: where a session has ended, its challenge would have the browser ask the staff for a key.
+    """
+    if "BEACON_KEYS" not in os.environ:
+        return None
+    return AuthKeys.from_env("BEACON_KEYS", accept=("bearer", "api-key"))
 
 
 pipelines = PipelineApp(triage, auth=keys())
