@@ -95,7 +95,7 @@ HYPERCORN_2 = Server(
     unhandled=True,
 )
 WERKZEUG = Server(
-    name="werkzeug", kind="wsgi", command=("flask", "--app", "{app}", "run", "--port", "{port}"), unhandled=True
+    name="werkzeug", kind="wsgi", command=("tests.servers.development", "{app}", "{port}"), unhandled=True
 )
 
 
