@@ -102,7 +102,7 @@ class WireJsonSchema(GenerateJsonSchema):
         return self._lax_choice(plain, plain["enum"] if "enum" in plain else [plain["const"]], schema, numerals=False)
 
     def dataclass_schema(self, schema: core_schema.DataclassSchema) -> JsonSchemaValue:
-        """An object. Until 2.13 pydantic did not say that it refuses what its owner refuses: unknown fields, infinities."""
+        """An object. Until 2.13 pydantic did not say that it refuses what its owner does: unknown fields, NaN."""
         outer, self._owner = self._owner, schema.get("config", {})
         try:
             plain = super().dataclass_schema(schema)
