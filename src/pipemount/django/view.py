@@ -104,7 +104,7 @@ class PipelineView:
         scope, by_key, checked = handover
         if not by_key:
             self._hand_over(scope, self.users.principal(request), checked)
-        return atomic(self.pipelines, scope, lambda: synchronous.answer(self._bridge, scope, request))
+        return atomic(self.pipelines, scope, lambda: synchronous.answer(self.pipelines, self._bridge, scope, request))
 
     # ---------------------------------------------------------------------------------------------- ASGI
 
