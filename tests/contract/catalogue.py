@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from uuid import UUID
 
 from fastapi import FastAPI
+from flask import Flask
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -243,15 +244,22 @@ def included(app: PipelineApp, mount: str) -> ASGIApp:
     return host
 
 
-HOSTS: dict[str, Callable[[PipelineApp, str], ASGIApp]] = {
+def flask(pipelines: PipelineApp, mount: str) -> Flask:
+    host = Flask("host")
+    pipelines.init_app(host, mount)
+    return host
+
+
+HOSTS: dict[str, Callable[[PipelineApp, str], Any]] = {
     "alone": alone,
     "starlette": starlette,
     "fastapi": fastapi,
     "included": included,
+    "flask": flask,
 }
 
 
-def create() -> ASGIApp:
-    """What a server is told to serve (``uvicorn --factory``)."""
+def create() -> Any:
+    """What a server is told to serve (``uvicorn --factory``, ``gunicorn``)."""
     host = HOSTS[os.environ.get("HOST", "alone")]
     return host(make(locked="LOCKED" in os.environ), os.environ.get("MOUNT", ""))
