@@ -48,7 +48,7 @@ def _start_within_transaction(pipelines: Application) -> None:
 
     It would go over the bridge and start the app there; only once the app has started this thread may perform steps.
     """
-    if any(connection.in_atomic_block for connection in connections.all(initialized_only=True)):
+    if not pipelines.lifecycle.ready and any(one.in_atomic_block for one in connections.all(initialized_only=True)):
         with suppress(PipemountError):  # the request will be told
             pipelines.lifecycle.call_sync(_nothing)
 
