@@ -46,6 +46,7 @@ class Form:
             call himself something else than ``ada`` in ``X-User``.
         users: Whether who signs in (``POST /sign-in``) is the principal; the answer's ``token`` is what his pages send.
         at_root: Whether it can take the pipelines at ``/``, behind its own pages.
+        nested: Whether the pipelines start after the host and stop before it; else they are around it.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Form:
     login: bool = False
     users: bool = False
     at_root: bool = False
+    nested: bool = False
 
 
 def form(
@@ -65,9 +67,10 @@ def form(
     login: bool = False,
     users: bool = False,
     at_root: bool = False,
+    nested: bool = False,
 ) -> Callable[[Build], Form]:
     """Makes a form of a method of a ``Host``; see ``Form``."""
-    return lambda build: Form(name or build.__name__, build, lifespan, host_lifespan, login, users, at_root)
+    return lambda build: Form(name or build.__name__, build, lifespan, host_lifespan, login, users, at_root, nested)
 
 
 class Host:
