@@ -149,6 +149,10 @@ class Application:
             endpoint is not None and isinstance(endpoint.answer, Invocation) and endpoint.answer.answers_inline(scope)
         )
 
+    def goes_by_key(self, scope: Scope) -> bool:
+        """Whether a key decides who sends ``scope``: the host need not look for its user, nor for a token."""
+        return self.auth is not None and read_headers(scope["headers"]).presents_key
+
     def _endpoint(self, exchange: Exchange, rest: str) -> Endpoint:
         methods = self._table.get(rest)
         if methods is None:
@@ -168,7 +172,7 @@ class Application:
         if permission is None:
             return principal
         headers = exchange.headers
-        presented = headers.authorization is not None or headers.api_key is not None
+        presented = headers.presents_key
         if self.auth is not None and (presented or principal is None):
             principal = self.auth.authenticate(headers.authorization, headers.api_key, duplicated=headers.duplicated)
         elif principal is None and host.guarded:
