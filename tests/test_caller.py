@@ -799,10 +799,9 @@ def test_inputs_are_checked_at_the_call_and_nothing_runs_before_the_first_event(
 
 def test_a_failed_run_is_raised_after_its_last_event() -> None:
     kinds = []
-    with stopped_after(both()) as app:
-        with pytest.raises(StepFailedError):
-            for event in app.stream_sync("failing", a=1):
-                kinds.append(event.kind)
+    with stopped_after(both()) as app, pytest.raises(StepFailedError):
+        for event in app.stream_sync("failing", a=1):
+            kinds.append(event.kind)
 
     assert kinds[-1] == "run_failed"
 

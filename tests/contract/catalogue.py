@@ -7,11 +7,14 @@ are keys.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, IntEnum
+from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, Literal, NotRequired
 from uuid import UUID
 
@@ -23,6 +26,7 @@ from typing_extensions import TypedDict
 
 from pipemount import AuthKeys, PipelineApp, PipelineError, pipeline, step
 from pipemount.auth.key import Key
+from pipemount.testing.hosts.frameworks.django import URLS, configure
 from pipemount.types import ASGIApp
 
 KEY = "open-sesame-open-sesame"
@@ -243,15 +247,51 @@ def included(app: PipelineApp, mount: str) -> ASGIApp:
     return host
 
 
-HOSTS: dict[str, Callable[[PipelineApp, str], ASGIApp]] = {
+def django_urls(app: PipelineApp, mount: str) -> None:
+    """The project, with CSRF protection, sessions and users, as its settings name it."""
+    from django.urls import include, path
+
+    configure(Path(os.devnull))
+    urls: Any = ModuleType(URLS)
+    urls.urlpatterns = [path(f"{mount.strip('/')}/", include(app.django_urls()))]
+    sys.modules[URLS] = urls
+
+
+def django_asgi(app: PipelineApp, mount: str) -> Any:
+    from django.core.asgi import get_asgi_application
+
+    django_urls(app, mount)
+    return get_asgi_application()
+
+
+def django_wsgi(app: PipelineApp, mount: str) -> Any:
+    from django.core.wsgi import get_wsgi_application
+
+    django_urls(app, mount)
+    return get_wsgi_application()
+
+
+def flask(app: PipelineApp, mount: str) -> Any:
+    from flask import Flask
+
+    host = Flask("product")
+    app.init_app(host, prefix=mount)
+    return host
+
+
+HOSTS: dict[str, Callable[[PipelineApp, str], Any]] = {
     "alone": alone,
     "starlette": starlette,
     "fastapi": fastapi,
     "included": included,
+    "django-asgi": django_asgi,
+    "django-wsgi": django_wsgi,
+    "flask": flask,
 }
+WSGI = {"django-wsgi", "flask"}
 
 
-def create() -> ASGIApp:
-    """What a server is told to serve (``uvicorn --factory``)."""
+def create() -> Any:
+    """What a server is told to serve (``uvicorn --factory``; ``gunicorn "…:create()"``)."""
     host = HOSTS[os.environ.get("HOST", "alone")]
     return host(make(locked="LOCKED" in os.environ), os.environ.get("MOUNT", ""))

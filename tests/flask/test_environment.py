@@ -14,10 +14,10 @@ from flask_login import LoginManager, UserMixin, current_user, login_required, l
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import event, func, select
 from sqlalchemy.orm import Mapped, mapped_column
-
-from pipemount import PipelineApp, StepContext, acting_as, pipeline, step
 from tests.flask.asking import invoke, output
 from tests.flask.conftest import Make, caller
+
+from pipemount import PipelineApp, StepContext, acting_as, pipeline, step
 
 db = SQLAlchemy()
 together = threading.Barrier(4, timeout=20)

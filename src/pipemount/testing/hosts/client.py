@@ -22,6 +22,11 @@ class Reply(NamedTuple):
     headers: Mapping[str, str]
     body: bytes
 
+    @classmethod
+    def of(cls, response: http.client.HTTPResponse) -> Reply:
+        """What ``response`` brings, read to its end."""
+        return cls(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+
     def json(self) -> Any:
         """The body, read as JSON."""
         return json.loads(self.body)
@@ -65,6 +70,10 @@ class Client:
         self.port, self.headers, self.prefix = port, dict(headers or {}), ""
         self.url = f"http://127.0.0.1:{port}"
 
+    def connection(self, timeout: float = 30.0) -> contextlib.closing[http.client.HTTPConnection]:
+        """A connection of its own, closed at the end of the block."""
+        return contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout))
+
     def request(
         self,
         method: str,
@@ -74,11 +83,9 @@ class Client:
         timeout: float = 30.0,
     ) -> Reply:
         """One request; a body in parts is sent chunked."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
-        with contextlib.closing(connection):
+        with self.connection(timeout) as connection:
             connection.request(method, path, body, {**self.headers, **(headers or {})})
-            response = connection.getresponse()
-            return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+            return Reply.of(connection.getresponse())
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Reply:
         """``GET``."""

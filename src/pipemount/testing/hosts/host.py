@@ -42,6 +42,7 @@ class Form:
         build: The method; gives the application that the server is told to serve.
         lifespan: Whether the pipelines hear of it where the server tells that it starts and stops.
         host_lifespan: Whether the product's own start and stop (``product.lifespan``) run there.
+        inside: Whether the pipelines start after the host's own start, and stop before its stop; else around both.
         login: Whether the host's login stands in front of the pipelines. The product's lets everybody in who does not
             call himself something else than ``ada`` in ``X-User``.
         users: Whether who signs in (``POST /sign-in``) is the principal; the answer's ``token`` is what his pages send.
@@ -52,22 +53,15 @@ class Form:
     build: Build
     lifespan: bool = False
     host_lifespan: bool = False
+    inside: bool = False
     login: bool = False
     users: bool = False
     at_root: bool = False
 
 
-def form(
-    *,
-    name: str = "",
-    lifespan: bool = False,
-    host_lifespan: bool = False,
-    login: bool = False,
-    users: bool = False,
-    at_root: bool = False,
-) -> Callable[[Build], Form]:
-    """Makes a form of a method of a ``Host``; see ``Form``."""
-    return lambda build: Form(name or build.__name__, build, lifespan, host_lifespan, login, users, at_root)
+def form(*, name: str = "", **facts: bool) -> Callable[[Build], Form]:
+    """Makes a form of a method of a ``Host``; ``facts`` are the attributes of ``Form``."""
+    return lambda build: Form(name or build.__name__, build, **facts)
 
 
 class Host:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +38,7 @@ class Server:
         gives_up: Whether it ends when its application does not start; others start a new worker again and again.
         no_chunks: Why it takes no chunked request; empty if it does.
         ready_line: Printed once by each worker that is up; for servers whose workers must not be stopped before.
+        without: Clauses that cannot hold on it, by name, with the reason; shown in the table.
         orderly: Whether SIGTERM ends it in a way that lets anything run.
     """
 
@@ -54,6 +56,7 @@ class Server:
     gives_up: bool = True
     no_chunks: str = ""
     ready_line: str = ""
+    without: Mapping[str, str] = field(default_factory=dict)
     orderly: bool = True
 
     @property
@@ -112,6 +115,7 @@ _ALL = (
         kind="asgi",
         command=("daphne", "-b", "127.0.0.1", "-p", "{port}", "-v", "0", APP),
         root_path=ROOT_PATH,
+        without={"open-stream": "daphne cuts open connections at SIGTERM, before it asks anybody"},
     ),
     Server(
         name="gunicorn asgi",
