@@ -118,8 +118,9 @@ def test_a_row_of_plain_functions_is_performed_in_the_thread_that_asks() -> None
 
     with stopped_after(PipelineApp(told)) as app:
         app.run_sync()  # starts it
-        TRACE.set("t-1")
+        token = TRACE.set("t-1")
         assert app.run_sync().value == {"trace": "t-1", "thread": here(), "principal": ""}
+        TRACE.reset(token)
 
 
 async def test_a_step_performed_in_place_changes_no_context_variable_of_its_caller() -> None:
@@ -343,9 +344,10 @@ def test_a_timeout_is_watched_even_where_the_steps_could_be_performed_in_place()
     def hold() -> bool:
         return release.wait(10)
 
-    with stopped_after(PipelineApp(hold)) as app:
+    with stopped_after(PipelineApp({"hold": hold, "add": addition})) as app:
+        app.run_sync("add", a=1)
         with pytest.raises(DeadlineExceededError, match="timeout of 0.05 s"):
-            app.calling(timeout=0.05).run_sync()
+            app.calling(timeout=0.05).run_sync("hold")
         release.set()
 
 

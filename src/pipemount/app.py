@@ -12,6 +12,7 @@ from .http.application import Application
 from .overriding import Override
 from .pipelines.replacing import StepKey
 from .pipelines.steps import KEEP
+from .types import JsonObject
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -103,6 +104,23 @@ class PipelineApp(Application):
         from .flask import mount
 
         mount(self, app, prefix, before, name=name, principal=principal, g=g)
+
+    def merge_openapi(
+        self, document: Mapping[str, Any], prefix: str = "/ai", *, security: Sequence[Mapping[str, Any]] = ()
+    ) -> JsonObject:
+        """``document``, the host's OpenAPI document, with these pipelines in it; for hosts that make one themselves.
+
+        Args:
+            document: A dict; it is not changed. What is in it keeps its names.
+            prefix: Of the mount, as callers see it.
+            security: What the host asks of callers, of which any may stand for a key: ``[{"cookieAuth": []}]``.
+        """
+        from .http.merging import merged
+        from .http.openapi import build_openapi
+
+        schemes = self.auth.accept if self.auth else ()
+        ours = build_openapi(self.pipelines, self.route_table, settings=self.settings, schemes=schemes, base=prefix)
+        return merged(document, ours, prefix, security)
 
     @cached_property
     def wsgi(self) -> WSGIBridge:

@@ -11,10 +11,12 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
-from contextlib import closing
+from contextlib import closing, suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass
+from functools import partial
 from os import getpid
+from queue import Empty
 from time import monotonic
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -39,6 +41,9 @@ from .settings import Settings
 from .types import Principal, Trace
 
 __all__ = ["App", "Caller", "LentThread", "Terms", "stopped"]
+
+LOOK = 0.5
+"""Seconds after which a thread that waits looks whether the loop that it waits for is still there."""
 
 T = TypeVar("T")
 
@@ -297,15 +302,19 @@ class LentThread:
         """Await ``function()`` on ``home``, and wait for it here. Raises ``UnavailableError`` when the loop ends."""
         try:
             with standing_aside():
-                found: T = self._context.run(loops.call_from_thread, home, function, self._wait)
+                wait = partial(self._wait, home)
+                found: T = self._context.run(loops.call_from_thread, home, function, wait)
                 return found
         except CancelledError:
             raise _gone() from None
 
-    def _wait(self, answer: Future[Any]) -> Any:
+    def _wait(self, home: loops.Loop, answer: Future[Any]) -> Any:
         answer.add_done_callback(self._thread.put)
-        while self._thread.get() is not answer:
-            pass
+        while not answer.done():
+            with suppress(Empty):
+                self._thread.get(LOOK)
+            if home.is_closed() and not answer.done():  # it ended before it came to the call
+                raise CancelledError
         return answer.result()
 
 
@@ -329,17 +338,19 @@ def _told_in_thread(
         except StepFailedError as error:
             _pass_interrupt(error)
             raise
-        finally:
+        except GeneratorExit:
             _end(home, stream, lent)
+            raise
+        finally:
+            lent.close()
 
     return events()
 
 
 def _end(home: loops.Loop, stream: AsyncGenerator[Event, None], lent: LentThread) -> None:
-    with closing(lent):
-        if home.is_closed():
-            return
-        if loops.running_loop() is home:  # a generator that is collected is closed wherever that happens
-            loops.spawn(home, stream.aclose, Context())
-        else:
-            lent.call(home, stream.aclose)
+    if home.is_closed():
+        return
+    if loops.running_loop() is home:  # a generator that is collected is closed wherever that happens
+        loops.spawn(home, stream.aclose, Context())
+    else:
+        lent.call(home, stream.aclose)

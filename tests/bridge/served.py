@@ -98,6 +98,12 @@ async def late(receive: Receive, send: Send) -> None:
     raise LookupError("within the response")
 
 
+async def short(receive: Receive, send: Send) -> None:
+    await send({**START, "headers": [(b"content-type", b"text/plain"), (b"content-length", b"100")]})
+    await go_on(send, b"half of it")
+    raise LookupError("within the response")
+
+
 async def flood(receive: Receive, send: Send) -> None:
     """400 MB, and how much of it the app was let to send."""
     await send(START)
@@ -121,7 +127,7 @@ async def bare(receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"bare"})
 
 
-PAGES = {page.__name__: page for page in (ping, digest, gated, many, endless, early, late, flood, after, bare)}
+PAGES = {page.__name__: page for page in (ping, digest, gated, many, endless, early, late, short, flood, after, bare)}
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:

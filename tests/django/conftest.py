@@ -8,6 +8,7 @@ import shutil
 import tempfile
 
 import django
+import pytest
 from django.conf import settings
 
 if not settings.configured:
@@ -18,3 +19,11 @@ if not settings.configured:
 
     settings.configure(**{name: value for name, value in vars(site).items() if name.isupper()})
     django.setup()
+
+from tests.django.asking import Asked
+
+
+@pytest.fixture(params=["wsgi", "asgi"])
+def ask(request: pytest.FixtureRequest) -> Asked:
+    """A client, without a login."""
+    return Asked(request.param)

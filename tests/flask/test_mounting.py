@@ -14,7 +14,10 @@ from tests.flask.asking import EMPTY, base_of, invoke, output
 from tests.flask.conftest import Make, caller
 
 from pipemount import AuthKeys, PipelineApp, pipeline, step
+from pipemount.bridge import WSGIBridge
 from pipemount.errors import ConfigurationError
+from pipemount.flask.answering import answer
+from pipemount.http.handover import Handover
 
 KEYS = AuthKeys(["correct horse battery staple"])
 
@@ -75,8 +78,8 @@ def test_unknown_paths_below_the_prefix_are_a_problem_of_ours(app: Flask, pipeli
     app.register_error_handler(404, lambda error: ("the host's own page", 404))
     pipelines.init_app(app)
     client = app.test_client()
-    answer = client.get(path)
-    assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
+    reply = client.get(path)
+    assert (reply.status_code, reply.mimetype) == (404, "application/problem+json")
     assert client.get("/elsewhere").text == client.get("/ais").text == "the host's own page"
 
 
@@ -103,8 +106,8 @@ def test_links_begin_where_the_host_is_mounted(app: Flask, pipelines: PipelineAp
     pipelines.init_app(app, prefix)
     with app.test_request_context("/", environ_overrides={"SCRIPT_NAME": "/shop"}):
         url = url_for("pipemount.info")
-    answer = app.test_client().get(url.removeprefix("/shop"), environ_overrides={"SCRIPT_NAME": "/shop"})
-    assert base_of(answer) == url.removesuffix("/info")
+    reply = app.test_client().get(url.removeprefix("/shop"), environ_overrides={"SCRIPT_NAME": "/shop"})
+    assert base_of(reply) == url.removesuffix("/info")
 
 
 def test_a_prefix_may_have_variables(app: Flask, pipelines: PipelineApp) -> None:
@@ -127,9 +130,9 @@ def test_a_prefix_may_have_variables(app: Flask, pipelines: PipelineApp) -> None
 def test_a_method_that_a_route_does_not_have(app: Flask, pipelines: PipelineApp) -> None:
     pipelines.init_app(app)
     client = app.test_client()
-    answer = client.get("/ai/invoke")
-    assert (answer.status_code, answer.mimetype) == (405, "application/problem+json")
-    assert answer.headers["Allow"] == "POST"
+    reply = client.get("/ai/invoke")
+    assert (reply.status_code, reply.mimetype) == (405, "application/problem+json")
+    assert reply.headers["Allow"] == "POST"
     assert client.delete("/ai").status_code == 405
 
 
@@ -144,17 +147,17 @@ def test_options_tell_the_methods_without_a_login(app: Flask, pipelines: Pipelin
 def test_head(app: Flask, pipelines: PipelineApp) -> None:
     pipelines.init_app(app)
     client = app.test_client()
-    answer, whole = client.head("/ai/info"), client.get("/ai/info")
-    assert (answer.status_code, answer.data) == (200, b"")
-    assert answer.headers["Content-Length"] == str(len(whole.data))
+    reply, whole = client.head("/ai/info"), client.get("/ai/info")
+    assert (reply.status_code, reply.data) == (200, b"")
+    assert reply.headers["Content-Length"] == str(len(whole.data))
 
 
 def test_a_websocket_handshake_is_told_what_there_is_instead(app: Flask, pipelines: PipelineApp) -> None:
     pipelines.init_app(app)
     headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
-    answer = app.test_client().get("/ai/stream", headers=headers)
-    assert (answer.status_code, answer.mimetype) == (501, "application/problem+json")
-    assert "uvicorn" in answer.text
+    reply = app.test_client().get("/ai/stream", headers=headers)
+    assert (reply.status_code, reply.mimetype) == (501, "application/problem+json")
+    assert "uvicorn" in reply.text
 
 
 # ----------------------------------------------------------------------------------- hooks and errors
@@ -205,8 +208,8 @@ def test_a_decorator_guards_every_route_and_its_error_is_the_hosts(
 def test_problems_are_no_errors_of_the_host(app: Flask, pipelines: PipelineApp) -> None:
     app.register_error_handler(Exception, lambda error: ("the host's own page", 500))
     pipelines.init_app(app)
-    answer = app.test_client().post("/ai/invoke", data="{", content_type="application/json")
-    assert (answer.status_code, answer.mimetype) == (400, "application/problem+json")
+    reply = app.test_client().post("/ai/invoke", data="{", content_type="application/json")
+    assert (reply.status_code, reply.mimetype) == (400, "application/problem+json")
 
 
 def test_hooks_and_sessions_of_the_host(app: Flask, pipelines: PipelineApp) -> None:
@@ -223,9 +226,9 @@ def test_hooks_and_sessions_of_the_host(app: Flask, pipelines: PipelineApp) -> N
     pipelines.init_app(app)
     client = app.test_client()
     invoke(client)
-    answer = invoke(client)
-    assert answer.headers["X-Size"] == answer.headers["Content-Length"] == str(len(answer.data))
-    assert [cookie.partition("=")[0] for cookie in answer.headers.getlist("Set-Cookie")] == ["mode", "session"]
+    reply = invoke(client)
+    assert reply.headers["X-Size"] == reply.headers["Content-Length"] == str(len(reply.data))
+    assert [cookie.partition("=")[0] for cookie in reply.headers.getlist("Set-Cookie")] == ["mode", "session"]
     with client.session_transaction() as kept:
         assert kept["seen"] == 2
 
@@ -243,9 +246,9 @@ def test_responses_are_of_the_hosts_class(app: Flask, pipelines: PipelineApp) ->
         return response
 
     pipelines.init_app(app)
-    answer = app.test_client().get("/ai/", headers={"Accept": "text/html"})
-    assert (answer.status_code, answer.headers["Location"]) == (307, "/ai/docs")
-    assert "Content-Type" not in answer.headers
+    reply = app.test_client().get("/ai/", headers={"Accept": "text/html"})
+    assert (reply.status_code, reply.headers["Location"]) == (307, "/ai/docs")
+    assert "Content-Type" not in reply.headers
     assert isinstance(seen[0], Own)
 
 
@@ -256,15 +259,24 @@ def test_a_body_that_the_host_has_read_is_there_all_the_same(app: Flask, pipelin
     body = b'{"parameters": {}}'
     length: dict[str, Any] = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True} if chunked else {}
     with app.test_client() as client:
-        answer = client.post(
+        reply = client.post(
             "/ai/invoke",
             content_type="application/json",
             input_stream=io.BytesIO(body),
             environ_base=length,
             content_length=None if chunked else len(body),
         )
-        assert output(answer) == "nobody"
+        assert output(reply) == "nobody"
         assert g.logged == EMPTY
+
+
+def test_nothing_is_written_past_the_response(app: Flask) -> None:
+    class Writing(WSGIBridge):
+        def answer(self, scope: Any, environ: Any, start_response: Any) -> Any:
+            start_response("200 OK", [])(b"past the hooks of the host")
+
+    with app.test_request_context() as context, pytest.raises(NotImplementedError):
+        answer(context.request, Writing(PipelineApp(caller)), "", Handover(), Response)
 
 
 # --------------------------------------------------------------------------------------- set up

@@ -151,7 +151,7 @@ def _atomic(app: Application) -> Iterator[CheckMessage]:
         yield Warning(
             f"ATOMIC_REQUESTS does not hold for {_listed(outside)}: they run in threads of their own.",
             hint='Write @step(affinity="request") or Settings(affinity="request") for steps that use the database.',
-            obj=app,
+            obj=_name(app),
             id="pipemount.W005",
         )
 
@@ -162,7 +162,7 @@ def _in_memory(app: Application) -> Iterator[CheckMessage]:
         yield Warning(
             f"The database {in_memory[0]!r} is SQLite in memory: {_listed(outside)}, in other threads, may not see it.",
             hint='Use a file, or @step(affinity="request").',
-            obj=app,
+            obj=_name(app),
             id="pipemount.W006",
         )
 
@@ -189,7 +189,7 @@ def _persistent(app: Application) -> Iterator[CheckMessage]:
                 f"The database {alias!r} keeps its connections (CONN_MAX_AGE), and each of up to "
                 f"{app.settings.threads} threads that run {_listed(outside)} keeps one.",
                 hint='Set CONN_MAX_AGE to 0, with OPTIONS["pool"] if there is one, or lower Settings(threads=...).',
-                obj=app,
+                obj=_name(app),
                 id="pipemount.W008",
             )
 
@@ -198,9 +198,9 @@ def _uploads(app: Application) -> Iterator[CheckMessage]:
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     if settings.is_overridden("DATA_UPLOAD_MAX_MEMORY_SIZE") and limit and limit < app.settings.max_body_bytes:
         yield Warning(
-            f"DATA_UPLOAD_MAX_MEMORY_SIZE is {limit}, yet pipelines take bodies of {app.settings.max_body_bytes} bytes.",
+            f"DATA_UPLOAD_MAX_MEMORY_SIZE is {limit}, but pipelines take up to {app.settings.max_body_bytes} bytes.",
             hint=f"Django's setting is for forms; write Settings(max_body_bytes={limit}) for pipelines.",
-            obj=app,
+            obj=_name(app),
             id="pipemount.W009",
         )
 
@@ -212,6 +212,10 @@ def _elsewhere(app: Application) -> list[str]:
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _name(app: Application) -> str:
+    return f"pipelines {_listed(list(app.pipelines))}"
 
 
 def _apps(mounts: Sequence[Mount]) -> list[Application]:

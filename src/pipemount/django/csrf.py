@@ -37,13 +37,14 @@ def needs_token(request: HttpRequest, *, keys: bool) -> bool:
     sent = request.META
     if keys and ("HTTP_AUTHORIZATION" in sent or "HTTP_X_API_KEY" in sent):
         return False
-    return "HTTP_COOKIE" in sent or bool(request.COOKIES) or "REMOTE_USER" in sent
+    return bool(sent.get("HTTP_COOKIE") or request.COOKIES or sent.get("REMOTE_USER"))
 
 
 def check_token(request: HttpRequest) -> None:
     """Raises ``CsrfFailedError`` unless the header has the token that the project gave to this browser."""
     check = _HeaderCheck(_no_view)
-    check.process_view(_Unread(request), _no_view, (), {})
+    unread: Any = _Unread(request)
+    check.process_view(unread, _no_view, (), {})
     if check.reason is not None:
         extra = {"status_code": CsrfFailedError.status, "request": request}
         logger.warning("Forbidden (%s): %s", check.reason, request.path, extra=extra)

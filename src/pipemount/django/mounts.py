@@ -32,8 +32,12 @@ def find_mounts() -> tuple[Mount, ...]:
 
 
 def mounted_pipelines() -> dict[str, Application]:
-    """The mounted apps by their URL namespaces; one that is mounted twice has two."""
-    return {mount.view.name: mount.view.pipelines for mount in find_mounts()}
+    """The mounted apps by their URL namespaces, each once."""
+    found: dict[str, Application] = {}
+    for mount in find_mounts():
+        if mount.view.pipelines not in found.values():
+            found[mount.view.name] = mount.view.pipelines
+    return found
 
 
 def _walk(resolver: URLResolver, prefix: str) -> Iterator[Mount]:

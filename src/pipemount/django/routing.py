@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from django.urls import URLPattern, path, re_path
 
 from ..http.application import Application
+from .middleware import current_principal
 from .users import Users
 from .view import PipelineView
 
@@ -28,6 +29,8 @@ def django_urls(
     permissions: Mapping[str, str | Iterable[str]] | None = None,
 ) -> Urls:
     """The app for ``include()``; see ``PipelineApp.django_urls``."""
+    if current_principal not in pipelines.users:
+        pipelines.users.append(current_principal)
     view = PipelineView(pipelines, tuple(before), Users(principal, permissions), name)
     named = [
         path(route.path.lstrip("/"), view, name=route.name, kwargs={"rest": route.path.lstrip("/")})

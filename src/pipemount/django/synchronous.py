@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from ..bridge.scope import is_chunked
 from ..bridge.wsgi import WSGIBridge
+from ..errors import PipemountError
+from ..runtime.lifecycle import Lifecycle
 from ..types import Scope
 from .responses import Headers, respond, respond_in_parts
 
@@ -20,6 +23,7 @@ __all__ = ["answer"]
 
 def answer(bridge: WSGIBridge, scope: Scope, request: HttpRequest) -> HttpResponseBase:
     """What the app behind ``bridge`` answers; what it raises before that is raised here."""
+    _start_within_transaction(bridge)
     head: list[tuple[int, Headers]] = []
 
     def start_response(status: str, headers: Headers, exc_info: Any = None) -> Any:
@@ -37,6 +41,21 @@ def answer(bridge: WSGIBridge, scope: Scope, request: HttpRequest) -> HttpRespon
         return respond(status, headers, b"".join(body))
     with_async_steps.leave()
     return respond_in_parts(status, headers, _Parts(body, with_async_steps.close))
+
+
+def _start_within_transaction(bridge: WSGIBridge) -> None:
+    """In a transaction, as in each test of a ``TestCase``, the first request is to be in it like all that follow.
+
+    It would go over the bridge and start the app there; only once the app has started this thread may perform steps.
+    """
+    if any(connection.in_atomic_block for connection in connections.all(initialized_only=True)):
+        lifecycle: Lifecycle = bridge.app.lifecycle  # type: ignore[attr-defined]  # an Application
+        with suppress(PipemountError):  # the request will be told
+            lifecycle.call_sync(_nothing)
+
+
+async def _nothing() -> None:
+    """Where this can be awaited the app has started."""
 
 
 def _environ(request: HttpRequest) -> dict[str, Any]:

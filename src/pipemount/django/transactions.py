@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import connections, transaction
@@ -95,18 +95,22 @@ class SensitiveThread:
         """Calls ``function`` there, from any loop, under the caller's context variables."""
         ask = sync_to_async(lambda: _outcome(function))
         here = asyncio.get_running_loop() is self._loop
-        value, error = await (ask() if here else call_from_loop(self._loop, ask))
-        if error is not None:
-            raise error
-        return value
+        outcome = await (ask() if here else call_from_loop(self._loop, ask))
+        if isinstance(outcome, _Raised):
+            raise outcome.error
+        return outcome
 
 
-def _outcome(function: Callable[[], T]) -> tuple[T, None] | tuple[None, BaseException]:
+class _Raised(NamedTuple):
+    error: BaseException
+
+
+def _outcome(function: Callable[[], T]) -> T | _Raised:
     """What came of it, as a value: futures refuse some exceptions."""
     try:
-        return function(), None
+        return function()
     except BaseException as error:
-        return None, error
+        return _Raised(error)
 
 
 def _promised(pipelines: Application, scope: Scope) -> tuple[str, ...]:

@@ -54,11 +54,13 @@ class Users:
         """As ``principal``, on the loop; what may wait for the database is asked in the request's thread."""
         if self._find is not None and iscoroutinefunction(self._find):
             found = await self._find(request)
-        elif self._find is None and self._needed is None and _is_djangos(request):
-            return self._as_principal(await request.auser())
-        else:
-            return await sync_to_async(self.principal)(request)
-        return await sync_to_async(self._as_principal)(found) if self._needed else self._as_principal(found)
+            return await sync_to_async(self._as_principal)(found) if self._needed else self._as_principal(found)
+        if self._find is None and self._needed is None:
+            if not _is_unknown(request):
+                return self._as_principal(_user_of(request))
+            if _is_djangos(request):
+                return self._as_principal(await request.auser())
+        return await sync_to_async(self.principal)(request)
 
     def _as_principal(self, user: Any) -> Principal | None:
         if not hasattr(user, "get_username"):
@@ -83,9 +85,7 @@ def _checked(permissions: Mapping[str, str | Iterable[str]] | None) -> Mapping[s
     given = {ours: (needed,) if isinstance(needed, str) else tuple(needed) for ours, needed in permissions.items()}
     wrong = sorted(str(one) for needed in given.values() for one in needed if "." not in str(one))
     if wrong:
-        raise ConfigurationError(
-            f"{wrong[0]!r} is no permission of Django; write 'app.codename', e.g. 'desk.run_triage'"
-        )
+        raise ConfigurationError(f"{wrong[0]!r} is no permission of Django; write 'app.codename', as in 'desk.run'")
     return {ours: given.get(ours, given.get(FALLBACK.get(ours, ""), ())) for ours in USUAL} | given
 
 
@@ -98,13 +98,16 @@ def _user_of(request: HttpRequest) -> Any:
     return user
 
 
+def _is_unknown(request: HttpRequest) -> bool:
+    """Whether the user has still to be looked up."""
+    user = getattr(request, "user", None)
+    return isinstance(user, LazyObject) and user._wrapped is empty
+
+
 def _is_djangos(request: HttpRequest) -> bool:
     """Whether ``request.user`` is what Django's own middleware put there: then ``request.auser`` knows the same.
 
     A middleware behind it may have put another user there, whom ``auser`` does not know.
     """
-    user = getattr(request, "user", None)
-    if not isinstance(user, LazyObject) or user._wrapped is not empty:
-        return False
-    find = vars(user).get("_setupfunc")
+    find = vars(request.user).get("_setupfunc")
     return hasattr(request, "auser") and getattr(find, "__module__", "") == "django.contrib.auth.middleware"

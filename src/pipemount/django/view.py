@@ -69,6 +69,9 @@ class PipelineView:
         own = vars(self._sync) if before else {}
         vars(self).update({key: value for key, value in own.items() if key != "__wrapped__"})
 
+    def __repr__(self) -> str:
+        return f"pipelines {self.name!r}"
+
     def __getattr__(self, name: str) -> Any:
         if name in MARKS and _on_loop():
             return MARKS[name]

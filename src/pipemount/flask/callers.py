@@ -14,7 +14,7 @@ from ..types import Principal
 from .mounted import mounted_in
 
 if TYPE_CHECKING:
-    from ..app import PipelineApp
+    from ..http.application import Application
 
 __all__ = ["CurrentUser", "current_principal"]
 
@@ -48,11 +48,11 @@ def _known_to(app: Flask) -> Any:
 class CurrentUser:
     """For the team's own code: whoever sent the request in which it runs ``pipelines``."""
 
-    def __init__(self, pipelines: PipelineApp) -> None:
+    def __init__(self, pipelines: Application) -> None:
         self._pipelines = pipelines
 
     @classmethod
-    def among(cls, pipelines: PipelineApp) -> None:
+    def among(cls, pipelines: Application) -> None:
         """Adds one to those that ``pipelines`` asks, unless it is there."""
         if not any(isinstance(each, cls) for each in pipelines.users):
             pipelines.users.append(cls(pipelines))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask
 
 if TYPE_CHECKING:
-    from ..app import PipelineApp
+    from ..http.application import Application
 
 __all__ = ["Mounted", "mounted_in", "remember"]
 
@@ -27,7 +27,7 @@ class Mounted:
         g: The names in ``flask.g`` that steps find in theirs.
     """
 
-    pipelines: PipelineApp
+    pipelines: Application
     prefix: str
     principal: Callable[[], Any] | None
     g: tuple[str, ...]

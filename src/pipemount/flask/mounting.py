@@ -10,6 +10,7 @@ from flask import Blueprint, Flask, Request, Response, request
 from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
+from ..bridge import WSGIBridge
 from ..errors import ConfigurationError
 from ..http.handover import Handover
 from .answering import answer
@@ -19,7 +20,7 @@ from .environment import FlaskEnvironment
 from .mounted import Mounted, remember
 
 if TYPE_CHECKING:
-    from ..app import PipelineApp
+    from ..http.application import Application
 
 __all__ = ["mount"]
 
@@ -33,7 +34,7 @@ logger = logging.getLogger("pipemount")
 
 
 def mount(
-    pipelines: PipelineApp,
+    pipelines: Application,
     app: Flask,
     prefix: str = "/ai",
     before: Sequence[Decorator] = (),
@@ -48,7 +49,7 @@ def mount(
     app.register_blueprint(_blueprint(mounted, name, app, before))
     remember(app, name, mounted)
     app.context_processor(lambda: {"pipemount_csrf_token": new_token})
-    FlaskEnvironment.among(pipelines.environments).add(app, g)
+    FlaskEnvironment.among(pipelines.environments).add(app, mounted.g)
     CurrentUser.among(pipelines)
     pipelines.observe_shutdown()
     if pipelines.auth is None and principal is None and not before:
@@ -108,7 +109,7 @@ def _know_rest(state: BlueprintSetupState) -> None:
 
 def _view(mounted: Mounted, app: Flask) -> View:
     """A view that lets the app answer at the place where it is mounted."""
-    bridge, ask, base = mounted.pipelines.wsgi, mounted.principal, mounted.prefix.rstrip("/")
+    bridge, ask, base = WSGIBridge(mounted.pipelines), mounted.principal, mounted.prefix.rstrip("/")
     depth = base.count("/") + 1 if "<" in base else 0
 
     def pipemount(**values: object) -> Response:

@@ -1,0 +1,1 @@
+"""Beacon, the support desk of a broadband co-operative: the Django project."""

@@ -1,0 +1,1 @@
+"""What Beacon is told: ``common`` for all, ``development`` on one machine, ``production``, ``testing``."""

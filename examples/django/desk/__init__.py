@@ -1,0 +1,1 @@
+"""The support desk: tickets, replies, and who may do what."""

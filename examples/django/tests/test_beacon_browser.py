@@ -1,0 +1,99 @@
+"""A real Chromium clicks through the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+from browsing import chromium, find_chromium, sign_in, visit
+from live import SERVERS, LiveServer, prepare
+
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.skipif(find_spec("playwright") is None, reason="playwright is not installed"),
+    pytest.mark.skipif(find_chromium() is None, reason="no Chromium or Chrome is installed"),
+]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, str]]:
+    """A browser, and the address of a gunicorn with the samples in its database."""
+    environment = {
+        "DJANGO_SETTINGS_MODULE": "beacon.settings.development",
+        "BEACON_DATABASE": str(tmp_path_factory.mktemp("beacon") / "beacon.sqlite3"),
+    }
+    prepare(environment)
+    with LiveServer(SERVERS["gunicorn"], environment) as server, chromium() as browser:
+        yield browser, server.url
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the browser complains about; a test that expects that empties the list."""
+    return []
+
+
+@pytest.fixture
+def page(site: tuple[Any, str], complaints: list[str]) -> Iterator[Any]:
+    """A visitor's page; nothing may go wrong in it."""
+    with visit(*site) as page:
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        yield page
+    assert complaints == []
+
+
+def test_a_ticket_is_triaged_and_answered(page: Any) -> None:
+    sign_in(page, "jonas")
+    page.get_by_role("link", name="Doppelte Abbuchung im Oktober").click()
+    page.get_by_role("button", name="Triage", exact=True).click()
+    page.get_by_role("button", name="Triage again").wait_for()
+    assert page.locator("#queue").inner_text() == "Billing"
+    assert page.locator("#triage dl").inner_text().count("German") == 1
+    page.get_by_role("button", name="Use this reply").click()
+    reply = page.get_by_label("Your reply")
+    assert reply.input_value().startswith("Danke für Ihren Hinweis.")
+    page.get_by_role("button", name="Reply", exact=True).click()
+    assert "Danke für Ihren Hinweis." in page.locator("article.ours").inner_text()
+    assert page.locator(".badges").inner_text().split("\n")[-1].endswith("Waiting for the customer")
+
+
+def test_an_urgent_ticket_is_seen_at_once(page: Any) -> None:
+    sign_in(page, "marta")
+    page.get_by_role("link", name="Surgery without internet").click()
+    page.get_by_role("button", name="Triage", exact=True).click()
+    assert "Urgent: somebody's safety" in page.locator("#triage [role=status]").inner_text()
+    assert page.locator("#priority").inner_text() == "Urgent"
+    page.get_by_role("link", name="Tickets", exact=True).click()
+    assert page.locator("tbody tr").first.get_by_role("link").inner_text() == "Surgery without internet and telephone"
+
+
+def test_all_new_tickets_are_triaged_from_the_list(page: Any) -> None:
+    sign_in(page, "jonas")
+    page.get_by_role("button", name="Triage new tickets").click()
+    assert page.get_by_role("status").inner_text() == "5 tickets sorted, 0 urgent."
+
+
+def test_a_refusal_is_told_on_the_page(page: Any, complaints: list[str]) -> None:
+    sign_in(page, "jonas")
+    page.get_by_role("link", name="A poem").click()
+    page.context.clear_cookies()  # the session has ended meanwhile
+    page.get_by_role("button", name="Triage again").click()
+    told = page.locator("#triage [role=alert]:not([hidden])")
+    told.wait_for()
+    assert told.inner_text() != ""
+    assert [complaint for complaint in complaints if "403" not in complaint and "401" not in complaint] == []
+    complaints.clear()
+
+
+def test_a_customer_writes_a_ticket_and_sees_nothing_of_triage(page: Any) -> None:
+    sign_in(page, "oscar")
+    page.get_by_role("link", name="New ticket").first.click()
+    page.get_by_label("Subject").fill("My router hums")
+    page.get_by_label("What happened").fill("It hums in B flat, and the cat hums along.")
+    page.get_by_role("button", name="Send").click()
+    assert page.locator("h1").inner_text() == "My router hums"
+    assert "We have your ticket" in page.get_by_role("status").inner_text()
+    assert page.get_by_text("Triage").count() == 0

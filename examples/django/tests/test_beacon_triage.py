@@ -1,0 +1,300 @@
+"""The pipeline in the desk: its rules, its API behind Django's login, and the product's own code that calls it."""
+
+from __future__ import annotations
+
+import threading
+import tomllib
+from collections.abc import Callable, Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from desk.models import Queue, SavedReply, Ticket
+from django.contrib.auth.models import Group, User
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.urls import reverse
+from triage import pipelines as module
+from triage.language import guess_language
+from triage.models import Finding
+from triage.pipelines import learn, pipelines
+from triage.topics import Classifier
+from triage.urgency import reasons_to_hurry
+
+from pipemount import PipelineError, acting_as
+from pipemount.errors import ConfigurationError
+
+SAMPLES = tomllib.loads((Path(__file__).parents[1] / "desk" / "samples.toml").read_text(encoding="utf-8"))
+TAUGHT = Classifier.learn((each["queue"], f"{each['subject']}\n{each['text']}") for each in SAMPLES["solved"])
+
+
+@pytest.fixture(autouse=True)
+def taught() -> Iterator[None]:
+    """What the pipeline has learnt: the samples. (Its own ``on_init`` sees no test's open transaction.)"""
+    with pipelines.override(state=TAUGHT):
+        yield
+
+
+@pytest.fixture
+def urgent(oscar: User) -> Ticket:
+    text = "Our surgery has had no internet and no telephone since seven, the router blinks. This is an emergency!"
+    return Ticket.objects.create(customer=oscar, subject="Please hurry", text=text)
+
+
+def ask(client: Client, ticket: int, **headers: str) -> Any:
+    body = {"parameters": {"ticket": ticket}}
+    return client.post("/ai/invoke", body, content_type="application/json", headers=headers)
+
+
+# --------------------------------------------------------------------------------------------- rules
+
+
+@pytest.mark.parametrize("sample", SAMPLES["solved"] + SAMPLES["waiting"], ids=lambda sample: sample["subject"])
+def test_languages_are_told_apart(sample: dict[str, str]) -> None:
+    german, french = ("henrik", "greta"), ("amelie",)
+    language = "de" if sample["customer"] in german else "fr" if sample["customer"] in french else "en"
+    assert guess_language(f"{sample['subject']}\n{sample['text']}") == language
+
+
+def test_what_says_too_little_has_no_language_and_no_topic() -> None:
+    assert guess_language("Router?!") is None
+    assert TAUGHT.classify("Xyzzy plugh") == (None, 0.0)
+
+
+def test_a_desk_that_has_solved_nothing_knows_nothing() -> None:
+    assert Classifier.learn([]).classify("The invoice was paid twice from my bank account") == (None, 0.0)
+
+
+def test_most_tickets_find_the_queue_that_people_chose() -> None:
+    """Each sample is asked about after learning from the others; the README tells these figures."""
+    samples = SAMPLES["solved"]
+    right = wrong = 0
+    for asked in samples:
+        others = [(each["queue"], f"{each['subject']}\n{each['text']}") for each in samples if each is not asked]
+        queue, confidence = Classifier.learn(others).classify(f"{asked['subject']}\n{asked['text']}")
+        if confidence >= module.SURE:
+            right, wrong = right + (queue == asked["queue"]), wrong + (queue != asked["queue"])
+    assert (right, wrong, len(samples)) == (22, 3, 34)
+
+
+@pytest.mark.parametrize(
+    ("text", "waiting", "reasons"),
+    [
+        ("It is an EMERGENCY.", 0, 1),
+        ("Ich kündige, und nichts geht mehr!", 0, 2),
+        ("Toute la rue, tout de suite.", 0, 1),
+        ("The courtyard is dark.", 2, 0),
+        ("Hello?", 3, 1),
+    ],
+)
+def test_urgency_has_its_reasons(text: str, waiting: int, reasons: int) -> None:
+    assert len(reasons_to_hurry(text, waiting=waiting)) == reasons
+
+
+@pytest.mark.django_db
+def test_it_learns_from_tickets_that_the_staff_have_answered(oscar: User, marta: User, billing: Queue) -> None:
+    def solved(text: str, *authors: User, **fields: Any) -> None:
+        fields = {"status": "solved", "queue": billing, "customer": oscar} | fields
+        ticket = Ticket.objects.create(subject="Payment", text=text, **fields)
+        for author in authors:
+            ticket.replies.create(author=author, text="…")
+
+    solved("an invoice", oscar, marta)
+    solved("never answered")
+    solved("answered by the customer alone", oscar)
+    solved("not sorted", marta, queue=None)
+    solved("not solved yet", marta, status="open")
+    assert learn() == Classifier({"billing": 1}, {"billing": {"paymen": 1, "invoic": 1}})
+
+
+# ---------------------------------------------------------------------------------- the staff's button
+
+
+@pytest.mark.django_db
+def test_an_urgent_ticket_is_put_before_the_others(staff: Client, urgent: Ticket) -> None:
+    connection = Queue.objects.create(name="Connection", slug="connection")
+    answer = ask(staff, urgent.pk)
+    assert answer.status_code == 200, answer.content
+    outputs = answer.json()["outputs"]
+    assert (outputs["priority"], outputs["queue"], outputs["language"]) == ("Urgent", "connection", "en")
+    assert outputs["suggestion"] == module.AT_ONCE["en"]
+    urgent.refresh_from_db()
+    assert (urgent.priority, urgent.queue, urgent.status) == (Ticket.Priority.URGENT, connection, "new")
+    assert (urgent.finding.urgent, urgent.finding.asked_by) == (True, "marta")
+    assert str(urgent.finding.run_id) == answer.headers["x-run-id"]
+    assert str(urgent.finding) == f"Triage of {urgent}"
+
+
+@pytest.mark.django_db
+def test_another_gets_a_queue_and_a_saved_reply(staff: Client, billing: Queue, oscar: User) -> None:
+    for language, title in [("en", "Change how you pay"), ("en", "Charged twice"), ("de", "Doppelt abgebucht")]:
+        SavedReply.objects.create(queue=billing, language=language, title=title, text=f"{title}: …")
+    text = "I was charged twice for the invoice of March. Please refund the second payment to my bank account."
+    ticket = Ticket.objects.create(customer=oscar, subject="Two payments", text=text)
+    outputs = ask(staff, ticket.pk).json()["outputs"]
+    assert outputs == {
+        "priority": "Normal",
+        "queue": "billing",
+        "language": "en",
+        "reasons": [],
+        "suggestion": "Charged twice: …",
+    }
+    page = staff.get(ticket.get_absolute_url()).content.decode()
+    assert "Charged twice: …" in page
+    assert "Triage again" in page
+
+
+@pytest.mark.django_db
+def test_what_the_staff_have_decided_stays(staff: Client, urgent: Ticket, billing: Queue) -> None:
+    Queue.objects.create(name="Connection", slug="connection")
+    urgent.queue = billing
+    urgent.save()
+    assert ask(staff, urgent.pk).json()["outputs"]["queue"] == "connection"
+    urgent.refresh_from_db()
+    assert urgent.queue == billing
+
+
+@pytest.mark.django_db
+def test_a_ticket_that_says_nothing_is_left_to_people(staff: Client, oscar: User) -> None:
+    ticket = Ticket.objects.create(customer=oscar, subject="Xyzzy", text="Plugh.")
+    outputs = ask(staff, ticket.pk).json()["outputs"]
+    assert outputs == {"priority": "Normal", "queue": None, "language": None, "reasons": [], "suggestion": ""}
+    assert "Not sure enough to say" in staff.get(ticket.get_absolute_url()).content.decode()
+
+
+@pytest.mark.django_db
+def test_the_history_of_the_customer_counts(staff: Client, ticket: Ticket, oscar: User, priya: User) -> None:
+    for customer, status in [(oscar, "new"), (oscar, "open"), (oscar, "solved"), (priya, "new")]:
+        Ticket.objects.create(customer=customer, subject="Another", text="…", status=status)
+    assert ask(staff, ticket.pk).json()["outputs"]["reasons"] == []
+    Ticket.objects.create(customer=oscar, subject="The third", text="…")
+    assert ask(staff, ticket.pk).json()["outputs"]["reasons"] == ["the customer waits for 3 other answers"]
+
+
+@pytest.mark.django_db
+def test_a_ticket_that_is_not_there_is_a_problem(staff: Client) -> None:
+    answer = ask(staff, 4711)
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    assert answer.json()["error"] == "there is no ticket 4711"
+
+
+# ------------------------------------------------------------------------------------------ who may
+
+
+@pytest.mark.django_db
+def test_only_the_staff_may_run_it(client: Client, customer: Client, staff: Client, ticket: Ticket) -> None:
+    assert ask(client, ticket.pk).status_code == 401
+    assert ask(customer, ticket.pk).status_code == 403
+    assert customer.post("/triage/").status_code == 403
+    assert client.post("/triage/").status_code == 302
+    assert not Finding.objects.exists()
+    Group.objects.get(name="Agents").permissions.remove(*permission("run_triage"))
+    assert ask(staff, ticket.pk).status_code == 403
+    assert "data-triage" not in staff.get(ticket.get_absolute_url()).content.decode()
+    assert "Triage new tickets" not in staff.get("/").content.decode()
+
+
+def permission(codename: str) -> Any:
+    from django.contrib.auth.models import Permission
+
+    return Permission.objects.filter(codename=codename)
+
+
+@pytest.mark.django_db
+def test_a_key_is_enough_for_another_program(client: Client, ticket: Ticket, testing_key: str) -> None:
+    assert ask(client, ticket.pk, authorization="Bearer wrong").status_code == 401
+    assert ask(client, ticket.pk, authorization=f"Bearer {testing_key}").status_code == 200
+    assert Finding.objects.get().asked_by == "tests"
+
+
+@pytest.mark.django_db
+def test_a_page_from_elsewhere_cannot_press_the_button(marta: User, ticket: Ticket) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(marta)
+    assert ask(client, ticket.pk, origin="https://elsewhere.example").status_code == 403
+    assert ask(client, ticket.pk).status_code == 403
+    assert not Finding.objects.exists()
+    client.get(ticket.get_absolute_url())
+    token = client.cookies["csrftoken"].value
+    assert ask(client, ticket.pk, **{"x-csrftoken": token}).status_code == 200
+
+
+@pytest.mark.django_db
+def test_the_page_tells_where_the_button_leads(staff: Client, customer: Client, ticket: Ticket) -> None:
+    assert reverse("pipemount:invoke") == "/ai/invoke"
+    page = staff.get(ticket.get_absolute_url()).content.decode()
+    assert f'data-url="/ai/invoke" data-ticket="{ticket.pk}"' in page
+    assert "Triage" not in customer.get(ticket.get_absolute_url()).content.decode()
+
+
+def test_no_key_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BEACON_KEYS")
+    assert module.keys() is None
+    monkeypatch.setenv("BEACON_KEYS", "")
+    with pytest.raises(ConfigurationError):
+        module.keys()
+
+
+# ------------------------------------------------------------------------------- the product's own code
+
+
+@pytest.mark.django_db
+def test_all_new_tickets_are_sorted_by_one_view(staff: Client, urgent: Ticket, ticket: Ticket, oscar: User) -> None:
+    answered = Ticket.objects.create(customer=oscar, subject="Answered", text="…", status="waiting")
+    page = staff.post("/triage/", follow=True).content.decode()
+    assert "2 tickets sorted, 1 urgent." in page
+    assert {finding.asked_by for finding in Finding.objects.all()} == {"marta"}
+    assert not Finding.objects.filter(ticket=answered).exists()
+    assert "0 tickets sorted" in staff.post("/triage/", follow=True).content.decode()
+
+
+@pytest.mark.django_db
+def test_a_command_sorts_them_as_well(urgent: Ticket, ticket: Ticket) -> None:
+    said = StringIO()
+    call_command("triage", "--limit", "1", stdout=said)
+    call_command("triage", stdout=said)
+    assert said.getvalue() == "1 sorted, 1 of them urgent.\n1 sorted, 0 of them urgent.\n"
+    assert {finding.asked_by for finding in Finding.objects.all()} == {"timer"}
+
+
+@pytest.mark.django_db
+def test_a_ticket_that_fails_leaves_nothing_and_stops_nobody(
+    staff: Client, urgent: Ticket, ticket: Ticket, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(case: module.Case) -> list[str]:
+        if "hurry" in case.text:
+            raise PipelineError("the rule is broken")
+        return []
+
+    with pipelines.override(judge=refuse):
+        page = staff.post("/triage/", follow=True).content.decode()
+        with pytest.raises(CommandError, match="1 could not be sorted"):
+            call_command("triage", stdout=StringIO())
+    assert "1 ticket sorted, 0 urgent." in page
+    assert "1 could not be sorted" in page
+    assert [finding.ticket for finding in Finding.objects.all()] == [ticket]
+    assert f"ticket {urgent.pk} was not sorted: the rule is broken" in caplog.text
+
+
+@pytest.mark.django_db
+def test_steps_that_use_the_orm_run_in_the_thread_that_asks(ticket: Ticket) -> None:
+    """So they see what it has written and not yet committed, as this very test has."""
+    threads: dict[str, int] = {}
+
+    def noted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            threads[name] = threading.get_ident()
+            return function(*args, **kwargs)
+
+        return run
+
+    waiting = noted("read", Ticket.objects.waiting)
+    with pytest.MonkeyPatch.context() as patch, acting_as("somebody"):
+        patch.setattr(Ticket.objects, "waiting", waiting)
+        patch.setattr(module, "reasons_to_hurry", noted("judge", reasons_to_hurry))
+        result = pipelines.run_sync("triage", ticket=ticket.pk)
+    assert result.outputs["priority"] == "Normal"
+    assert threads["read"] == threading.get_ident()
+    assert threads["judge"] != threading.get_ident()
+    assert Finding.objects.get(ticket=ticket).asked_by == "somebody"

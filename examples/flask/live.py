@@ -1,0 +1,93 @@
+"""The shop under a real server, on a free port of the loopback interface."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+__all__ = ["GUNICORN", "UVICORN", "LiveServer", "ServerError"]
+
+HERE = Path(__file__).parent
+SERVING = re.compile(r"(?:Listening at:|Uvicorn running on) (http://[\d.:]+)")
+
+GUNICORN = ("gunicorn", "--bind", "127.0.0.1:0", "--threads", "8", "kettle:create_app()")
+UVICORN = ("uvicorn", "--port", "0", "kettle.asgi:application")
+
+
+class ServerError(RuntimeError):
+    """The server did not start; the message has its log."""
+
+
+class LiveServer:
+    """A context manager that starts a server, waits until it serves, and stops it with SIGTERM.
+
+    The system chooses the port, so none can be taken in between.
+
+    Args:
+        command: A module and its arguments.
+        environment: What the server's environment has beside ours.
+        folder: Where the package ``kettle`` is.
+        patience: Seconds that the start and the stop may each take.
+
+    Attributes:
+        url: Where it serves, without a trailing slash.
+        log: What it has written so far, line by line.
+    """
+
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], folder: Path = HERE, patience: float = 60.0
+    ) -> None:
+        self.command, self.folder, self.patience = command, folder, patience
+        self.environment = os.environ | {"PYTHONUNBUFFERED": "1"} | dict(environment)
+        self.url = ""
+        self.log: list[str] = []
+        self._serving_or_ended = threading.Event()
+
+    def __enter__(self) -> LiveServer:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", *self.command],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        if not self._serving_or_ended.wait(self.patience) or not self.url:
+            self.stop()
+            raise ServerError("the server did not start:\n" + "\n".join(self.log))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Ask the server to stop, and wait until it has; one that does not is killed."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(self.patience)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise
+        finally:
+            self._reader.join(self.patience)
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None  # a pipe, as asked for
+        with self._process.stdout as lines:
+            for line in lines:
+                self.log.append(line.rstrip())
+                if serving := SERVING.search(line):
+                    self.url = serving[1]
+                    self._serving_or_ended.set()
+        self._serving_or_ended.set()

@@ -1,0 +1,64 @@
+"""The shop under gunicorn and under uvicorn: pages, API, and one start and one stop of the pipeline per process."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from live import GUNICORN, UVICORN, LiveServer
+from visitors import ADA, HOME, PASSWORD
+
+pytestmark = pytest.mark.server
+
+COMMANDS = {
+    "gunicorn gthread": GUNICORN,
+    "gunicorn sync": (*GUNICORN[:3], "--workers", "1", GUNICORN[-1]),
+    "gunicorn preload": (*GUNICORN[:-1], "--preload", GUNICORN[-1]),
+    "uvicorn": UVICORN,
+    "uvicorn, no lifespan": (*UVICORN[:-1], "--lifespan", "off", UVICORN[-1]),
+}
+
+
+ALSO = [pytest.param(name, marks=pytest.mark.full) for name in COMMANDS if name not in ("gunicorn gthread", "uvicorn")]
+
+
+@pytest.fixture(params=["gunicorn gthread", "uvicorn", *ALSO])
+def server(request: pytest.FixtureRequest, database: Path) -> Iterator[LiveServer]:
+    with LiveServer(COMMANDS[request.param], {"KETTLE_DATABASE": f"sqlite:///{database}"}) as server:
+        yield server
+        print(*server.log, sep="\n")
+
+
+def form(client: httpx.Client, path: str, **fields: object) -> httpx.Response:
+    found = re.search(r'name="csrf-token" content="([^"]+)"', client.get("/").text)
+    assert found is not None
+    return client.post(path, data={"csrf_token": found[1], **fields})
+
+
+def test_a_shop_that_is_open(server: LiveServer) -> None:
+    with httpx.Client(base_url=server.url, trust_env=False) as customer:
+        assert form(customer, "/login", email=ADA, password=PASSWORD).status_code == 303
+        assert form(customer, "/basket/4", quantity=1).status_code == 303
+        at = form(customer, "/checkout", **HOME).headers["location"]
+        assert "Thank you!" in customer.get(at).text
+        made = re.search(r'id="new-key">([^<]+)<', form(customer, "/account/keys", label="tests").text)
+        assert made is not None
+    number = int(at.rpartition("/")[2])
+    key = {"Authorization": f"Bearer {made[1]}"}
+
+    def ask(order_id: int) -> httpx.Response:
+        body = {"parameters": {"order_id": order_id}}
+        return httpx.post(f"{server.url}/ai/invoke", json=body, headers=key, trust_env=False, timeout=30)
+
+    with ThreadPoolExecutor(8) as programs:
+        answers = list(programs.map(ask, [number, 1] * 8))
+    assert [answer.status_code for answer in answers] == [200, 404] * 8
+    assert {answer.json()["outputs"]["verdict"]["decision"] for answer in answers[::2]} == {"accepted"}
+    assert httpx.post(f"{server.url}/ai/invoke", json={}, trust_env=False).status_code == 401
+    server.stop()
+    told = [line for line in server.log if "on_init:" in line or "on_cleanup:" in line]
+    assert [line.partition("on_")[2].partition(":")[0] for line in told] == ["init", "cleanup"], server.log
