@@ -160,5 +160,11 @@ def pairs_of(host: type[Host]) -> list[Pair]:
 
 
 def pairs() -> list[Pair]:
-    """Those of all hosts."""
-    return [pair for reference in HOSTS.values() for pair in pairs_of(find_host(reference))]
+    """Those of all hosts whose frameworks are installed."""
+    return [pair for host in _installed_hosts() for pair in pairs_of(host)]
+
+
+def _installed_hosts() -> Iterator[type[Host]]:
+    for reference in HOSTS.values():
+        with contextlib.suppress(ModuleNotFoundError):
+            yield find_host(reference)
