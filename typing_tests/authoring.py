@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from typing import Any, assert_type
+
+import httpx
 
 from pipemount import (
     AuthKeys,
@@ -12,9 +14,11 @@ from pipemount import (
     PipelineError,
     PipelineMiddleware,
     PipemountError,
+    Principal,
     Retry,
     Settings,
     StepContext,
+    acting_as,
     compile,
     get_step_context,
     pipeline,
@@ -22,9 +26,11 @@ from pipemount import (
 )
 from pipemount.adapters.native import NativePipeline
 from pipemount.adapters.protocol import CompiledPipeline
+from pipemount.caller import Caller
 from pipemount.inprocess import Pipeline, RunResult
 from pipemount.pipelines.authoring import Step
 from pipemount.pipelines.snapshot import Snapshot
+from pipemount.runtime.events import Event
 from pipemount.types import ASGIApp, Receive, Scope, Send
 
 
@@ -63,8 +69,24 @@ async def host(scope: Scope, receive: Receive, send: Send) -> None:
     assert_type(await pipelines.run("bare", number=1), RunResult)
     assert_type(await bare.run(number=1), RunResult)
     assert_type(pipelines.wrap(pipelines, "/ai"), PipelineMiddleware)
+    assert_type(pipelines.stream("bare", number=1), AsyncGenerator[Event, None])
+    assert_type(pipelines.client(root_path="/ai"), httpx.AsyncClient)
     served: ASGIApp = pipelines
     await served(scope, receive, send)
+
+
+def view(pipelines: PipelineApp) -> None:
+    assert_type(pipelines.run_sync("bare", number=1), RunResult)
+    assert_type(pipelines.stream_sync("bare", number=1), Generator[Event, None, None])
+    assert_type(pipelines.calling(timeout=5, principal="ada", run_name="x"), Caller)
+    assert_type(pipelines.calling().run_sync("bare"), RunResult)
+    assert_type(pipelines.client_sync(), httpx.Client)
+    with pipelines.override(plain=lambda number: number, state=None), acting_as("ada") as principal:
+        assert_type(principal, Principal | None)
+    with pipelines.override({plain: lambda number: number, "bare/plain": int}):
+        pass
+    pipelines.users.append(lambda: None)
+    pipelines.calling(wait=5)  # type: ignore[call-arg]  # terms have names
 
 
 def failures(error: CompileError | PipelineError) -> Mapping[str, Any]:

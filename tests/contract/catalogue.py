@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from uuid import UUID
 
 from fastapi import FastAPI
+from flask import Flask
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -247,35 +248,33 @@ def included(app: PipelineApp, mount: str) -> ASGIApp:
     return host
 
 
-def django_urls(app: PipelineApp, mount: str) -> None:
-    """The project, with CSRF protection, sessions and users, as its settings name it."""
+def django_urls(pipelines: PipelineApp, mount: str) -> None:
+    """A project with CSRF protection, sessions and users, as its settings name it."""
     from django.urls import include, path
 
     configure(Path(os.devnull))
     urls: Any = ModuleType(URLS)
-    urls.urlpatterns = [path(f"{mount.strip('/')}/", include(app.django_urls()))]
+    urls.urlpatterns = [path(f"{mount.strip('/')}/", include(pipelines.django_urls()))]
     sys.modules[URLS] = urls
 
 
-def django_asgi(app: PipelineApp, mount: str) -> Any:
+def django_asgi(pipelines: PipelineApp, mount: str) -> Any:
     from django.core.asgi import get_asgi_application
 
-    django_urls(app, mount)
+    django_urls(pipelines, mount)
     return get_asgi_application()
 
 
-def django_wsgi(app: PipelineApp, mount: str) -> Any:
+def django_wsgi(pipelines: PipelineApp, mount: str) -> Any:
     from django.core.wsgi import get_wsgi_application
 
-    django_urls(app, mount)
+    django_urls(pipelines, mount)
     return get_wsgi_application()
 
 
-def flask(app: PipelineApp, mount: str) -> Any:
-    from flask import Flask
-
-    host = Flask("product")
-    app.init_app(host, prefix=mount)
+def flask(pipelines: PipelineApp, mount: str) -> Flask:
+    host = Flask("host")
+    pipelines.init_app(host, mount)
     return host
 
 
@@ -284,14 +283,14 @@ HOSTS: dict[str, Callable[[PipelineApp, str], Any]] = {
     "starlette": starlette,
     "fastapi": fastapi,
     "included": included,
+    "flask": flask,
     "django-asgi": django_asgi,
     "django-wsgi": django_wsgi,
-    "flask": flask,
 }
 WSGI = {"django-wsgi", "flask"}
 
 
 def create() -> Any:
-    """What a server is told to serve (``uvicorn --factory``; ``gunicorn "…:create()"``)."""
+    """What a server is told to serve (``uvicorn --factory``, ``gunicorn``)."""
     host = HOSTS[os.environ.get("HOST", "alone")]
     return host(make(locked="LOCKED" in os.environ), os.environ.get("MOUNT", ""))

@@ -13,7 +13,7 @@ from django.contrib.auth.decorators import login_not_required, login_required
 from django.core.checks import run_checks
 from django.db import connections
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, URLResolver, clear_url_caches, include, path
+from django.urls import URLPattern, URLResolver, clear_url_caches, include, path, re_path
 
 from pipemount import AuthKeys, PipelineApp, Settings, pipeline, step
 from pipemount.django.checks import TAG
@@ -112,6 +112,11 @@ def test_a_mount_under_an_include(check: Any) -> None:
     inner = include([path("invoke", other), mount("", closed())])
     assert check(path("deep/", inner)) == ["W001"]
     assert "/deep/invoke" in check.found[0].msg
+
+
+def test_a_mount_at_an_expression(check: Any) -> None:
+    assert check(re_path("^ai/", include(closed().django_urls()))) == []
+    assert check(path("deep/", include([re_path("^ai/", include(closed().django_urls()))]))) == []  # cannot be told
 
 
 def test_a_mount_without_its_slash(check: Any) -> None:

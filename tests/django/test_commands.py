@@ -38,6 +38,8 @@ def test_run_with_the_database(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_check(capsys: pytest.CaptureFixture[str]) -> None:
     assert "whoami: compiles" in manage(capsys, "check", "several.whoami")
+    compiled = json.loads(manage(capsys, "check", "--json"))
+    assert len(compiled) == sum(len(app.pipelines) for app in (pipelines, several, keyed))
 
 
 def test_draw_describe_and_diff(capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,4 +59,5 @@ def test_a_name_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_without_a_command_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "draw" in manage(capsys)
-    assert "manage.py pipemount run" in manage(capsys, "run", "wrapped.weather", "--help")
+    assert "manage.py pipemount run" in manage(capsys, "run", "--help")
+    assert "temperature" in manage(capsys, "run", "wrapped.weather", "--help")

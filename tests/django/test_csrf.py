@@ -54,6 +54,11 @@ def test_without_the_cookie_of_the_token(member: Asked) -> None:
     assert refused(member("POST", PATH, NOTHING), "CSRF cookie not set")
 
 
+def test_the_refusal_has_the_requests_id(member: Asked) -> None:
+    assert member("POST", PATH, NOTHING, headers={"x-request-id": "r-1"})["x-request-id"] == "r-1"
+    assert "x-request-id" not in member("POST", PATH, NOTHING, headers={"x-request-id": "r\u00e9"})
+
+
 def test_reading_needs_no_token(member: Asked) -> None:
     assert member("GET", "/several/whoami/info").status_code == 200
 

@@ -130,6 +130,27 @@ async def until(condition: Callable[[], bool]) -> None:
     raise AssertionError("waited in vain")
 
 
+async def test_parts_come_when_they_are_sent() -> None:
+    more = asyncio.Event()
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(START)
+        await send({"type": "http.response.body", "body": b"a", "more_body": True})
+        await more.wait()
+        await send({"type": "http.response.body", "body": b"b"})
+
+    response = await get_async(view_of(answer))
+    body = aiter(response)
+    assert await anext(body) == b"a"
+    waiting = asyncio.ensure_future(anext(body))
+    await asyncio.sleep(0)
+    more.set()
+    assert await waiting == b"b"
+    with pytest.raises(StopAsyncIteration):
+        await anext(body)
+    response.close()
+
+
 async def test_the_app_waits_for_a_slow_reader() -> None:
     app = Endless()
     response = await get_async(view_of(app))

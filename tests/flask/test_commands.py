@@ -83,7 +83,8 @@ def test_keys(shop: Flask) -> None:
 def test_several_pipelines_go_by_name(app: Flask, make: Make) -> None:
     make({"greeting": greeting, "caller": caller}).init_app(app)
     make(greeting).init_app(app, "/more", name="more")
-    unnamed = run(app, "check")
+    assert run(app, "check").output.count("compiles") == 3
+    unnamed = run(app, "describe")
     assert unnamed.exit_code == 2
     known = "mounted here: pipemount.greeting, pipemount.caller, more.greeting"
     assert f"name the pipeline; {known}" in unnamed.output

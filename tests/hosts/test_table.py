@@ -24,6 +24,7 @@ from pipemount.testing.hosts import (
 from pipemount.testing.hosts.table import DONE, FAILED, cells, column, render
 
 PAGE = Path(__file__).parents[2] / "docs" / "host-matrix.md"
+HOLDS = {DONE, "at its greatest age", "cut off, with no last event"}
 MEASURED = re.compile(r"\d+\.\d ms")
 
 
@@ -40,7 +41,7 @@ def test_every_cell_of_the_page_says_that_the_clause_holds_or_why_it_does_not_ap
             if reason := pair.reason or one.reason(pair):
                 assert cell == reason, (pair.name, one.name)
             else:
-                assert cell == DONE or MEASURED.fullmatch(cell), (pair.name, one.name, cell)
+                assert cell in HOLDS or MEASURED.fullmatch(cell), (pair.name, one.name, cell)
 
 
 def test_no_event_took_long_to_any_client() -> None:

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from pipemount.runtime.threads import ThreadPool
+from pipemount.runtime.threads import ThreadPool, standing_aside
 
 PLACE: ContextVar[str] = ContextVar("place", default="nowhere")
 
@@ -181,3 +181,71 @@ async def test_where_the_system_gives_no_more_threads_those_that_there_are_do_th
     with pytest.raises(RuntimeError, match="start new thread"):
         await none.run(int)
     pool.close()
+
+
+async def test_while_a_thread_waits_for_other_work_another_takes_its_place() -> None:
+    pool = ThreadPool(1, "own")
+    loop = asyncio.get_running_loop()
+
+    def wait_for(depth: int) -> list[str]:
+        if depth == 0:
+            return [threading.current_thread().name]
+        with standing_aside():
+            inner = asyncio.run_coroutine_threadsafe(pool.run(lambda: wait_for(depth - 1)), loop).result(10)
+        return [threading.current_thread().name, *inner]
+
+    assert await pool.run(lambda: wait_for(2)) == ["own-1", "own-2", "own-3"]
+    pool.close()
+
+
+async def test_a_job_that_waits_is_taken_when_a_thread_stands_aside() -> None:
+    pool = ThreadPool(1)
+    begun, waits, go_on = threading.Event(), threading.Event(), threading.Event()
+
+    def stand_aside() -> None:
+        begun.set()
+        waits.wait(10)
+        with standing_aside():
+            go_on.wait(10)
+
+    first = asyncio.create_task(pool.run(stand_aside))
+    await asyncio.to_thread(begun.wait, 10)
+    second = asyncio.create_task(pool.run(go_on.set))
+    await asyncio.sleep(0)
+    waits.set()
+
+    await asyncio.gather(first, second)
+    pool.close()
+
+
+async def test_afterwards_there_are_no_more_threads_than_before() -> None:
+    pool = ThreadPool(1, "own")
+    loop = asyncio.get_running_loop()
+
+    def wait() -> None:
+        with standing_aside():
+            asyncio.run_coroutine_threadsafe(pool.run(int), loop).result(10)
+
+    for _ in range(5):
+        await pool.run(wait)
+    names = {await pool.run(lambda: threading.current_thread().name) for _ in range(3)}
+
+    assert len(names) == 1
+    assert sum(thread.name.startswith("own-") for thread in threading.enumerate()) <= 2
+    pool.close()
+
+
+async def test_a_thread_may_stand_aside_when_its_pool_is_closed() -> None:
+    pool = ThreadPool(1)
+
+    def wait() -> bool:
+        with standing_aside():
+            pool.close()
+        return True
+
+    assert await pool.run(wait)
+
+
+def test_a_thread_of_no_pool_has_no_place_to_give() -> None:
+    with standing_aside():
+        pass

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from desk.models import Queue, Ticket
 from django.apps import apps
 from django.contrib.auth.models import Group, User
 from django.test import Client
+from live import prepare
 
 # The desk's own tests pass without the pipeline: BEACON_PIPELINES=off leaves out those that are about it.
 collect_ignore = (
@@ -73,3 +77,22 @@ def signed_in(user: User) -> Client:
     client = Client()
     client.force_login(user)
     return client
+
+
+@pytest.fixture(scope="session")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with the samples in it, for servers to have copies of."""
+    database = tmp_path_factory.mktemp("samples") / "beacon.sqlite3"
+    prepare({"DJANGO_SETTINGS_MODULE": "beacon.settings.development", "BEACON_DATABASE": str(database)})
+    return database
+
+
+@pytest.fixture(scope="session")
+def live_environment(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], dict[str, str]]:
+    """What a server is told: development, and a copy of the samples; ``BEACON_KEYS`` is that of all tests."""
+
+    def make() -> dict[str, str]:
+        database = shutil.copy(samples, tmp_path_factory.mktemp("live"))
+        return {"DJANGO_SETTINGS_MODULE": "beacon.settings.development", "BEACON_DATABASE": str(database)}
+
+    return make

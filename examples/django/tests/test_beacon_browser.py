@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any
 
 import pytest
 from browsing import chromium, find_chromium, sign_in, visit
-from live import SERVERS, LiveServer, prepare
+from live import SERVERS, LiveServer
 
 pytestmark = [
     pytest.mark.server,
@@ -18,14 +19,9 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, str]]:
+def site(live_environment: Callable[[], dict[str, str]]) -> Iterator[tuple[Any, str]]:
     """A browser, and the address of a gunicorn with the samples in its database."""
-    environment = {
-        "DJANGO_SETTINGS_MODULE": "beacon.settings.development",
-        "BEACON_DATABASE": str(tmp_path_factory.mktemp("beacon") / "beacon.sqlite3"),
-    }
-    prepare(environment)
-    with LiveServer(SERVERS["gunicorn"], environment) as server, chromium() as browser:
+    with LiveServer(SERVERS["gunicorn"], live_environment()) as server, chromium() as browser:
         yield browser, server.url
 
 
@@ -79,12 +75,26 @@ def test_all_new_tickets_are_triaged_from_the_list(page: Any) -> None:
 def test_a_refusal_is_told_on_the_page(page: Any, complaints: list[str]) -> None:
     sign_in(page, "jonas")
     page.get_by_role("link", name="A poem").click()
-    page.context.clear_cookies()  # the session has ended meanwhile
+    page.locator("#triage").evaluate("card => (card.dataset.ticket = 4711)")  # somebody has deleted it meanwhile
     page.get_by_role("button", name="Triage again").click()
-    told = page.locator("#triage [role=alert]:not([hidden])")
+    told = page.locator("#triage").get_by_role("alert")
     told.wait_for()
-    assert told.inner_text() != ""
-    assert [complaint for complaint in complaints if "403" not in complaint and "401" not in complaint] == []
+    assert told.inner_text() == "there is no ticket 4711"
+    page.route("**/ai/invoke", lambda route: route.abort())
+    page.get_by_role("button", name="Triage again").click()
+    page.get_by_text("The desk did not answer.").wait_for()
+    assert ["404" in complaints[0], "ERR_FAILED" in complaints[1], len(complaints)] == [True, True, 2]
+    complaints.clear()
+
+
+def test_who_was_signed_out_signs_in_again(page: Any, complaints: list[str]) -> None:
+    sign_in(page, "jonas")
+    page.get_by_role("link", name="A poem").click()
+    page.get_by_role("button", name="Triage again").wait_for()
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Triage again").click()
+    page.wait_for_url(re.compile(r"/login/\?next=/tickets/\d+/$"))
+    assert ["401" in complaint for complaint in complaints] == [True]
     complaints.clear()
 
 

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
-from live import SERVERS, LiveServer, prepare
+from live import SERVERS, LiveServer
 
 pytestmark = pytest.mark.server
 
-KEY = "a key of the live tests"
-
 
 @pytest.fixture(params=SERVERS)
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LiveServer]:
+def server(request: pytest.FixtureRequest, live_environment: Callable[[], dict[str, str]]) -> Iterator[LiveServer]:
     """A server with the samples in its database."""
-    environment = {
-        "DJANGO_SETTINGS_MODULE": "beacon.settings.development",
-        "BEACON_DATABASE": str(tmp_path / "beacon.sqlite3"),
-        "BEACON_KEYS": f"tests:{KEY}",
-    }
-    prepare(environment)
-    with LiveServer(SERVERS[request.param], environment) as running:
+    with LiveServer(SERVERS[request.param], live_environment()) as running:
         yield running
 
 
@@ -44,7 +35,7 @@ def invoke(client: httpx.Client, number: int, **headers: str) -> Any:
     return client.post("/ai/invoke", json={"parameters": {"ticket": number}}, headers=headers)
 
 
-def test_staff_customers_and_programs(server: LiveServer) -> None:
+def test_staff_customers_and_programs(server: LiveServer, testing_key: str) -> None:
     with httpx.Client(base_url=server.url, trust_env=False) as jonas:
         sign_in(jonas, "jonas")
         numbers = [int(number) for number in re.findall(r'href="/tickets/(\d+)/"', jonas.get("/").text)]
@@ -63,8 +54,8 @@ def test_staff_customers_and_programs(server: LiveServer) -> None:
         assert invoke(oscar, surgery, **{"X-CSRFToken": token(oscar.get("/tickets/new/"))}).status_code == 403
     with httpx.Client(base_url=server.url, trust_env=False) as program:
         assert invoke(program, surgery).status_code == 401
-        assert invoke(program, surgery, Authorization=f"Bearer {KEY}").status_code == 200
-        assert invoke(program, 4711, Authorization=f"Bearer {KEY}").status_code == 404
+        assert invoke(program, surgery, Authorization=f"Bearer {testing_key}").status_code == 200
+        assert invoke(program, 4711, Authorization=f"Bearer {testing_key}").status_code == 404
     server.stop()
     told = [line for line in server.log if line.startswith("on_")]
     assert told == [

@@ -47,13 +47,13 @@ class Classifier:
         return cls(dict(tickets), dict(seen))
 
     def classify(self, text: str) -> tuple[str | None, float]:
-        """The likeliest queue and how likely it is; no queue where too few words of the text were seen before."""
+        """The likeliest queue and how likely it is, never certain; none where too few words were seen before."""
         known = [word for word in telling_words(text) if any(word in seen for seen in self.seen.values())]
         if len(known) < ENOUGH:
             return None, 0.0
         scores = {queue: self._score(queue, known) for queue in self.tickets}
         best = max(scores, key=scores.__getitem__)
-        return best, 1 / sum(exp(score - scores[best]) for score in scores.values())
+        return best, min(0.99, 1 / sum(exp(score - scores[best]) for score in scores.values()))
 
     def _score(self, queue: str, known: Iterable[str]) -> float:
         """The logarithm of how often such words come in tickets of ``queue``; a word never seen counts as a half."""

@@ -103,11 +103,11 @@ def test_a_key_is_made_used_and_revoked(shop: str, browser: Browser) -> None:
     page.get_by_role("button", name="Make a key").click()
     headers = {"Authorization": f"Bearer {page.locator('#new-key').inner_text()}"}
     asked = {"parameters": {"order_id": number}}
-    answer = httpx.post(f"{shop}/ai/invoke", json=asked, headers=headers, trust_env=False)
+    answer = httpx.post(f"{shop}/ai/invoke", json=asked, headers=headers, trust_env=False, timeout=60)
     assert answer.json()["outputs"]["verdict"]["decision"] == "accepted", answer.text
     page.get_by_role("button", name="Revoke my spreadsheet").click()
     expect(page.get_by_role("status")).to_contain_text("was revoked.")
-    assert httpx.post(f"{shop}/ai/invoke", json=asked, headers=headers, trust_env=False).status_code == 401
+    assert httpx.post(f"{shop}/ai/invoke", json=asked, headers=headers, trust_env=False, timeout=60).status_code == 401
     assert watched.faults == []
 
 

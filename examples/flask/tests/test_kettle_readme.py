@@ -64,7 +64,7 @@ def serving(command: str, folder: Path, environment: dict[str, str]) -> LiveServ
 
 def buy_two_kettles(url: str) -> str:
     """What the page asks of a person in a browser; the key that comes of it."""
-    with httpx.Client(base_url=url, trust_env=False, follow_redirects=True) as ada:
+    with httpx.Client(base_url=url, trust_env=False, timeout=60, follow_redirects=True) as ada:
 
         def form(path: str, **fields: object) -> httpx.Response:
             token = re.findall(r'name="csrf-token" content="([^"]+)"', ada.get("/").text)[0]

@@ -40,7 +40,7 @@ def form(client: httpx.Client, path: str, **fields: object) -> httpx.Response:
 
 
 def test_a_shop_that_is_open(server: LiveServer) -> None:
-    with httpx.Client(base_url=server.url, trust_env=False) as customer:
+    with httpx.Client(base_url=server.url, trust_env=False, timeout=60) as customer:
         assert form(customer, "/login", email=ADA, password=PASSWORD).status_code == 303
         assert form(customer, "/basket/4", quantity=1).status_code == 303
         at = form(customer, "/checkout", **HOME).headers["location"]
@@ -52,13 +52,13 @@ def test_a_shop_that_is_open(server: LiveServer) -> None:
 
     def ask(order_id: int) -> httpx.Response:
         body = {"parameters": {"order_id": order_id}}
-        return httpx.post(f"{server.url}/ai/invoke", json=body, headers=key, trust_env=False, timeout=30)
+        return httpx.post(f"{server.url}/ai/invoke", json=body, headers=key, trust_env=False, timeout=60)
 
     with ThreadPoolExecutor(8) as programs:
         answers = list(programs.map(ask, [number, 1] * 8))
     assert [answer.status_code for answer in answers] == [200, 404] * 8
     assert {answer.json()["outputs"]["verdict"]["decision"] for answer in answers[::2]} == {"accepted"}
-    assert httpx.post(f"{server.url}/ai/invoke", json={}, trust_env=False).status_code == 401
+    assert httpx.post(f"{server.url}/ai/invoke", json={}, trust_env=False, timeout=60).status_code == 401
     server.stop()
     told = [line for line in server.log if "on_init:" in line or "on_cleanup:" in line]
     assert [line.partition("on_")[2].partition(":")[0] for line in told] == ["init", "cleanup"], server.log

@@ -11,7 +11,7 @@ from ..errors import ConfigurationError
 from .descriptions import described, description_of, print_summary
 from .options import AsJson, Described, Key, Target
 from .printing import console, note, plain, print_json
-from .targets import compile_target
+from .targets import compile_targets
 
 if TYPE_CHECKING:
     from ..adapters.protocol import CompiledPipeline
@@ -26,19 +26,20 @@ def register(app: typer.Typer) -> None:
 
 
 def check(context: typer.Context, target: Target = None, as_json: AsJson = False) -> None:
-    """Compile a pipeline, resolve its hooks, and say what it is made of.
+    """Compile a pipeline, resolve its hooks, and say what it is made of; without a name, all that a host has.
 
     Nothing of the pipeline is run. A pipeline that cannot be compiled ends the command with code 1.
     """
     context.obj["json"] = as_json
-    compiled = compile_target(target)
-    resolve_hooks(compiled)
-    description = described(compiled)
+    descriptions = []
+    for compiled in compile_targets(target):
+        resolve_hooks(compiled)
+        descriptions.append(described(compiled))
+        if not as_json:
+            print_summary(descriptions[-1])
+            note(f"{compiled.info.name}: compiles", "green")
     if as_json:
-        print_json(description)
-        return
-    print_summary(description)
-    note(f"{compiled.info.name}: compiles", "green")
+        print_json(descriptions[0] if len(descriptions) == 1 else descriptions)
 
 
 def describe(

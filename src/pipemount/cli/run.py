@@ -15,7 +15,7 @@ from .options import AsJson, Help, Param, Params, Quiet, Target, Timeout
 from .printing import note, print_json, print_members, print_outputs
 from .progress import listening
 from .schemas import members
-from .targets import Found, compile_target, find, has_default
+from .targets import Found, compile_target, compile_targets, find, has_default
 
 if TYPE_CHECKING:
     from ..adapters.protocol import CompiledPipeline
@@ -73,7 +73,7 @@ def run(
 
 def _print_help(context: typer.Context, target: str | None) -> None:
     typer.echo(context.get_help())
-    if target is not None or has_default():
+    if target is not None or (has_default() and len(compile_targets(None)) == 1):
         print_members("parameter", members(compile_target(target).input.json_schema()))
 
 

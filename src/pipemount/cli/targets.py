@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..http.application import Application
     from ..runtime.environment import StepEnvironment
 
-__all__ = ["Found", "compile_target", "find", "has_default", "is_url", "load", "mounted"]
+__all__ = ["Found", "compile_target", "compile_targets", "find", "has_default", "is_url", "load", "mounted"]
 
 MOUNTED: ContextVar[Mapping[str, Application]] = ContextVar("pipemount_mounted")
 
@@ -58,6 +58,13 @@ def is_url(target: str) -> bool:
 def compile_target(target: str | None) -> CompiledPipeline:
     """The compiled pipeline that ``target`` names."""
     return find(target).compiled
+
+
+def compile_targets(target: str | None) -> list[CompiledPipeline]:
+    """As ``compile_target``; of a host that is given no name, all that is mounted there."""
+    apps = MOUNTED.get(None) or {}
+    all_mounted = [compiled for app in apps.values() for compiled in app.pipelines.values()]
+    return all_mounted if target is None and all_mounted else [compile_target(target)]
 
 
 def find(target: str | None) -> Found:

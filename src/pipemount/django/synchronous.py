@@ -14,16 +14,16 @@ from django.http.response import HttpResponseBase
 from ..bridge.scope import is_chunked
 from ..bridge.wsgi import WSGIBridge
 from ..errors import PipemountError
-from ..runtime.lifecycle import Lifecycle
+from ..http.application import Application
 from ..types import Scope
 from .responses import Headers, respond, respond_in_parts
 
 __all__ = ["answer"]
 
 
-def answer(bridge: WSGIBridge, scope: Scope, request: HttpRequest) -> HttpResponseBase:
-    """What the app behind ``bridge`` answers; what it raises before that is raised here."""
-    _start_within_transaction(bridge)
+def answer(pipelines: Application, bridge: WSGIBridge, scope: Scope, request: HttpRequest) -> HttpResponseBase:
+    """What ``pipelines``, behind ``bridge``, answers; what is raised before that is raised here."""
+    _start_within_transaction(pipelines)
     head: list[tuple[int, Headers]] = []
 
     def start_response(status: str, headers: Headers, exc_info: Any = None) -> Any:
@@ -43,15 +43,14 @@ def answer(bridge: WSGIBridge, scope: Scope, request: HttpRequest) -> HttpRespon
     return respond_in_parts(status, headers, _Parts(body, with_async_steps.close))
 
 
-def _start_within_transaction(bridge: WSGIBridge) -> None:
+def _start_within_transaction(pipelines: Application) -> None:
     """In a transaction, as in each test of a ``TestCase``, the first request is to be in it like all that follow.
 
     It would go over the bridge and start the app there; only once the app has started this thread may perform steps.
     """
-    if any(connection.in_atomic_block for connection in connections.all(initialized_only=True)):
-        lifecycle: Lifecycle = bridge.app.lifecycle  # type: ignore[attr-defined]  # an Application
+    if not pipelines.lifecycle.ready and any(one.in_atomic_block for one in connections.all(initialized_only=True)):
         with suppress(PipemountError):  # the request will be told
-            lifecycle.call_sync(_nothing)
+            pipelines.lifecycle.call_sync(_nothing)
 
 
 async def _nothing() -> None:

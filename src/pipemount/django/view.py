@@ -102,7 +102,7 @@ class PipelineView:
     def _respond(self, request: HttpRequest, handover: tuple[Scope, bool], **captured: Any) -> HttpResponseBase:
         scope, checked = handover
         self._hand_over(scope, self.users.principal(request), checked)
-        return atomic(self.pipelines, scope, lambda: synchronous.answer(self._bridge, scope, request))
+        return atomic(self.pipelines, scope, lambda: synchronous.answer(self.pipelines, self._bridge, scope, request))
 
     # ---------------------------------------------------------------------------------------------- ASGI
 

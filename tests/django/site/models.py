@@ -9,4 +9,4 @@ class Note(models.Model):
     text: models.TextField[str, str] = models.TextField()
 
     class Meta:
-        permissions = [("run_notes", "Can run pipelines on notes")]
+        permissions = (("run_notes", "Can run pipelines on notes"),)

@@ -52,7 +52,7 @@ class Clause:
 
     def reason(self, pair: Pair) -> str:
         """Why it is not asked of ``pair``; empty if it is."""
-        return pair.server.without.get(self.name) or pair.host.without.get(self.name) or self.unless(pair)
+        return pair.host.without.get(self.name) or self.unless(pair)
 
 
 CLAUSES: dict[str, Clause] = {}

@@ -8,11 +8,14 @@ import json
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 __all__ = ["Client", "OpenStream", "Reply"]
 
 T = TypeVar("T")
+
+MANY = 1000
 
 
 class Reply(NamedTuple):
@@ -46,8 +49,11 @@ class OpenStream:
         return "\n".join(lines)
 
     def rest(self) -> list[str]:
-        """All events up to the end of the stream."""
-        return list(iter(self.event, ""))
+        """All events up to the end of the stream, which has to come."""
+        found = list(islice(iter(self.event, ""), MANY))
+        if len(found) == MANY:
+            raise AssertionError(f"the stream does not end: after {MANY} events comes {found[-1]!r}")
+        return found
 
     def abort(self) -> None:
         """Goes away in the middle, as a closed browser does."""

@@ -42,21 +42,23 @@ class Form:
         build: The method; gives the application that the server is told to serve.
         lifespan: Whether the pipelines hear of it where the server tells that it starts and stops.
         host_lifespan: Whether the product's own start and stop (``product.lifespan``) run there.
-        inside: Whether the pipelines start after the host's own start, and stop before its stop; else around both.
         login: Whether the host's login stands in front of the pipelines. The product's lets everybody in who does not
             call himself something else than ``ada`` in ``X-User``.
         users: Whether who signs in (``POST /sign-in``) is the principal; the answer's ``token`` is what his pages send.
         at_root: Whether it can take the pipelines at ``/``, behind its own pages.
+        shares_root: Whether at ``/`` what the pipelines do not know is the host's to answer.
+        nested: Whether the pipelines start after the host and stop before it; else they are around it.
     """
 
     name: str
     build: Build
     lifespan: bool = False
     host_lifespan: bool = False
-    inside: bool = False
     login: bool = False
     users: bool = False
     at_root: bool = False
+    nested: bool = False
+    shares_root: bool = False
 
 
 def form(*, name: str = "", **facts: bool) -> Callable[[Build], Form]:

@@ -51,6 +51,7 @@ class Product:
             startup_budget=setup.patience,
             lazy_wait=setup.patience,
             cleanup_timeout=5.0,
+            max_stream_age=setup.stream_age,
             max_body_bytes=64 * 1024 * 1024,
             threads=128,
         )

@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -38,8 +37,8 @@ class Server:
         gives_up: Whether it ends when its application does not start; others start a new worker again and again.
         no_chunks: Why it takes no chunked request; empty if it does.
         ready_line: Printed once by each worker that is up; for servers whose workers must not be stopped before.
-        without: Clauses that cannot hold on it, by name, with the reason; shown in the table.
-        orderly: Whether SIGTERM ends it in a way that lets anything run.
+        cuts_streams: Whether SIGTERM cuts open responses off, so that no last event can be sent.
+        unheard: Whether an open stream cannot hear that it stops, and ends at its greatest age.
     """
 
     name: str
@@ -56,8 +55,8 @@ class Server:
     gives_up: bool = True
     no_chunks: str = ""
     ready_line: str = ""
-    without: Mapping[str, str] = field(default_factory=dict)
-    orderly: bool = True
+    cuts_streams: bool = False
+    unheard: bool = False
 
     @property
     def installed(self) -> bool:
@@ -82,7 +81,13 @@ GRANIAN = ("granian", APP, "--port", "{port}", "--no-access-log")
 GUNICORN = ("gunicorn", APP, "--bind", "127.0.0.1:{port}", "--graceful-timeout", "5", "--no-control-socket")
 UWSGI = (
     *("uwsgi", "--module", APP, "--http-socket", "127.0.0.1:{port}", "--virtualenv", sys.prefix, "--master"),
-    *("--die-on-term", "--enable-threads", "--need-app", "--disable-logging"),
+    *(
+        "--hook-master-start",
+        "unix_signal:15 gracefully_kill_them_all",
+        "--enable-threads",
+        "--need-app",
+        "--disable-logging",
+    ),
 )
 ROOT_PATH = ("--root-path", "/proxy")
 SCRIPT_NAME = (("SCRIPT_NAME", "/proxy"),)
@@ -96,11 +101,21 @@ _ALL = (
         command=(*UVICORN, "--workers", "2"),
         workers=2,
         lifespan=True,
+        reloads=True,
+        recycling=("--limit-max-requests", "5"),
         gives_up=False,
         root_path=ROOT_PATH,
     ),
     Server(name="uvicorn --lifespan off", kind="asgi", command=(*UVICORN, "--lifespan", "off"), root_path=ROOT_PATH),
-    Server(name="hypercorn", kind="asgi", command=HYPERCORN, lifespan=True, root_path=ROOT_PATH),
+    Server(
+        name="hypercorn",
+        kind="asgi",
+        command=HYPERCORN,
+        lifespan=True,
+        reloads=True,
+        recycling=RECYCLED,
+        root_path=ROOT_PATH,
+    ),
     Server(
         name="granian",
         kind="asgi",
@@ -108,14 +123,15 @@ _ALL = (
         lifespan=True,
         root_path=("--url-path-prefix", "/proxy"),
         root_path_sent=True,
+        reloads=True,
         ready_line="Started worker-",
     ),
     Server(
         name="daphne",
         kind="asgi",
         command=("daphne", "-b", "127.0.0.1", "-p", "{port}", "-v", "0", APP),
+        cuts_streams=True,
         root_path=ROOT_PATH,
-        without={"open-stream": "daphne cuts open connections at SIGTERM, before it asks anybody"},
     ),
     Server(
         name="gunicorn asgi",
@@ -124,6 +140,15 @@ _ALL = (
         lifespan=True,
         reloads=True,
         recycling=RECYCLED,
+        ready_line="ASGI server listening",
+    ),
+    Server(
+        name="gunicorn asgi --preload",
+        kind="asgi",
+        command=(*GUNICORN, "-k", "asgi", "--preload", "--workers", "2"),
+        workers=2,
+        lifespan=True,
+        ready_line="ASGI server listening",
     ),
     Server(
         name="gunicorn sync",
@@ -155,13 +180,17 @@ _ALL = (
         command=(*UWSGI, "--processes", "2", "--threads", "4"),
         workers=2,
         at_once=4,
-        recycling=RECYCLED,
+        reloads=True,
+        recycling=(*RECYCLED, "--min-worker-lifetime", "0"),
+        unheard=True,
     ),
     Server(
         name="granian wsgi",
         kind="wsgi",
         command=(*GRANIAN, "--interface", "wsgi", "--blocking-threads", "8"),
         at_once=8,
+        reloads=True,
+        unheard=True,
         ready_line="Started worker-",
     ),
     Server(
@@ -169,7 +198,6 @@ _ALL = (
         kind="wsgi",
         command=("waitress", "--listen=127.0.0.1:{port}", "--threads=8", APP),
         at_once=8,
-        orderly=False,
     ),
 )
 

@@ -26,6 +26,7 @@ class Setup:
         mount: Where the pipelines are.
         on_init: ``good``, ``slow`` (until the gate ``init`` opens), ``raises``, or ``raises-once``.
         patience: Seconds that a start is waited for, by servers as well as by requests.
+        stream_age: Seconds after which streams end.
         host_start: ``good``, or ``raises``: the host's own start fails.
     """
 
@@ -35,6 +36,7 @@ class Setup:
     mount: str = "/ai"
     on_init: str = "good"
     patience: float = 20.0
+    stream_age: float = 900.0
     host_start: str = "good"
 
     @classmethod

@@ -72,15 +72,16 @@ def make_tickets(samples: dict[str, Any], people: dict[str, Any], queues: dict[s
     """Solved tickets of the last months, the staff taking turns; and those that came in the last hours."""
     now, agents = timezone.now(), [people[agent["username"]] for agent in samples["agent"]]
     for number, sample in enumerate(samples["solved"]):
+        agent = agents[number % len(agents)]
         ticket = Ticket.objects.create(
             customer=people[sample["customer"]],
             subject=sample["subject"],
             text=sample["text"],
             queue=queues[sample["queue"]],
             status=Ticket.Status.SOLVED,
-            assignee=agents[number % len(agents)],
+            assignee=agent,
         )
-        reply = Reply.objects.create(ticket=ticket, author=ticket.assignee, text=sample["answer"])
+        reply = Reply.objects.create(ticket=ticket, author=agent, text=sample["answer"])
         came = now - timedelta(days=14 + 3 * number)
         date(ticket, came, reply, came + timedelta(hours=3))
     for number, sample in enumerate(samples["waiting"]):

@@ -16,7 +16,7 @@ button.addEventListener("click", async () => {
       },
       body: JSON.stringify({ parameters: { ticket: Number(card.dataset.ticket) } }),
     });
-    if (answer.ok) return location.reload();
+    if (answer.ok || answer.status === 401) return location.reload(); // 401: the session has ended; the page asks to sign in
     refused.textContent = (await answer.json()).detail; // every failure is a problem document
   } catch {
     refused.textContent = "The desk did not answer. Please try again.";

@@ -20,7 +20,7 @@ class FastAPIHost(Host):
     name, kind, requires = "FastAPI", "asgi", ("fastapi",)
     everywhere = True
 
-    @form(name="include_router", lifespan=True, host_lifespan=True, inside=True, login=True)
+    @form(name="include_router", lifespan=True, host_lifespan=True, login=True, nested=True)
     def include(self, product: Product) -> Any:
         app = make(product)
         app.include_router(product.pipelines.router(), prefix=product.mount, dependencies=[Depends(login)])
