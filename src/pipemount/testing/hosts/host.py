@@ -97,9 +97,9 @@ class Host:
         return {form.name: form for form in found}
 
     @classmethod
-    def installed(cls) -> bool:
-        """Whether what it requires is there."""
-        return all(importlib.util.find_spec(name) is not None for name in cls.requires)
+    def missing(cls) -> str:
+        """The first of the modules that it requires and that is not there; empty if all are."""
+        return next((name for name in cls.requires if importlib.util.find_spec(name) is None), "")
 
     def pipelines(self, setup: Setup) -> Mapping[str, Any]:
         """Pipelines that only this host's clauses need."""

@@ -114,8 +114,9 @@ class Pair:
         """Why it cannot be run here; empty if it can."""
         if self.host.needs_lifespan and not self.server.lifespan:
             return f"{self.host.name} itself does not serve without a lifespan"
-        missing = [name for name in (self.host, self.server) if not _installed(name)]
-        return f"{missing[0].name} is not installed" if missing else ""
+        if missing := self.host.missing():
+            return f"{self.host.name} needs {missing}, which is not installed"
+        return "" if self.server.installed else f"{self.server.name} is not installed"
 
     @contextlib.contextmanager
     def start(
@@ -143,10 +144,6 @@ class Pair:
             if wait and self.server.ready_line:  # it loses sight of workers that SIGTERM finds starting
                 wait_until(lambda: server.log.count(self.server.ready_line) == self.server.workers)
             yield Running(self, told, server, asked)
-
-
-def _installed(thing: Server | type[Host]) -> bool:
-    return thing.installed if isinstance(thing, Server) else thing.installed()
 
 
 def servers_of(host: type[Host]) -> list[Server]:
