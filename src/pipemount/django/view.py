@@ -120,7 +120,9 @@ class PipelineView:
         response: HttpResponseBase = await self._async(request, **captured, handover=(scope, by_key, checked))
         return response
 
-    async def _arespond(self, request: HttpRequest, handover: tuple[Scope, bool, bool], **captured: Any) -> HttpResponseBase:
+    async def _arespond(
+        self, request: HttpRequest, handover: tuple[Scope, bool, bool], **captured: Any
+    ) -> HttpResponseBase:
         scope, by_key, checked = handover
         if not by_key:
             self._hand_over(scope, await self.users.aprincipal(request), checked)
