@@ -172,6 +172,7 @@ def test_sigterm_during_the_exit_lets_the_exit_end() -> None:
 draining.observe()
 async def stop():
     kill()
+    await asyncio.sleep(0.2)  # until it is handled: once all is closed, it ends the process
     note("stop")
 lifecycle._stop = stop
 lifecycle.call_sync(where)
