@@ -24,6 +24,9 @@ FEW = ("uvicorn", "uvicorn --lifespan off", "gunicorn gthread")
 
 _numbers = itertools.count()
 
+UNMEASURED = {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
+"""Where nobody handles SIGTERM, coverage.py would."""
+
 
 class Running:
     """A product that a server serves: what clauses are written against.
@@ -134,7 +137,7 @@ class Pair:
         self.host().prepare(place)
         below = self.server.root_path if rooted else ()
         command = self.server.line("pipemount.testing.hosts.serve:app", *options, *below)
-        env = told.env | (dict(self.server.root_env) if rooted else {})
+        env = told.env | (dict(self.server.root_env) if rooted else {}) | (UNMEASURED if self.server.unhandled else {})
         with serving(command, folder=place, env=env, wait=wait) as server:
             asked = "/proxy" if rooted and self.server.root_path_sent else ""
             if wait and self.server.ready_line:  # it loses sight of workers that SIGTERM finds starting
