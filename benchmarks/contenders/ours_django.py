@@ -1,4 +1,4 @@
-"""Included in Django's URLs, behind its middleware; wrapped around it as well, for the lifespan (docs/django.md)."""
+"""Included in Django's URLs, behind its middleware; started and stopped with the server."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ from contenders.ours import pipelines
 served = pipelines()
 urlpatterns = [path("ai/", include(served.django_urls()))]
 settings.ROOT_URLCONF = __name__
-app = served.wrap(get_asgi_application(), "/ai-direct")
+app = served.wrap(get_asgi_application())

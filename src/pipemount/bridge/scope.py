@@ -106,8 +106,8 @@ def _path_of(uri: str) -> str:
     return rest[rest.find("/") :] if "/" in rest else "/"
 
 
-def _address(host: str | None, port: str | None, unknown: int | None) -> tuple[str, int | None] | None:
-    """Host and port; a Unix socket has no port, and its caller no address."""
+def _address(host: str | None, port: str | int | None, unknown: int | None) -> tuple[str, int | None] | None:
+    """Host and port, which Werkzeug gives as a number; a Unix socket has no port, and its caller no address."""
     if not host:
         return None
-    return host, int(port) if port and port.isdecimal() else unknown
+    return host, int(port) if port and str(port).isdecimal() else unknown

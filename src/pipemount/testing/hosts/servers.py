@@ -38,6 +38,7 @@ class Server:
         no_chunks: Why it takes no chunked request; empty if it does.
         ready_line: Printed once by each worker that is up; for servers whose workers must not be stopped before.
         cuts_streams: Whether SIGTERM cuts open responses off, so that no last event can be sent.
+        unhandled: Whether nobody handles SIGTERM in it, so that the pipelines do.
         unheard: Whether an open stream cannot hear that it stops, and ends at its greatest age.
     """
 
@@ -57,6 +58,7 @@ class Server:
     ready_line: str = ""
     cuts_streams: bool = False
     unheard: bool = False
+    unhandled: bool = False
 
     @property
     def installed(self) -> bool:
@@ -198,6 +200,7 @@ _ALL = (
         kind="wsgi",
         command=("waitress", "--listen=127.0.0.1:{port}", "--threads=8", APP),
         at_once=8,
+        unhandled=True,
     ),
 )
 
