@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -264,3 +265,9 @@ def test_a_fork_after_import_and_after_a_start_lives_its_own_life(tmp_path: Path
     assert ask() == "state x nobody"
     product.pipelines.lifecycle.close()
     assert product.notes == ["init", "cleanup"]
+
+
+def test_a_host_that_copies_what_is_mounted_in_it_has_the_app_itself() -> None:
+    """As Litestar's routers do."""
+    pipelines = Product("state").pipelines
+    assert copy.deepcopy({"mounted": pipelines})["mounted"] is pipelines

@@ -1,13 +1,14 @@
 """What an app says while its server stops."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
 
 from pipemount import PipelineApp, Settings, pipeline, step
+from pipemount.bridge import WSGIBridge
 from pipemount.errors import ConfigurationError
 from pipemount.runtime import draining
 
@@ -59,9 +60,10 @@ async def test_the_end_of_the_lifespan_is_the_end_of_streams(pipelines: Pipeline
         assert not pipelines.draining
 
 
-def test_hosts_that_are_wrapped_are_observed(pipelines: PipelineApp) -> None:
+@pytest.mark.parametrize("host", [lambda app: app.wrap(app, "/ai"), lambda app: app.wsgi, WSGIBridge])
+def test_hosts_that_are_wrapped_or_dispatch_are_observed(pipelines: PipelineApp, host: Callable[..., Any]) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    pipelines.wrap(pipelines, "/ai")
+    host(pipelines)
     assert isinstance(signal.getsignal(signal.SIGTERM), draining.Observer)
 
 

@@ -17,6 +17,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from ..errors import HomeLoopError, PipemountError, UnavailableError, UnsupportedError
 from ..http.application import Application
 from ..http.problems import problem
+from ..runtime.draining import observe
 from ..runtime.lending import NotInlineError
 from ..runtime.loops import Loop, running_loop
 from ..types import ASGIApp, Scope
@@ -50,6 +51,7 @@ class WSGIBridge:
     """
 
     def __init__(self, app: ASGIApp, *, lifespan: bool = False) -> None:
+        observe()  # of signals that no server handles, an end is heard only here: requests come in other threads
         self.app = app
         self._own: OwnLoop | None = None
         self._loop: Callable[[], Loop]

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple, Self, overload
 
 from ..adapters.protocol import CompiledPipeline
 from ..adapters.registry import compile as compile_pipeline
@@ -106,6 +106,10 @@ class Application:
         # Not "routes": Starlette looks through a mounted app's "routes" when it resolves a name of the host.
         self.route_table = build_routes(tuple(self.services), self.settings.open_routes)
         self._table = self._build_table()
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """The app itself, of which a process has one: hosts copy what is mounted in them, as Litestar's routers do."""
+        return self
 
     @property
     def pipelines(self) -> Mapping[str, CompiledPipeline]:
