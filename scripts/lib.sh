@@ -51,3 +51,17 @@ prepare() {
     printf '%s\n' "$stamp" >"$venv/stamp"
     printf 'ready after %s s\n' "$SECONDS"
 }
+
+# prepare_browser: Chromium or Chrome, which the examples are clicked through with. Installed where this may be done;
+# elsewhere those tests are skipped, and say so.
+prepare_browser() {
+    local name
+    for name in chromium chromium-browser google-chrome google-chrome-stable; do
+        if command -v "$name" >/dev/null; then return; fi
+    done
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        heading "Set-up: Chromium"
+        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium; } >/dev/null && return
+    fi
+    printf 'note: no Chromium is installed, so the tests in a browser are skipped; install the package "chromium"\n'
+}

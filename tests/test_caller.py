@@ -12,11 +12,14 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.servers import serve
+from tests.test_service import Direct
 
-from pipemount import PipelineApp, Principal, Settings, StepContext, acting_as, get_step_context, pipeline, step
+from pipemount import PipelineApp, Principal, Settings, StepContext, acting_as, caller, get_step_context, pipeline, step
 from pipemount.errors import (
     ConfigurationError,
     DeadlineExceededError,
@@ -334,6 +337,17 @@ def test_after_a_stop_it_starts_anew() -> None:
             app.lifecycle.close()
 
 
+def test_a_loop_that_ends_before_it_comes_to_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caller, "LOOK", 0.01)
+    loop = asyncio.new_event_loop()
+    threading.Timer(0.05, loop.close).start()
+    lent = caller.LentThread()
+
+    with pytest.raises(UnavailableError):
+        lent.call(loop, asyncio.Event().wait)
+    lent.close()
+
+
 # ------------------------------------------------------------------------------------------- calling
 
 
@@ -411,8 +425,11 @@ def test_terms_that_cannot_be_used_are_refused(terms: dict[str, Any], message: s
 
 
 async def test_steps_that_are_not_there_are_refused() -> None:
+    steps: dict[str, Any] = {"other": {"parameters": {}}}
     with pytest.raises(InvalidInputsError):
-        await both().calling(steps={"other": {"parameters": {}}}).run("in_place", a=1)
+        await both().calling(steps=steps).run("in_place", a=1)
+    with pytest.raises(ConfigurationError, match="'foreign' takes nothing for single steps"):
+        await PipelineApp({"foreign": Direct()}).calling(steps=steps).run(x=1)
 
 
 # ------------------------------------------------------------------------------------- whoever acts
@@ -870,3 +887,67 @@ async def test_threads_may_take_turns_with_it() -> None:
     await app.lifecycle.aclose()
 
     assert kinds[-1] == "run_completed"
+
+
+# ------------------------------------------------------------------------------------ on a real server
+
+HOST = """
+import threading
+from contextvars import ContextVar
+
+from pipemount import PipelineApp, StepContext, acting_as, pipeline, step
+from pipemount.errors import HomeLoopError
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.routing import Mount, Route
+
+TRACE = ContextVar("trace", default="")
+
+@step
+async def tell(name: str, context: StepContext) -> str:
+    return f"{name} {TRACE.get()} {context.principal.name if context.principal else ''}"
+
+@step(affinity="request")
+def here(text: str) -> list[str]:
+    return [text, threading.current_thread().name]
+
+@pipeline
+def told(name: str):
+    return here(tell(name))
+
+pipelines = PipelineApp(told)
+
+def blocking(request):
+    TRACE.set(request.query_params["trace"])
+    with acting_as("ada"):
+        text, thread = pipelines.run_sync(name="sync").value
+    return PlainTextResponse(f"{text} {thread == threading.current_thread().name}")
+
+async def awaiting(request):
+    TRACE.set(request.query_params["trace"])
+    return PlainTextResponse((await pipelines.run(name="async")).value[0])
+
+async def refused(request):
+    try:
+        pipelines.run_sync(name="x")
+    except HomeLoopError as error:
+        return PlainTextResponse(str(error))
+
+def streamed(request):
+    return StreamingResponse(event.kind + "\\n" for event in pipelines.stream_sync(name="x"))
+
+routes = [Route(f"/{view.__name__}", view) for view in (blocking, awaiting, refused, streamed)]
+app = Starlette(routes=[*routes, Mount("/ai", pipelines)], lifespan=pipelines.lifespan)
+"""
+
+
+@pytest.mark.server
+def test_the_views_of_a_host_on_a_real_server(tmp_path: Path) -> None:
+    (tmp_path / "host.py").write_text(HOST)
+    command = ["uvicorn", "--app-dir", str(tmp_path), "host:app", "--port", "{port}"]
+    with serve(command, folder=tmp_path) as server:
+        answers = server.at_once(20, lambda: server.get("/blocking?trace=t-1"))
+        assert {answer.body for answer in answers} == {b"sync t-1 ada True"}
+        assert server.get("/awaiting?trace=t-2").body == b"async t-2 "
+        assert b"await pipelines.run(" in server.get("/refused").body
+        assert server.get("/streamed").body.split()[0::5] == [b"run_started", b"run_completed"]

@@ -175,6 +175,7 @@ class Callable_:  # noqa: N801 - an object that can be called
         (Callable_(), "object"),
         (Mock(return_value="mock"), "mock"),
         (AsyncMock(return_value="async mock"), "async mock"),
+        (Mock(spec=fake_with_context, return_value="alike"), "alike"),
         (step(lambda city, celsius: "step"), "step"),
         ("{} in {}".format, None),
     ],

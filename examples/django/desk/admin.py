@@ -12,7 +12,7 @@ admin.site.register(Queue)
 
 
 @admin.register(Ticket)
-class TicketAdmin(admin.ModelAdmin):
+class TicketAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic for type checkers alone
     """Tickets in a table."""
 
     list_display = ("subject", "customer", "status", "priority", "queue", "assignee")
@@ -21,7 +21,7 @@ class TicketAdmin(admin.ModelAdmin):
 
 
 @admin.register(SavedReply)
-class SavedReplyAdmin(admin.ModelAdmin):
+class SavedReplyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic for type checkers alone
     """Saved replies in a table."""
 
     list_display = ("title", "queue", "language")

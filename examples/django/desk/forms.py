@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 from django.contrib.auth import get_user_model
@@ -10,10 +10,13 @@ from django.db.models import Q
 
 from .models import Reply, Ticket
 
+if TYPE_CHECKING:
+    Choice = forms.ModelChoiceField[Any]
+
 __all__ = ["NewTicket", "NoteForm", "ReplyForm", "WorkForm"]
 
 
-class NewTicket(forms.ModelForm):
+class NewTicket(forms.ModelForm):  # type: ignore[type-arg] # generic for type checkers alone
     """A customer's question."""
 
     class Meta:
@@ -24,14 +27,14 @@ class NewTicket(forms.ModelForm):
         widgets = {"text": forms.Textarea({"rows": 8})}
 
 
-class ReplyForm(forms.ModelForm):
+class ReplyForm(forms.ModelForm):  # type: ignore[type-arg] # generic for type checkers alone
     """A customer's reply."""
 
     class Meta:
         """Options."""
 
         model = Reply
-        fields = ("text",)
+        fields: tuple[str, ...] = ("text",)
         widgets = {"text": forms.Textarea({"rows": 6})}
 
 
@@ -41,10 +44,10 @@ class NoteForm(ReplyForm):
     class Meta(ReplyForm.Meta):
         """Options."""
 
-        fields = ("text", "internal")
+        fields: tuple[str, ...] = ("text", "internal")
 
 
-class WorkForm(forms.ModelForm):
+class WorkForm(forms.ModelForm):  # type: ignore[type-arg] # generic for type checkers alone
     """How the staff sort a ticket."""
 
     class Meta:
@@ -55,9 +58,9 @@ class WorkForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.fields["queue"].empty_label = "Not sorted yet"
-        self.fields["assignee"].empty_label = "Nobody yet"
-        self.fields["assignee"].queryset = agents()
+        queue, assignee = cast("Choice", self.fields["queue"]), cast("Choice", self.fields["assignee"])
+        queue.empty_label, assignee.empty_label = "Not sorted yet", "Nobody yet"
+        assignee.queryset = agents()
 
 
 def agents() -> Any:

@@ -39,7 +39,7 @@ class Queue(models.Model):
         return str(self.name)
 
 
-class TicketQuerySet(models.QuerySet):
+class TicketQuerySet(models.QuerySet["Ticket"]):
     """What can be asked about tickets."""
 
     def visible_to(self, user: Any) -> TicketQuerySet:
@@ -97,7 +97,7 @@ class Ticket(models.Model):
         """The page of the ticket."""
         return str(reverse("ticket", args=[self.pk]))
 
-    def replies_for(self, user: Any) -> models.QuerySet:
+    def replies_for(self, user: Any) -> models.QuerySet[Reply]:
         """The conversation; notes among the staff are kept from customers."""
         replies = self.replies.select_related("author")
         return replies if may_work(user) else replies.filter(internal=False)

@@ -89,7 +89,8 @@ def work(request: HttpRequest, number: int) -> HttpResponse:
 def _ticket(request: HttpRequest, number: int) -> Ticket:
     """The ticket, if the user may see it; what they may not see is not there."""
     visible = Ticket.objects.visible_to(request.user).select_related("customer", "queue", "assignee")
-    return get_object_or_404(visible, pk=number)
+    found: Ticket = get_object_or_404(visible, pk=number)
+    return found
 
 
 def _reply_form(request: HttpRequest) -> type[ReplyForm]:

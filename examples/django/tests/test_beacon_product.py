@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from io import StringIO
 from typing import Any
 
@@ -12,6 +15,7 @@ from django.contrib.auth.models import Group, User
 from django.core.management import CommandError, call_command
 from django.test import Client, override_settings
 from django.urls import reverse
+from live import HERE
 
 pytestmark = pytest.mark.django_db
 
@@ -174,6 +178,15 @@ def test_the_models_say_what_they_are(ticket: Ticket, marta: User, billing: Queu
         "Twice",
         "Billing",
     ]
+
+
+def test_without_the_pipeline_nothing_of_it_is_imported() -> None:
+    program = (
+        "import sys, django; django.setup(); import beacon.urls; print({'triage', 'pipemount'} & sys.modules.keys())"
+    )
+    environment = os.environ | {"BEACON_PIPELINES": "off", "DJANGO_SETTINGS_MODULE": "beacon.settings.testing"}
+    options: dict[str, Any] = {"cwd": HERE, "env": environment, "capture_output": True, "text": True, "check": True}
+    assert subprocess.run([sys.executable, "-c", program], **options).stdout == "set()\n"
 
 
 def test_no_migration_is_missing() -> None:

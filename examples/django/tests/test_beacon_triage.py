@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import doctest
 import threading
 import tomllib
 from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from django.contrib.auth.models import Group, User
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
+from triage import language, topics, urgency
 from triage import pipelines as module
 from triage.language import guess_language
 from triage.models import Finding
@@ -53,8 +56,8 @@ def ask(client: Client, ticket: int, **headers: str) -> Any:
 @pytest.mark.parametrize("sample", SAMPLES["solved"] + SAMPLES["waiting"], ids=lambda sample: sample["subject"])
 def test_languages_are_told_apart(sample: dict[str, str]) -> None:
     german, french = ("henrik", "greta"), ("amelie",)
-    language = "de" if sample["customer"] in german else "fr" if sample["customer"] in french else "en"
-    assert guess_language(f"{sample['subject']}\n{sample['text']}") == language
+    spoken = "de" if sample["customer"] in german else "fr" if sample["customer"] in french else "en"
+    assert guess_language(f"{sample['subject']}\n{sample['text']}") == spoken
 
 
 def test_what_says_too_little_has_no_language_and_no_topic() -> None:
@@ -76,6 +79,12 @@ def test_most_tickets_find_the_queue_that_people_chose() -> None:
         if confidence >= module.SURE:
             right, wrong = right + (queue == asked["queue"]), wrong + (queue != asked["queue"])
     assert (right, wrong, len(samples)) == (22, 3, 34)
+
+
+@pytest.mark.parametrize("rules", [language, topics, urgency])
+def test_the_examples_of_the_rules(rules: ModuleType) -> None:
+    assert doctest.testmod(rules).failed == 0
+    assert doctest.testmod(rules).attempted > 0
 
 
 @pytest.mark.parametrize(
@@ -128,8 +137,8 @@ def test_an_urgent_ticket_is_put_before_the_others(staff: Client, urgent: Ticket
 
 @pytest.mark.django_db
 def test_another_gets_a_queue_and_a_saved_reply(staff: Client, billing: Queue, oscar: User) -> None:
-    for language, title in [("en", "Change how you pay"), ("en", "Charged twice"), ("de", "Doppelt abgebucht")]:
-        SavedReply.objects.create(queue=billing, language=language, title=title, text=f"{title}: …")
+    for spoken, title in [("en", "Change how you pay"), ("en", "Charged twice"), ("de", "Doppelt abgebucht")]:
+        SavedReply.objects.create(queue=billing, language=spoken, title=title, text=f"{title}: …")
     text = "I was charged twice for the invoice of March. Please refund the second payment to my bank account."
     ticket = Ticket.objects.create(customer=oscar, subject="Two payments", text=text)
     outputs = ask(staff, ticket.pk).json()["outputs"]

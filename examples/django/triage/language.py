@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Literal
 
-__all__ = ["guess_language", "words"]
+__all__ = ["Language", "guess_language", "words"]
 
-SMALL_WORDS = {
+Language = Literal["en", "de", "fr"]
+
+SMALL_WORDS: dict[Language, str] = {
     "en": "the and is are was were have has not of to in on for my your you we it this that with from please can "
     "i when where do does a an at be but",
     "de": "der die das und ist sind war nicht ich wir sie ein eine einen den dem des mit auf für von zu im am bitte "
@@ -23,7 +26,7 @@ def words(text: str) -> Iterator[str]:
     return iter(re.findall(r"[^\W\d_]+", text.lower()))
 
 
-def guess_language(text: str) -> str | None:
+def guess_language(text: str) -> Language | None:
     """``"en"``, ``"de"``, ``"fr"``, or ``None`` where too few small words speak for one of them.
 
     >>> guess_language("Ich habe mein Passwort vergessen und kann mich nicht anmelden.")

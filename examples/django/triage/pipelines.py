@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 from desk.models import Queue, Reply, SavedReply, Ticket
 from django.db import models, transaction
@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from pipemount import AuthKeys, PipelineApp, PipelineError, StepContext, pipeline, step
 
-from .language import guess_language
+from .language import Language, guess_language
 from .models import Finding
 from .topics import Classifier, telling_words
 from .urgency import reasons_to_hurry
@@ -50,7 +50,6 @@ class Topic(BaseModel):
 
 
 Reasons = Annotated[list[str], "reasons"]
-Language = Literal["en", "de", "fr"] | None
 
 # -------------------------------------------------------------------------------------------- state
 
@@ -84,7 +83,7 @@ def read(ticket: int) -> Case:
 
 
 @step
-def tell_language(case: Case) -> Language:
+def tell_language(case: Case) -> Language | None:
     """Which language it is in."""
     return guess_language(case.text)
 
@@ -104,13 +103,13 @@ def judge(case: Case) -> Reasons:
 
 
 @step
-def soothe(language: Language) -> Annotated[str, "suggestion"]:
+def soothe(language: Language | None) -> Annotated[str, "suggestion"]:
     """What to write at once where somebody cannot wait."""
     return AT_ONCE[language or "en"]
 
 
 @step(affinity="request")
-def suggest(case: Case, topic: Topic, language: Language) -> Annotated[str, "suggestion"]:
+def suggest(case: Case, topic: Topic, language: Language | None) -> Annotated[str, "suggestion"]:
     """The saved reply of this queue and language that has most words in common with the ticket; or none."""
     said = telling_words(case.text)
     saved = SavedReply.objects.filter(queue__slug=topic.queue, language=language or "en")
@@ -120,7 +119,7 @@ def suggest(case: Case, topic: Topic, language: Language) -> Annotated[str, "sug
 
 @step(affinity="request")
 def file(
-    ticket: int, topic: Topic, language: Language, reasons: list[str], suggestion: str, context: StepContext
+    ticket: int, topic: Topic, language: Language | None, reasons: list[str], suggestion: str, context: StepContext
 ) -> Annotated[str, "priority"]:
     """Write it all down: into the ticket what nobody has decided yet, and the whole finding beside it."""
     with transaction.atomic():
@@ -145,7 +144,7 @@ def file(
 
 
 @pipeline(on_init=learn, on_cleanup=forget)
-def triage(ticket: int):
+def triage(ticket: int) -> dict[str, Any]:
     """Sort a ticket: language, queue, urgency and a reply to start from."""
     case = read(ticket)
     language, topic, reasons = tell_language(case), find_topic(case), judge(case)

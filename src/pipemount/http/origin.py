@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from ..errors import CrossOriginError
 from ..types import Scope
 
-__all__ = ["refuse_foreign"]
+__all__ = ["from_script", "refuse_foreign"]
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 BY_ITSELF = frozenset({b"", b"basic", b"digest", b"negotiate", b"ntlm"})
@@ -49,6 +49,11 @@ def _is_deliberate(headers: dict[bytes, bytes]) -> bool:
     """Whether there is a header that a page of another origin can only add if this app lets it (CORS)."""
     scheme = headers.get(b"authorization", b"").partition(b" ")[0].lower()
     return scheme not in BY_ITSELF or b"x-api-key" in headers
+
+
+def from_script(scope: Scope) -> bool:
+    """Whether a browser sent the request for a page's script rather than for its address bar (Fetch Metadata)."""
+    return any(name == b"sec-fetch-mode" and value != b"navigate" for name, value in scope["headers"])
 
 
 def _split(origin: str) -> tuple[str, int | None] | None:

@@ -6,7 +6,7 @@ import inspect
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from pydantic import ValidationError
 
@@ -112,9 +112,7 @@ def _meant(key: StepKey, name: str, spec: StepSpec) -> bool:
 
 def _standing_in(spec: StepSpec, function: Callable[..., Any]) -> StepSpec:
     """``spec`` with another function; what that returns is validated as what the step promises."""
-    target, awaited = underlying(function), is_async(function)
-    iterated = inspect.isasyncgenfunction(target)
-    generator = iterated or inspect.isgeneratorfunction(target)
+    awaited, generator, iterated = _nature(function)
     collects = iterated or (generator and spec.generator and spec.collects)
     return replace(
         spec,
@@ -125,6 +123,23 @@ def _standing_in(spec: StepSpec, function: Callable[..., Any]) -> StepSpec:
         context_parameter=_context_parameter(spec, function),
         version="",
     )
+
+
+class _Nature(NamedTuple):
+    """What calling a function gives: something to await, to iterate, or to iterate asynchronously."""
+
+    awaited: bool = False
+    generator: bool = False
+    iterated: bool = False
+
+
+def _nature(function: Callable[..., Any]) -> _Nature:
+    target = underlying(function)
+    try:
+        iterated = inspect.isasyncgenfunction(target)
+        return _Nature(is_async(function), iterated or inspect.isgeneratorfunction(target), iterated)
+    except TypeError:  # a mock with the likeness of a function
+        return _Nature()
 
 
 def _context_parameter(spec: StepSpec, function: Callable[..., Any]) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import unquote, urlsplit
 
 from ..clause import clause, expect
+from ..client import Reply
 from ..pairs import Pair, Running
 from .paths import links
 
@@ -27,9 +28,13 @@ def login(running: Running) -> None:
     odd = ["/nothing", "/docs/swagger-ui.css", "/greet/invoke/", "/pipelines/none/info", "/jobs/1", "//greet/info", ""]
     for path in [*known, *odd]:
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
-            body = None if method in ("GET", "HEAD", "OPTIONS") else b'{"parameters": {"name": "Ada"}}'
-            headers = {**STRANGER, "content-type": "application/json"}
-            reply = running.server.request(method, running.ai + path, body, headers)
-            ours = b"urn:" in reply.body or reply.headers.get("content-type") == "application/problem+json"
-            sent_away = reply.status in SENT_AWAY or (reply.status in (400, 404, 405, 308, 301, 307) and not ours)
+            # Without a body: a server that resets a connection whose body nobody reads would lose the answer.
+            reply = running.server.request(method, running.ai + path, headers=STRANGER)
+            sent_away = reply.status in SENT_AWAY or not from_pipelines(reply)
             expect(sent_away, f"{method} {path} was answered {reply.status}: {reply.body[:200]!r}", running)
+
+
+def from_pipelines(reply: Reply) -> bool:
+    """Whether an answer is one of ours; a host may answer for itself what it does not serve, and OPTIONS."""
+    own = reply.status in (301, 307, 308, 400, 404, 405) or (reply.status == 200 and not reply.body)
+    return not own or reply.headers.get("content-type") == "application/problem+json"
