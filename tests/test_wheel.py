@@ -114,7 +114,11 @@ def test_the_metadata_says_what_pyproject_says(metadata: email.message.Message) 
 def test_every_dependency_has_a_lower_bound_and_the_core_has_few(metadata: email.message.Message) -> None:
     required = metadata.get_all("Requires-Dist", [])
     assert [entry for entry in required if ">=" not in entry] == []
-    assert [entry.partition(">")[0] for entry in required if "extra ==" not in entry] == ["httpx", "pydantic", "starlette"]
+    assert [entry.partition(">")[0] for entry in required if "extra ==" not in entry] == [
+        "httpx",
+        "pydantic",
+        "starlette",
+    ]
 
 
 def test_the_installed_wheel_answers_a_request(wheel: Path, tmp_path: Path) -> None:
