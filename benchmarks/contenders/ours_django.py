@@ -1,4 +1,4 @@
-"""Included in Django's URLs, behind its middleware."""
+"""Included in Django's URLs, behind its middleware; started and stopped with the server."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.urls import include, path
 import contenders.django_site  # noqa: F401  configures Django
 from contenders.ours import pipelines
 
-urlpatterns = [path("ai/", include(pipelines().django_urls()))]
+served = pipelines()
+urlpatterns = [path("ai/", include(served.django_urls()))]
 settings.ROOT_URLCONF = __name__
-app = get_asgi_application()
+app = served.wrap(get_asgi_application())

@@ -171,10 +171,10 @@ class Override:
 def _by_pipeline(pipelines: Mapping[str, Layers], state: Any) -> Mapping[str, Any]:
     if state is KEEP:
         return {}
+    if isinstance(state, Mapping) and state and state.keys() <= pipelines.keys():
+        return state
     if len(pipelines) == 1:
         return dict.fromkeys(pipelines, state)
-    if isinstance(state, Mapping) and state.keys() <= pipelines.keys():
-        return state
     raise ConfigurationError(
         f"override(state={state!r}): the app has several pipelines; give a state by name, of: {', '.join(pipelines)}"
     )

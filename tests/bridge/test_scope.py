@@ -104,9 +104,15 @@ def test_versions_are_those_of_asgi(protocol: str, version: str) -> None:
 
 @pytest.mark.parametrize(
     ("address", "port", "client"),
-    [("", "", None), (None, None, None), ("192.0.2.1", None, ("192.0.2.1", 0)), ("::1", "80", ("::1", 80))],
+    [
+        ("", "", None),
+        (None, None, None),
+        ("192.0.2.1", None, ("192.0.2.1", 0)),
+        ("::1", "80", ("::1", 80)),
+        ("::1", 80, ("::1", 80)),
+    ],
 )
-def test_a_caller_without_address_is_none(address: str | None, port: str | None, client: Any) -> None:
+def test_a_caller_without_address_is_none(address: str | None, port: str | int | None, client: Any) -> None:
     assert scope(REMOTE_ADDR=address, REMOTE_PORT=port)["client"] == client
 
 

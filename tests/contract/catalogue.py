@@ -7,11 +7,14 @@ are keys.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, IntEnum
+from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, Literal, NotRequired
 from uuid import UUID
 
@@ -24,6 +27,7 @@ from typing_extensions import TypedDict
 
 from pipemount import AuthKeys, PipelineApp, PipelineError, pipeline, step
 from pipemount.auth.key import Key
+from pipemount.testing.hosts.frameworks.django import URLS, configure
 from pipemount.types import ASGIApp
 
 KEY = "open-sesame-open-sesame"
@@ -244,6 +248,30 @@ def included(app: PipelineApp, mount: str) -> ASGIApp:
     return host
 
 
+def django_urls(pipelines: PipelineApp, mount: str) -> None:
+    """A project with CSRF protection, sessions and users, as its settings name it."""
+    from django.urls import include, path
+
+    configure(Path(os.devnull))
+    urls: Any = ModuleType(URLS)
+    urls.urlpatterns = [path(f"{mount.strip('/')}/", include(pipelines.django_urls()))]
+    sys.modules[URLS] = urls
+
+
+def django_asgi(pipelines: PipelineApp, mount: str) -> Any:
+    from django.core.asgi import get_asgi_application
+
+    django_urls(pipelines, mount)
+    return get_asgi_application()
+
+
+def django_wsgi(pipelines: PipelineApp, mount: str) -> Any:
+    from django.core.wsgi import get_wsgi_application
+
+    django_urls(pipelines, mount)
+    return get_wsgi_application()
+
+
 def flask(pipelines: PipelineApp, mount: str) -> Flask:
     host = Flask("host")
     pipelines.init_app(host, mount)
@@ -256,7 +284,10 @@ HOSTS: dict[str, Callable[[PipelineApp, str], Any]] = {
     "fastapi": fastapi,
     "included": included,
     "flask": flask,
+    "django-asgi": django_asgi,
+    "django-wsgi": django_wsgi,
 }
+WSGI = {"django-wsgi", "flask"}
 
 
 def create() -> Any:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 import pytest
-from tests.contract.catalogue import KEY
+from tests.contract.catalogue import KEY, WSGI
 from tests.support.servers import Server, serve
 
 pytestmark = pytest.mark.server
@@ -56,9 +56,13 @@ OFTEN = [
     Case("fastapi", "/a/b c", "key"),
     Case("fastapi", "/a/b c", "no-key"),
     Case("flask", "/p", "key"),
+    Case("django-asgi", "/p", "key"),
+    Case("django-wsgi", "/a/b c", "key"),
 ]
 MOUNTS = [
     ("flask", "/a/b c"),
+    ("django-asgi", "/a/b c"),
+    ("django-wsgi", "/p"),
     ("alone", ""),
     ("starlette", "/p"),
     ("fastapi", "/a/b c"),
@@ -78,7 +82,7 @@ GTHREAD = ["gunicorn", "tests.contract.catalogue:create()", "--bind", "127.0.0.1
 
 
 def serving(case: Case, folder: Path) -> AbstractContextManager[Server]:
-    return serve(GTHREAD if case.host == "flask" else UVICORN, folder=folder, env=case.env)
+    return serve(GTHREAD if case.host in WSGI else UVICORN, folder=folder, env=case.env)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case)))

@@ -158,8 +158,8 @@ def test_no_lifespan_for_a_start_that_takes_its_time(
     assert check(mount("ai/", app)) == ["W004"]
     assert check(mount("ai/", closed(bound))) == []
     for wrapped in (
-        app.wrap(host, "/ai"),  # type: ignore[arg-type]  # never called
-        SimpleNamespace(application=app.wrap(host, "/ai")),  # type: ignore[arg-type]  # never called
+        app.wrap(host, "/ai"),  # type: ignore[call-overload]  # never called
+        SimpleNamespace(application=app.wrap(host, "/ai")),  # type: ignore[call-overload]  # never called
         SimpleNamespace(application_mapping={"http": host, "lifespan": app}),
     ):
         monkeypatch.setattr(module, "application", wrapped)

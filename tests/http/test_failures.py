@@ -198,6 +198,15 @@ async def test_a_right_key_opens(locked: PipelineApp) -> None:
         assert (await post(locked, "/invoke", {"parameters": {}}, headers=headers)).status == 200
 
 
+async def test_a_pages_script_is_not_asked_for_basic(locked: PipelineApp) -> None:
+    """The browser would open a dialog for it, and the script wait."""
+    answer = await post(locked, "/invoke", {"parameters": {}}, headers={"sec-fetch-mode": "cors"})
+    check_problem(answer, 401, "unauthenticated")
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    answer = await get(locked, "/info", headers={"sec-fetch-mode": "navigate"})
+    assert answer.headers["www-authenticate"].startswith("Basic")
+
+
 async def test_403_for_a_key_without_the_permission(locked: PipelineApp) -> None:
     headers = {"authorization": "Bearer readonly"}
 

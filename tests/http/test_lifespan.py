@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 from tests.support.client import TestClient
 
+from pipemount import PipelineApp, pipeline, step
 from pipemount.errors import ConfigurationError
 from pipemount.http.lifespan import HostLifespanError, Lifespan, serve_lifespan
 from pipemount.http.middleware import PipelineMiddleware
@@ -375,3 +376,27 @@ async def send_nothing(message: Message) -> None: ...
 def test_the_path_must_name_a_segment(pipelines: Pipelines, path: str) -> None:
     with pytest.raises(ConfigurationError, match="segment"):
         PipelineMiddleware(pipelines, pipelines=pipelines, path=path)
+
+
+def test_a_wrap_without_a_path_adds_the_lifespan_and_nothing_else() -> None:
+    notes: list[str] = []
+
+    @step
+    async def nothing() -> None:
+        pass
+
+    @pipeline(on_init=lambda: notes.append("init"))
+    def noting() -> None:
+        nothing()
+
+    async def host(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            raise ValueError("as Django does")
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    app = PipelineApp(noting)
+    with TestClient(app.wrap(host)) as client:
+        assert notes == ["init"]
+        assert client.get("/ai/health/live").status_code == 204
+    assert app.lifecycle.state == "stopped"

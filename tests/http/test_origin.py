@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
+from flask_login import UserMixin
+from starlette.authentication import BaseUser, SimpleUser
 from tests.support.asgi import Answer, post
 
 from pipemount import AuthKeys, PipelineApp, Principal, Settings, pipeline, step
@@ -106,6 +109,14 @@ class User:
         vars(self).update(names)
 
 
+class Member(UserMixin):  # type: ignore[misc]  # the library has no types
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def get_id(self) -> str:
+        return self.key
+
+
 @pytest.mark.parametrize(
     ("user", "name"),
     [
@@ -113,8 +124,16 @@ class User:
         (7, "7"),
         (User(username="ada", name="Ada Lovelace"), "ada"),
         (User(name=None, id=7), "7"),
+        (User(name="Ada Lovelace", id=7), "7"),
+        (User(display_name="Ada Lovelace", identity="ada"), "ada"),
+        (User(display_name="Ada", name="Ada Lovelace"), "Ada"),
+        (User(username="", id=UUID(int=7)), str(UUID(int=7))),
         (User(secret="x"), "User"),
-        ({"sub": "auth0|7"}, "auth0|7"),
+        (SimpleUser("ada"), "ada"),
+        (BaseUser(), "BaseUser"),
+        (Member("7"), "7"),
+        (UserMixin(), "UserMixin"),
+        ({"sub": "auth0|7", "name": "Ada Lovelace"}, "auth0|7"),
     ],
 )
 def test_a_hosts_user_becomes_a_principal(user: Any, name: str) -> None:

@@ -94,6 +94,13 @@ def test_a_loop_that_was_closed_while_somebody_waited_is_forgotten() -> None:
     waiting._log_destroy_pending = False  # type: ignore[attr-defined]  # it is never ended, on purpose
 
 
+async def test_what_was_told_before_somebody_listened_is_not_missed() -> None:
+    end = Draining()
+    end.tell()
+    await draining._Audience.of(asyncio.get_running_loop()).hear(end)
+    assert not draining._audiences
+
+
 async def test_ticks_go_on_until_the_end() -> None:
     end = Draining()
     seen = []
@@ -198,6 +205,20 @@ def test_an_interpreter_without_signals_is_left_alone(monkeypatch: pytest.Monkey
         patch.setattr(signal, "signal", refuse)
         draining.observe()
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+async def test_where_the_default_action_stands_the_process_is_ended(
+    monkeypatch: pytest.MonkeyPatch, awaited: bool
+) -> None:
+    ends: list[tuple[int, bool]] = []
+    monkeypatch.setattr("pipemount.runtime.shutdown.end", lambda number, hurry: ends.append((number, hurry)))
+    waiting = asyncio.create_task(Draining().wait()) if awaited else None
+    await asyncio.sleep(0)
+    Observer(signal.SIG_DFL)(signal.SIGTERM, None)
+    assert ends == [(signal.SIGTERM, not awaited)]
+    if waiting:
+        await waiting
 
 
 # ----------------------------------------------------------------------------------------- servers

@@ -30,14 +30,26 @@ lifecycle = Lifecycle(start=start, stop=stop, drain=drain, settings=Settings(laz
 """
 
 
+SIGTERM = """
+import signal, time
+from pipemount.runtime import draining
+def kill(): os.kill(os.getpid(), signal.SIGTERM)
+def wait_for_the_end(): time.sleep(60); note("still here")
+"""
+
 NO_FORK_WARNING = ("-W", "ignore::DeprecationWarning") if sys.version_info >= (3, 12) else ()
+
+
+UNMEASURED = {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
+"""For scripts in which nobody handles SIGTERM: coverage.py would."""
 
 
 def run(script: str, *options: str, status: int = 0) -> list[str]:
     """The lines that a script prints."""
+    unmeasured = UNMEASURED if script.startswith(SIGTERM) else {}
     done = subprocess.run(
         [sys.executable, "-W", "error", *options, "-c", SETUP + script],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **unmeasured},
         capture_output=True,
         text=True,
         timeout=60,
@@ -104,14 +116,6 @@ asyncio.run(main())
     assert run(script) == ["start", "warm", "stop in a thread"]
 
 
-SIGTERM = """
-import signal, time
-from pipemount.runtime import draining
-def kill(): os.kill(os.getpid(), signal.SIGTERM)
-def wait_for_the_end(): time.sleep(60); note("still here")
-"""
-
-
 def test_sigterm_closes_the_runtime_before_it_ends_the_process() -> None:
     script = SIGTERM + "draining.observe(); lifecycle.call_sync(where); kill(); wait_for_the_end()"
     assert run(script, status=-signal.SIGTERM) == ["start", "stop"]
@@ -168,6 +172,7 @@ def test_sigterm_during_the_exit_lets_the_exit_end() -> None:
 draining.observe()
 async def stop():
     kill()
+    await asyncio.sleep(0.2)  # until it is handled: once all is closed, it ends the process
     note("stop")
 lifecycle._stop = stop
 lifecycle.call_sync(where)
@@ -233,6 +238,51 @@ else:
     wait_for_the_end()
 """
     assert run(SIGTERM + script, *NO_FORK_WARNING) == ["start", "child ended", "stop"]
+
+
+class Ends:
+    """As a runtime; and as the operating system, which is told to end the process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.notes: list[str] = []
+        monkeypatch.setattr(shutdown, "_live", set())
+        monkeypatch.setattr(shutdown, "_ended_by", None)
+        monkeypatch.setattr(shutdown, "_closed", False)
+        monkeypatch.setattr(shutdown, "_exiting_pid", 0)
+        monkeypatch.setattr(shutdown, "start_new_thread", lambda work, given: work(*given))
+        monkeypatch.setattr(os, "kill", lambda pid, number: self.notes.append(f"signal {number:d}"))
+
+    def close(self) -> None:
+        shutdown.end(signal.SIGTERM, hurry=True)
+        self.notes.append("closed")
+
+    def forget(self) -> None: ...
+
+
+@pytest.mark.usefixtures("handler")
+def test_a_signal_is_repeated_when_the_runtimes_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = Ends(monkeypatch)
+    signal.signal(signal.SIGTERM, ends.notes.append)  # type: ignore[arg-type]  # never called
+    shutdown.remember(ends)
+    shutdown.end(signal.SIGTERM, hurry=True)
+    assert ends.notes == ["closed", "signal 15"]
+    shutdown.end(signal.SIGTERM, hurry=True)
+    assert ends.notes == ["closed", "signal 15", "signal 15"]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.usefixtures("handler")
+def test_the_exit_repeats_it_where_it_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = Ends(monkeypatch)
+    monkeypatch.setattr(shutdown, "start_new_thread", lambda work, given: None)
+    shutdown.remember(ends)
+    shutdown.end(signal.SIGTERM, hurry=True)
+    assert shutdown.exiting()
+    shutdown._close_all()
+    assert ends.notes == ["closed", "signal 15"]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    shutdown._forget_all()
+    assert not shutdown._ended_by
 
 
 # ------------------------------------------------------------------------------------ serving loop

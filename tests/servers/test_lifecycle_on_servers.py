@@ -39,7 +39,6 @@ WSGI = ("gunicorn sync", "gunicorn gthread", "gunicorn --preload", "uWSGI", "gra
 ASKED = ("first-requests", "open-stream", "raising-lifespan", "raising-lazily", "slow-init", "reload", "recycling")
 OFTEN = {
     ("Starlette", "uvicorn, 2 workers", "first-requests"),
-    ("Starlette", "uvicorn", "open-stream"),
     ("Django ASGI", "hypercorn", "open-stream"),
     ("FastAPI", "granian", "open-stream"),
     ("Starlette", "daphne", "first-requests"),
@@ -50,7 +49,6 @@ OFTEN = {
     ("Flask", "gunicorn gthread", "recycling"),
     ("Django WSGI", "gunicorn --preload", "open-stream"),
     ("Flask", "uWSGI", "first-requests"),
-    ("Flask", "granian wsgi", "first-requests"),
 }
 
 
@@ -94,8 +92,11 @@ HYPERCORN_2 = Server(
     command=(*SERVERS["hypercorn"].command, "--workers", "2"),
     workers=2,
     lifespan=True,
+    unhandled=True,
 )
-WERKZEUG = Server(name="werkzeug", kind="wsgi", command=("flask", "--app", "{app}", "run", "--port", "{port}"))
+WERKZEUG = Server(
+    name="werkzeug", kind="wsgi", command=("tests.servers.development", "{app}", "{port}"), unhandled=True
+)
 
 
 @pytest.mark.server

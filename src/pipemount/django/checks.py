@@ -16,7 +16,7 @@ from django.urls import Resolver404, get_resolver
 from django.utils.module_loading import import_string
 
 from ..http.application import Application
-from ..http.middleware import PipelineMiddleware
+from ..http.middleware import LifespanMiddleware
 from .mounts import Mount, find_mounts
 from .transactions import atomic_aliases, sync_steps
 
@@ -114,7 +114,7 @@ def _unwrapped(mounts: Sequence[Mount]) -> Iterator[CheckMessage]:
         if app not in wrapped:
             yield Warning(
                 f"{target} has no lifespan for the pipelines: on_init runs when the first request comes.",
-                hint="Write application = pipelines.wrap(get_asgi_application(), '/ai'), with a path of its own.",
+                hint="Write application = pipelines.wrap(get_asgi_application()), which adds the lifespan and no URL.",
                 obj=target,
                 id="pipemount.W004",
             )
@@ -134,7 +134,7 @@ def _wrapped(application: Any) -> Iterator[Any]:
         if one is None or any(one is other for other in seen):
             continue
         seen.append(one)
-        if isinstance(one, PipelineMiddleware):
+        if isinstance(one, LifespanMiddleware):
             yield one.pipelines
         elif isinstance(one, Application):
             yield one

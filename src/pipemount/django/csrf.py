@@ -25,18 +25,11 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 logger = logging.getLogger("django.security.csrf")
 
 
-def needs_token(request: HttpRequest, *, keys: bool) -> bool:
-    """Whether a browser may have been made to send this request in somebody's name.
-
-    Args:
-        request: As it came.
-        keys: Whether the app has keys: whoever presents one is not asked for a token.
-    """
+def needs_token(request: HttpRequest) -> bool:
+    """Whether a browser may have been made to send this request, which brings no key, in somebody's name."""
     if request.method in SAFE:
         return False
     sent = request.META
-    if keys and ("HTTP_AUTHORIZATION" in sent or "HTTP_X_API_KEY" in sent):
-        return False
     return bool(sent.get("HTTP_COOKIE") or request.COOKIES or sent.get("REMOTE_USER"))
 
 

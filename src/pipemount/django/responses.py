@@ -23,14 +23,14 @@ Headers: TypeAlias = list[tuple[str, str]]
 
 def respond(status: int, headers: Headers, body: bytes) -> HttpResponse:
     """A response that is whole."""
-    return _with_headers(HttpResponse(body, status=status), headers)
+    return _with_headers(HttpResponse(body, content_type="", status=status), headers)
 
 
 def respond_in_parts(
     status: int, headers: Headers, parts: Iterable[bytes] | AsyncIterable[bytes]
 ) -> StreamingHttpResponse:
     """A response whose parts are sent as they come: an iterator under WSGI, an async one under ASGI."""
-    return _with_headers(StreamingHttpResponse(parts, status=status), headers)
+    return _with_headers(StreamingHttpResponse(parts, content_type="", status=status), headers)
 
 
 def explain(error: PipemountError, scope: Scope, request: HttpRequest) -> HttpResponse:

@@ -32,9 +32,9 @@ def django_urls(
     if current_principal not in pipelines.users:
         pipelines.users.append(current_principal)
     view = PipelineView(pipelines, tuple(before), Users(principal, permissions), name)
-    named = [
+    named = [  # Django tries one after the other: first those that have to be fast
         path(route.path.lstrip("/"), view, name=route.name, kwargs={"rest": route.path.lstrip("/")})
-        for route in pipelines.route_table
+        for route in sorted(pipelines.route_table, key=lambda route: route.endpoint != "invoke")
     ]
     # A slash at the end, unknown paths and other methods: all of them are answered by the app, none is redirected.
     return [*named, re_path(REST, view)], name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
-from typing import Any
+from typing import Any, TypeAlias
 
 from asgiref.sync import async_to_sync, iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.db import connections
@@ -27,6 +27,8 @@ from .users import Users
 __all__ = ["PipelineView"]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+_Handover: TypeAlias = tuple[Scope, bool, bool]
+"""What the decorators pass on unseen: the scope, whether a key decides who calls, and whether a token was checked."""
 
 
 @markcoroutinefunction
@@ -90,36 +92,40 @@ class PipelineView:
 
     def _call(self, request: HttpRequest, rest: str, **captured: Any) -> HttpResponseBase:
         scope = make_scope(request, rest)
-        checked = needs_token(request, keys=self.pipelines.auth is not None)
+        by_key = self.pipelines.goes_by_key(scope)
+        checked = not by_key and needs_token(request)
         try:
             if checked:
                 check_token(request)
         except CsrfFailedError as error:
             return explain(error, scope, request)
-        response: HttpResponseBase = self._sync(request, **captured, handover=(scope, checked))
+        response: HttpResponseBase = self._sync(request, **captured, handover=(scope, by_key, checked))
         return response
 
-    def _respond(self, request: HttpRequest, handover: tuple[Scope, bool], **captured: Any) -> HttpResponseBase:
-        scope, checked = handover
-        self._hand_over(scope, self.users.principal(request), checked)
+    def _respond(self, request: HttpRequest, handover: _Handover, **captured: Any) -> HttpResponseBase:
+        scope, by_key, checked = handover
+        if not by_key:
+            self._hand_over(scope, self.users.principal(request), checked)
         return atomic(self.pipelines, scope, lambda: synchronous.answer(self.pipelines, self._bridge, scope, request))
 
     # ---------------------------------------------------------------------------------------------- ASGI
 
     async def _acall(self, request: HttpRequest, rest: str, **captured: Any) -> HttpResponseBase:
         scope = make_scope(request, rest)
-        checked = needs_token(request, keys=self.pipelines.auth is not None)
+        by_key = self.pipelines.goes_by_key(scope)
+        checked = not by_key and needs_token(request)
         try:
             if checked:
                 await acheck_token(request)
         except CsrfFailedError as error:
             return explain(error, scope, request)
-        response: HttpResponseBase = await self._async(request, **captured, handover=(scope, checked))
+        response: HttpResponseBase = await self._async(request, **captured, handover=(scope, by_key, checked))
         return response
 
-    async def _arespond(self, request: HttpRequest, handover: tuple[Scope, bool], **captured: Any) -> HttpResponseBase:
-        scope, checked = handover
-        self._hand_over(scope, await self.users.aprincipal(request), checked)
+    async def _arespond(self, request: HttpRequest, handover: _Handover, **captured: Any) -> HttpResponseBase:
+        scope, by_key, checked = handover
+        if not by_key:
+            self._hand_over(scope, await self.users.aprincipal(request), checked)
         return await aatomic(self.pipelines, scope, lambda: asynchronous.answer(self.pipelines, scope, request))
 
     def _hand_over(self, scope: Scope, principal: Principal | None, checked: bool) -> None:

@@ -54,6 +54,11 @@ class UnauthenticatedError(RequestError):
         self.challenges = tuple(challenges)
         self.headers = {"www-authenticate": ", ".join(challenges)}
 
+    def for_script(self) -> UnauthenticatedError:
+        """The same for a page's script: a browser that is asked for Basic opens a dialog, and the script waits."""
+        quiet = [challenge for challenge in self.challenges if not challenge.startswith("Basic ")]
+        return UnauthenticatedError(str(self), challenges=quiet or self.challenges)
+
 
 class ForbiddenError(RequestError):
     """The key or the user is known but lacks the permission; or nobody is logged in (``principal`` is ``None``)."""

@@ -9,32 +9,27 @@ from wsgiref.types import WSGIEnvironment
 
 from flask import Request, Response
 
-from ..bridge.scope import build_scope
 from ..bridge.wsgi import WSGIBridge
-from ..http.handover import Handover, hand_over
+from ..types import Scope
 
 __all__ = ["answer"]
 
 
-def answer(request: Request, bridge: WSGIBridge, base: str, known: Handover, respond: type[Response]) -> Response:
+def answer(request: Request, bridge: WSGIBridge, scope: Scope, respond: type[Response]) -> Response:
     """What the app answers to ``request``, as a response that the host's hooks and its session can add to.
 
     Args:
         request: The request itself, not Flask's proxy for it.
         bridge: Leads to the app.
-        base: The app's own root below that of the host.
-        known: What the host knows of the request.
+        scope: The request for the app, with what the host knows of it.
         respond: The host's class of responses.
 
     A response that comes piece by piece is passed on so; host code that asks for the whole of it is refused by Flask.
     """
-    scope = build_scope(request.environ)
-    scope["root_path"] += base
-    hand_over(scope, principal=known.principal, guarded=known.guarded, token_checked=known.token_checked)
     started = _Started()
     body = bridge.answer(scope, _with_body(request), started)
     response = respond(body, started.status, started.headers, direct_passthrough=not isinstance(body, list))
-    if not started.typed:
+    if "content-type" not in dict(started.headers):
         response.headers.remove("content-type")  # which Flask adds where there is none
     return response
 
@@ -51,14 +46,8 @@ def _with_body(request: Request) -> WSGIEnvironment:
 class _Started:
     """A ``start_response`` that remembers."""
 
-    def __init__(self) -> None:
-        self.status = ""
-        self.headers: list[tuple[str, str]] = []
-
-    @property
-    def typed(self) -> bool:
-        """Whether a media type was told."""
-        return any(name == "content-type" for name, _ in self.headers)
+    status: str
+    headers: list[tuple[str, str]]
 
     def __call__(self, status: str, headers: list[tuple[str, str]], error: Any = None, /) -> Callable[[bytes], object]:
         self.status, self.headers = status, headers

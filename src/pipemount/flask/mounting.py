@@ -11,8 +11,9 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
 from ..bridge import WSGIBridge
+from ..bridge.scope import build_scope
 from ..errors import ConfigurationError
-from ..http.handover import Handover
+from ..http.handover import hand_over
 from .answering import answer
 from .callers import CurrentUser, current_principal
 from .csrf import exempt, is_checked, new_token
@@ -109,14 +110,19 @@ def _know_rest(state: BlueprintSetupState) -> None:
 
 def _view(mounted: Mounted, app: Flask) -> View:
     """A view that lets the app answer at the place where it is mounted."""
-    bridge, ask, base = WSGIBridge(mounted.pipelines), mounted.principal, mounted.prefix.rstrip("/")
+    pipelines, ask, base = mounted.pipelines, mounted.principal, mounted.prefix.rstrip("/")
+    bridge = WSGIBridge(pipelines)
     depth = base.count("/") + 1 if "<" in base else 0
 
     def pipemount(**values: object) -> Response:
         current: Request = request._get_current_object()  # type: ignore[attr-defined]  # of the proxy
         root = "/".join(current.path.split("/", depth)[:depth]) if depth else base
-        known = Handover(current_principal(app, ask), ask is not None, is_checked(app, current))
-        return answer(current, bridge, root, known, app.response_class)
+        scope = build_scope(current.environ)
+        scope["root_path"] += root
+        if not pipelines.goes_by_key(scope):
+            user, checked = current_principal(app, ask), is_checked(app, current)
+            hand_over(scope, principal=user, guarded=ask is not None, token_checked=checked)
+        return answer(current, bridge, scope, app.response_class)
 
     return pipemount
 

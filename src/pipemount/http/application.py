@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 from ..adapters.protocol import CompiledPipeline
 from ..adapters.registry import compile as compile_pipeline
@@ -21,6 +21,7 @@ from ..errors import (
     PipemountError,
     RunCancelledError,
     RunError,
+    UnauthenticatedError,
     UnsupportedError,
 )
 from ..runtime.acting import UserProvider
@@ -40,8 +41,8 @@ from .handover import handed_over
 from .headers import read_headers
 from .invocation import Invocation
 from .lifespan import Lifespan, serve_lifespan
-from .middleware import PipelineMiddleware
-from .origin import refuse_foreign
+from .middleware import LifespanMiddleware, PipelineMiddleware
+from .origin import from_script, refuse_foreign
 from .paths import locate
 from .problems import problem
 from .routes import build_routes, check_name
@@ -150,6 +151,10 @@ class Application:
             endpoint is not None and isinstance(endpoint.answer, Invocation) and endpoint.answer.answers_inline(scope)
         )
 
+    def goes_by_key(self, scope: Scope) -> bool:
+        """Whether a key decides who sends ``scope``: the host need not look for its user, nor for a token."""
+        return self.auth is not None and read_headers(scope["headers"]).presents_key
+
     def _endpoint(self, exchange: Exchange, rest: str) -> Endpoint:
         methods = self._table.get(rest)
         if methods is None:
@@ -169,7 +174,7 @@ class Application:
         if permission is None:
             return principal
         headers = exchange.headers
-        presented = headers.authorization is not None or headers.api_key is not None
+        presented = headers.presents_key
         if self.auth is not None and (presented or principal is None):
             principal = self.auth.authenticate(headers.authorization, headers.api_key, duplicated=headers.duplicated)
         elif principal is None and host.guarded:
@@ -245,9 +250,19 @@ class Application:
         """
         return self.lifecycle.ticks(seconds)
 
-    def wrap(self, app: ASGIApp, path: str) -> PipelineMiddleware:
-        """``app`` with these pipelines under ``path``; the lifespans of both run."""
+    @overload
+    def wrap(self, app: ASGIApp, path: str) -> PipelineMiddleware: ...
+    @overload
+    def wrap(self, app: ASGIApp, path: None = None) -> LifespanMiddleware: ...
+    def wrap(self, app: ASGIApp, path: str | None = None) -> LifespanMiddleware:
+        """``app`` with these pipelines under ``path``; the lifespans of both run.
+
+        Without a path only the lifespan is added: for pipelines that ``app`` serves itself and whose start and stop it
+        does not tell, e.g. in Django's URLs.
+        """
         self.observe_shutdown()
+        if path is None:
+            return LifespanMiddleware(app, pipelines=self)
         return PipelineMiddleware(app, pipelines=self, path=path)
 
 
@@ -272,6 +287,8 @@ async def _explain(exchange: Exchange, error: PipemountError) -> None:
         logger.error("run %s failed: %s", error.run_id, error, exc_info=error)
     elif isinstance(error, RunError):  # what a step tells its caller; it may quote the caller, so line ends are escaped
         logger.info("run %s was answered %d: %r", error.run_id, error.status, str(error))
+    if isinstance(error, UnauthenticatedError) and from_script(exchange.scope):
+        error = error.for_script()
     await exchange.respond(*problem(error, instance=_instance(exchange.scope)))
 
 

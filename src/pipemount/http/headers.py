@@ -43,6 +43,11 @@ class RequestHeaders(NamedTuple):
     tracestate: bytes | None = None
     duplicated: bool = False
 
+    @property
+    def presents_key(self) -> bool:
+        """Whether the caller shows a key, or something in its place."""
+        return self.authorization is not None or self.api_key is not None
+
 
 IGNORED = -1
 CREDENTIALS = 2  # the slots below this one

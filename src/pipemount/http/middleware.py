@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..errors import ConfigurationError
 from ..types import ASGIApp, Receive, Scope, Send
 from .lifespan import Lifespan, answer_lifespan, host_lifespan
 from .paths import locate
 
-__all__ = ["PipelineMiddleware", "Pipelines"]
+__all__ = ["LifespanMiddleware", "PipelineMiddleware", "Pipelines"]
 
 STATE_KEY = "pipemount"
 
@@ -27,7 +27,33 @@ class Pipelines(Protocol):
         """Answers requests."""
 
 
-class PipelineMiddleware:
+class LifespanMiddleware:
+    """Runs the lifespans of ``pipelines`` and ``app``; all else is the app's.
+
+    The pipelines start before the host and stop after it.
+
+    Args:
+        app: The host, any ASGI application; it need not have a lifespan.
+        pipelines: A ``PipelineApp``.
+    """
+
+    def __init__(self, app: ASGIApp, *, pipelines: Pipelines) -> None:
+        self.app, self.pipelines = app, pipelines
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Routes one scope."""
+        if scope["type"] == "lifespan":
+            await answer_lifespan(self._both(scope), receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    @asynccontextmanager
+    async def _both(self, scope: Scope) -> AsyncIterator[None]:
+        async with self.pipelines.lifespan(self.app), host_lifespan(self.app, scope):
+            yield
+
+
+class PipelineMiddleware(LifespanMiddleware):
     """Serves ``pipelines`` under ``path`` and everything else from ``app``; runs the lifespans of both.
 
     The pipelines start before the host and stop after it. The lifespan's ``state`` is the host's; it gets one key,
@@ -40,7 +66,7 @@ class PipelineMiddleware:
     """
 
     def __init__(self, app: ASGIApp, *, pipelines: Pipelines, path: str) -> None:
-        self.app, self.pipelines = app, pipelines
+        super().__init__(app, pipelines=pipelines)
         self.path = "/" + path.strip("/")
         if self.path == "/":
             raise ConfigurationError(f"PipelineMiddleware(path={path!r}): name a segment, as '/' would hide the host")
@@ -49,7 +75,9 @@ class PipelineMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Routes one scope; on the way through to the host nothing is copied."""
         if scope["type"] == "lifespan":
-            await self._serve_lifespan(scope, receive, send)
+            if (state := scope.get("state")) is not None:
+                state.setdefault(STATE_KEY, {})[self.path] = self.pipelines
+            await super().__call__(scope, receive, send)
             return
         base, rest = locate(scope) if scope.get("root_path") else ("", scope["path"])
         if rest.startswith(self._below) or rest == self.path:
@@ -57,14 +85,3 @@ class PipelineMiddleware:
             await self.pipelines(child, receive, send)
         else:
             await self.app(scope, receive, send)
-
-    async def _serve_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if (state := scope.get("state")) is not None:
-            served: dict[str, Any] = state.setdefault(STATE_KEY, {})
-            served[self.path] = self.pipelines
-        await answer_lifespan(self._both(scope), receive, send)
-
-    @asynccontextmanager
-    async def _both(self, scope: Scope) -> AsyncIterator[None]:
-        async with self.pipelines.lifespan(self.app), host_lifespan(self.app, scope):
-            yield

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from ..errors import CrossOriginError
 from ..types import Scope
 
-__all__ = ["refuse_foreign"]
+__all__ = ["from_script", "refuse_foreign"]
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 PORTS = {"http": 80, "https": 443}
@@ -39,6 +39,11 @@ def refuse_foreign(scope: Scope, trusted: Collection[str]) -> None:
         raise CrossOriginError(origin=origin)
     if headers.get(b"sec-fetch-site", b"none") not in (b"same-origin", b"none"):  # it tells schemes apart, too
         raise CrossOriginError(origin=origin or "another site")
+
+
+def from_script(scope: Scope) -> bool:
+    """Whether a browser sent the request for a page's script rather than for its address bar (Fetch Metadata)."""
+    return any(name == b"sec-fetch-mode" and value != b"navigate" for name, value in scope["headers"])
 
 
 def _split(origin: str) -> tuple[str, int | None] | None:

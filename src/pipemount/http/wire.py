@@ -13,6 +13,8 @@ Unions are spelled ``anyOf``, never ``"type": [...]``, because older FastAPI ver
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
@@ -46,6 +48,9 @@ SPANS: JsonSchemaValue = {"type": "number", "minimum": -86399999913600, "maximum
 
 class WireJsonSchema(GenerateJsonSchema):
     """Pydantic's generator, made truthful about lax inputs and about outputs that are not finite."""
+
+    _owner: Mapping[str, Any] = MappingProxyType({})
+    """The configuration of the dataclass that is being described; empty within anything else."""
 
     def field_is_required(self, field: Any, total: bool) -> bool:
         """Whether a field is always there: in outputs those with defaults are, too."""
@@ -97,8 +102,12 @@ class WireJsonSchema(GenerateJsonSchema):
         return self._lax_choice(plain, plain["enum"] if "enum" in plain else [plain["const"]], schema, numerals=False)
 
     def dataclass_schema(self, schema: core_schema.DataclassSchema) -> JsonSchemaValue:
-        """An object. Until 2.13 pydantic did not say that it refuses the unknown fields that its owner refuses."""
-        plain = super().dataclass_schema(schema)
+        """An object. Until 2.13 pydantic did not say that it refuses what its owner does: unknown fields, NaN."""
+        outer, self._owner = self._owner, schema.get("config", {})
+        try:
+            plain = super().dataclass_schema(schema)
+        finally:
+            self._owner = outer
         if schema.get("config", {}).get("extra_fields_behavior") == "forbid":
             plain.setdefault("additionalProperties", False)
         return plain
@@ -173,7 +182,8 @@ class WireJsonSchema(GenerateJsonSchema):
     # The generator keeps the configuration of the model that it is in under the name ``_config`` only.
 
     def _finite(self, schema: Any) -> bool:
-        return schema.get("allow_inf_nan", self._config.allow_inf_nan) is False
+        inherited = self._owner.get("allow_inf_nan", self._config.allow_inf_nan)
+        return schema.get("allow_inf_nan", inherited) is False
 
     def _strict(self, schema: Any) -> bool:
         return bool(schema.get("strict", self._config.strict))

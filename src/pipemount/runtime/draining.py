@@ -70,7 +70,7 @@ class Draining:
         end = loop.time() + longest
         try:
             count = 0
-            while not waiting.done() and (left := end - loop.time()) > 0:
+            while not self.told and (left := end - loop.time()) > 0:
                 yield count
                 count += 1
                 await asyncio.wait({waiting}, timeout=min(seconds, left))

@@ -11,7 +11,18 @@ if TYPE_CHECKING:
 
 __all__ = ["CLAUSES", "BrokenClauseError", "Clause", "clause", "expect", "same"]
 
-Group = Literal["start and stop", "requests", "streams", "bodies", "the host's login", "threads", "own code", "paths"]
+Group = Literal[
+    "start and stop",
+    "requests",
+    "streams",
+    "bodies",
+    "the host's login",
+    "threads",
+    "own code",
+    "paths",
+    "Django",
+    "Flask",
+]
 
 
 class BrokenClauseError(AssertionError):
@@ -41,7 +52,7 @@ class Clause:
 
     def reason(self, pair: Pair) -> str:
         """Why it is not asked of ``pair``; empty if it is."""
-        return pair.host.without.get(self.name, "") or self.unless(pair)
+        return pair.host.without.get(self.name) or self.unless(pair)
 
 
 CLAUSES: dict[str, Clause] = {}

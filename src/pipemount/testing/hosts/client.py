@@ -8,11 +8,14 @@ import json
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 __all__ = ["Client", "OpenStream", "Reply"]
 
 T = TypeVar("T")
+
+MANY = 1000
 
 
 class Reply(NamedTuple):
@@ -21,6 +24,11 @@ class Reply(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    @classmethod
+    def of(cls, response: http.client.HTTPResponse) -> Reply:
+        """What ``response`` brings, read to its end."""
+        return cls(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
 
     def json(self) -> Any:
         """The body, read as JSON."""
@@ -41,8 +49,11 @@ class OpenStream:
         return "\n".join(lines)
 
     def rest(self) -> list[str]:
-        """All events up to the end of the stream."""
-        return list(iter(self.event, ""))
+        """All events up to the end of the stream, which has to come."""
+        found = list(islice(iter(self.event, ""), MANY))
+        if len(found) == MANY:
+            raise AssertionError(f"the stream does not end: after {MANY} events comes {found[-1]!r}")
+        return found
 
     def abort(self) -> None:
         """Goes away in the middle, as a closed browser does."""
@@ -65,6 +76,10 @@ class Client:
         self.port, self.headers, self.prefix = port, dict(headers or {}), ""
         self.url = f"http://127.0.0.1:{port}"
 
+    def connection(self, timeout: float = 30.0) -> contextlib.closing[http.client.HTTPConnection]:
+        """A connection of its own, closed at the end of the block."""
+        return contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout))
+
     def request(
         self,
         method: str,
@@ -74,11 +89,9 @@ class Client:
         timeout: float = 30.0,
     ) -> Reply:
         """One request; a body in parts is sent chunked."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
-        with contextlib.closing(connection):
+        with self.connection(timeout) as connection:
             connection.request(method, path, body, {**self.headers, **(headers or {})})
-            response = connection.getresponse()
-            return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+            return Reply.of(connection.getresponse())
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Reply:
         """``GET``."""

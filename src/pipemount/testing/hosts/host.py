@@ -46,6 +46,7 @@ class Form:
             call himself something else than ``ada`` in ``X-User``.
         users: Whether who signs in (``POST /sign-in``) is the principal; the answer's ``token`` is what his pages send.
         at_root: Whether it can take the pipelines at ``/``, behind its own pages.
+        shares_root: Whether at ``/`` what the pipelines do not know is the host's to answer.
         nested: Whether the pipelines start after the host and stop before it; else they are around it.
     """
 
@@ -57,20 +58,12 @@ class Form:
     users: bool = False
     at_root: bool = False
     nested: bool = False
+    shares_root: bool = False
 
 
-def form(
-    *,
-    name: str = "",
-    lifespan: bool = False,
-    host_lifespan: bool = False,
-    login: bool = False,
-    users: bool = False,
-    at_root: bool = False,
-    nested: bool = False,
-) -> Callable[[Build], Form]:
-    """Makes a form of a method of a ``Host``; see ``Form``."""
-    return lambda build: Form(name or build.__name__, build, lifespan, host_lifespan, login, users, at_root, nested)
+def form(*, name: str = "", **facts: bool) -> Callable[[Build], Form]:
+    """Makes a form of a method of a ``Host``; ``facts`` are the attributes of ``Form``."""
+    return lambda build: Form(name or build.__name__, build, **facts)
 
 
 class Host:
@@ -104,9 +97,9 @@ class Host:
         return {form.name: form for form in found}
 
     @classmethod
-    def installed(cls) -> bool:
-        """Whether what it requires is there."""
-        return all(importlib.util.find_spec(name) is not None for name in cls.requires)
+    def missing(cls) -> str:
+        """The first of the modules that it requires and that is not there; empty if all are."""
+        return next((name for name in cls.requires if importlib.util.find_spec(name) is None), "")
 
     def pipelines(self, setup: Setup) -> Mapping[str, Any]:
         """Pipelines that only this host's clauses need."""

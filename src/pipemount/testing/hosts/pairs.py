@@ -17,12 +17,15 @@ from .process import ServerProcess, serving, wait_until
 from .servers import SERVERS, Server
 from .setup import KEY, Setup
 
-__all__ = ["Pair", "Running", "pairs", "pairs_of"]
+__all__ = ["Pair", "Running", "pairs", "pairs_of", "servers_of"]
 
-FEW = ("uvicorn", "uvicorn --lifespan off", "gunicorn gthread", "uWSGI")
+FEW = ("uvicorn", "uvicorn --lifespan off", "gunicorn gthread")
 """Servers for hosts that are, to a server, bare ASGI or WSGI."""
 
 _numbers = itertools.count()
+
+UNMEASURED = {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
+"""Where nobody handles SIGTERM, coverage.py would."""
 
 
 class Running:
@@ -97,6 +100,11 @@ class Pair:
         return f"{self.host.name} {self.form.name} on {self.server.name}"
 
     @property
+    def first(self) -> bool:
+        """Whether its server is the one on which every form of the host is run."""
+        return self.server is servers_of(self.host)[0]
+
+    @property
     def told(self) -> bool:
         """Whether the pipelines hear of start and stop from a lifespan."""
         return self.form.lifespan and self.server.lifespan
@@ -106,8 +114,9 @@ class Pair:
         """Why it cannot be run here; empty if it can."""
         if self.host.needs_lifespan and not self.server.lifespan:
             return f"{self.host.name} itself does not serve without a lifespan"
-        missing = [name for name in (self.host, self.server) if not _installed(name)]
-        return f"{missing[0].name} is not installed" if missing else ""
+        if missing := self.host.missing():
+            return f"{self.host.name} needs {missing}, which is not installed"
+        return "" if self.server.installed else f"{self.server.name} is not installed"
 
     @contextlib.contextmanager
     def start(
@@ -122,14 +131,13 @@ class Pair:
             rooted: Whether the server is told the root path ``/proxy``.
             **setup: As for ``Setup``.
         """
-        place = folder / f"run-{next(_numbers)}"
+        place = folder.resolve() / f"run-{next(_numbers)}"
         place.mkdir(parents=True)
         told = Setup(host=self.host.reference(), form=self.form.name, folder=str(place), **setup)
         self.host().prepare(place)
-        command = self.server.line("pipemount.testing.hosts.serve:app", *options)
-        if rooted:
-            command += self.server.root_path
-        env = told.env | (dict(self.server.root_env) if rooted else {})
+        below = self.server.root_path if rooted else ()
+        command = self.server.line("pipemount.testing.hosts.serve:app", *options, *below)
+        env = told.env | (dict(self.server.root_env) if rooted else {}) | (UNMEASURED if self.server.unhandled else {})
         with serving(command, folder=place, env=env, wait=wait) as server:
             asked = "/proxy" if rooted and self.server.root_path_sent else ""
             if wait and self.server.ready_line:  # it loses sight of workers that SIGTERM finds starting
@@ -137,27 +145,25 @@ class Pair:
             yield Running(self, told, server, asked)
 
 
-def _installed(thing: Server | type[Host]) -> bool:
-    return thing.installed if isinstance(thing, Server) else thing.installed()
+def servers_of(host: type[Host]) -> list[Server]:
+    """The servers that a host is run on."""
+    servers = [server for server in SERVERS.values() if server.kind == host.kind]
+    return servers if host.everywhere else [server for server in servers if server.name in FEW]
 
 
 def pairs_of(host: type[Host]) -> list[Pair]:
     """All of a host: its first form on every server of its kind, or on a few; its others on the first of them."""
-    servers = [server for server in SERVERS.values() if server.kind == host.kind]
-    if not host.everywhere:
-        servers = [server for server in servers if server.name in FEW]
+    servers = servers_of(host)
     first, *others = host.forms().values()
     return [*(Pair(host, first, server) for server in servers), *(Pair(host, other, servers[0]) for other in others)]
 
 
-def pairs(*, full: bool) -> list[Pair]:
-    """Those of all hosts; or a few that between them show every host, every form and every server."""
-    everything = [pair for reference in HOSTS.values() for pair in pairs_of(find_host(reference))]
-    if full:
-        return everything
-    chosen: list[Pair] = []
-    for pair in everything:
-        seen = {thing for one in chosen for thing in (one.host.name, one.server.name)}
-        if not {pair.host.name, pair.server.name} <= seen:
-            chosen.append(pair)
-    return chosen
+def pairs() -> list[Pair]:
+    """Those of all hosts whose frameworks are installed."""
+    return [pair for host in _installed_hosts() for pair in pairs_of(host)]
+
+
+def _installed_hosts() -> Iterator[type[Host]]:
+    for reference in HOSTS.values():
+        with contextlib.suppress(ModuleNotFoundError):
+            yield find_host(reference)

@@ -121,6 +121,7 @@ def _process(setup: Setup) -> Any:
 
     @step
     def tell() -> Annotated[int, "pid"]:
+        setup.note("told")
         return os.getpid()
 
     @pipeline(on_init=load, on_cleanup=unload)

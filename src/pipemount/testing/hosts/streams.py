@@ -31,7 +31,7 @@ class Streams:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
-        name = scope["path"].rpartition("/-/")[2]
+        name = scope["path"].rstrip("/").rpartition("/-/")[2]
         if name == "digest":
             await self._digest(receive, send)
         elif name == "gated":

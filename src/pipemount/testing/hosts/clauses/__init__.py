@@ -1,5 +1,5 @@
 """The clauses, by what they are about. To import this package registers them."""
 
-from . import bodies, login, paths, requests, starting, streams, threads
+from . import starting, requests, paths, login, users, bodies, streams, threads, django, flask  # isort: skip
 
-__all__ = ["bodies", "login", "paths", "requests", "starting", "streams", "threads"]
+__all__ = ["bodies", "django", "flask", "login", "paths", "requests", "starting", "streams", "threads", "users"]

@@ -11,22 +11,32 @@ from ..pairs import Pair, Running
 __all__: list[str] = []
 
 
+def shown_elsewhere(pair: Pair) -> str:
+    """Why a mount need not be asked for on this server."""
+    return "" if pair.first else "mounts are the host's business: shown on the first server, and here at `/a/b c`"
+
+
+def no_root(pair: Pair) -> str:
+    """Why pipelines cannot be at ``/``."""
+    return shown_elsewhere(pair) or ("" if pair.form.at_root else "at `/` the pipelines would hide the host's pages")
+
+
 def no_root_path(pair: Pair) -> str:
     """Why it cannot stand behind a proxy that strips a prefix."""
-    return "" if pair.server.root_path or pair.server.root_env else f"{pair.server.name} cannot be told a root path"
+    return "" if pair.server.root_path or pair.server.root_env else f"{pair.server.name} has no option for a root path"
 
 
 @clause(
     "at `/`: every route answers, every link resolves, the document names the mount",
     group="paths",
     alone=True,
-    unless=lambda pair: "" if pair.form.at_root else "at '/' the pipelines would hide the host's pages",
+    unless=no_root,
 )
 def at_root(pair: Pair, folder: Path) -> None:
     check(pair, folder, "", rooted=False)
 
 
-@clause("at `/p`: the same", group="paths", alone=True)
+@clause("at `/p`: the same", group="paths", alone=True, unless=shown_elsewhere)
 def at_p(pair: Pair, folder: Path) -> None:
     check(pair, folder, "/p", rooted=False)
 
@@ -40,13 +50,18 @@ def at_a_b_c(pair: Pair, folder: Path) -> None:
     "at `/`, with a root path: the same, links below it",
     group="paths",
     alone=True,
-    unless=lambda pair: no_root_path(pair) or ("" if pair.form.at_root else "as without a root path"),
+    unless=lambda pair: no_root_path(pair) or no_root(pair),
 )
 def at_root_below(pair: Pair, folder: Path) -> None:
     check(pair, folder, "", rooted=True)
 
 
-@clause("at `/p`, with a root path: the same", group="paths", alone=True, unless=no_root_path)
+@clause(
+    "at `/p`, with a root path: the same",
+    group="paths",
+    alone=True,
+    unless=lambda pair: no_root_path(pair) or shown_elsewhere(pair),
+)
 def at_p_below(pair: Pair, folder: Path) -> None:
     check(pair, folder, "/p", rooted=True)
 
@@ -60,14 +75,16 @@ def check(pair: Pair, folder: Path, mount: str, *, rooted: bool) -> None:
     """Holds the product at a mount to what it says about itself there."""
     with pair.start(folder, rooted=rooted, mount=mount) as running:
         shown = ("/proxy" if rooted else "") + quote(mount)
-        for path in ("/greet/invoke", "/greet/invoke/", "/pipelines/greet/invoke"):
+        shared = pair.form.shares_root and not mount
+        for path in ("/greet/invoke", "/pipelines/greet/invoke", *(() if shared else ("/greet/invoke/",))):
             reply = running.server.post(running.ai + path, {"parameters": {"name": "Ada"}})
             same(f"status of {path}", reply.status, 200, running)
         same("the host's page", running.page().body, b"the host", running)
         document = running.get("/openapi.json")
         same("status of the document", document.status, 200, running)
         same("servers", document.json()["servers"], [{"url": shown or "/"}], running)
-        same("instance", running.get("/nothing").json().get("instance"), f"{shown}/nothing", running)
+        if not shared:
+            same("instance", running.get("/nothing").json().get("instance"), f"{shown}/nothing", running)
         for link in links(running):
             expect(link.startswith(f"{shown}/") or link == shown, f"{link} is not below {shown}", running)
             found = running.server.get(running.asked + link.removeprefix("/proxy") if rooted else link)

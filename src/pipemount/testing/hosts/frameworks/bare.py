@@ -28,7 +28,7 @@ class BareHost(Host):
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "lifespan":
                 await product.pipelines(scope, receive, send)
-            elif product.mount and product.mount in scope["path"]:
+            elif f"{product.mount}/" in scope["path"]:
                 root = scope.get("root_path", "")
                 await product.pipelines({**scope, "root_path": root + product.mount}, receive, send)
             else:

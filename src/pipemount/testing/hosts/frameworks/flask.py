@@ -33,7 +33,7 @@ class FlaskHost(Host):
     def pipelines(self, setup: Setup) -> Mapping[str, Any]:
         return {"seen": seen, "sessions": sessions}
 
-    @form(login=True, users=True, at_root=True)
+    @form(login=True, users=True, at_root=True, shares_root=True)
     def init_app(self, product: Product) -> Any:
         app = make(product)
         product.pipelines.init_app(app, prefix=product.mount, before=[login], g=["trace_id"])

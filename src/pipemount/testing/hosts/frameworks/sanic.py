@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, ClassVar
 
 from sanic import Sanic
 from sanic.request import Request
@@ -21,6 +22,9 @@ class SanicHost(Host):
 
     name, kind, requires = "Sanic", "asgi", ("sanic",)
     needs_lifespan = True
+    without: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("at-p-below", "at-a-b-c-below", "at-root-below"), "Sanic's own pages know no root path"
+    )
 
     @form(lifespan=True, host_lifespan=True)
     def wrap(self, product: Product) -> Any:

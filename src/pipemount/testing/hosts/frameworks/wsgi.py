@@ -82,7 +82,7 @@ class _Resource:
 class PyramidHost(WSGIHost):
     """Pyramid."""
 
-    name, requires = "Pyramid", ("pyramid",)
+    name, requires = "Pyramid", ("pkg_resources", "pyramid")  # Pyramid 2.1 does not say so
 
     def make(self, product: Product) -> Any:
         from pyramid.config import Configurator
