@@ -127,6 +127,8 @@ class Service:
                     sealed = await Guarded(run, suspended, timeout, left, call.cancel)
             else:
                 sealed = await self._recorded(top.run, call, left, listeners)
+            if call.late:
+                raise DeadlineExceededError(timeout=timeout)
             call.completed = True
             return sealed
         except RunError as error:
