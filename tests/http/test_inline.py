@@ -133,6 +133,19 @@ def test_a_run_ends_between_two_steps_when_its_deadline_has_passed() -> None:
         assert later == []
 
 
+def test_a_run_whose_last_step_passed_the_deadline_is_late_too() -> None:
+    @step
+    def slow(text: str) -> str:
+        time.sleep(0.05)
+        return text
+
+    for app in running(
+        PipelineApp(pipeline(name="late")(lambda text: slow(text)), settings=Settings(request_timeout=0.01))
+    ):
+        status, problem = ask(app, {"text": "x"})
+        assert (status, problem["code"]) == (504, "deadline-exceeded")
+
+
 def test_with_no_free_place_a_loop_is_needed() -> None:
     for app in running(PipelineApp(row, settings=Settings(max_concurrency=1))):
         assert app.admission.try_enter()

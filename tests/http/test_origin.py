@@ -56,6 +56,7 @@ async def ask(headers: dict[str, str], *, auth: Any = None, trusted: tuple[str, 
         {**COOKIE, "origin": "https://shop.example:444"},
         {**COOKIE, "sec-fetch-site": "cross-site"},
         {**COOKIE, "sec-fetch-site": "same-site"},
+        {**COOKIE, "origin": "http://shop.example", "sec-fetch-site": "cross-site"},  # its page came without TLS
         {"cookie": "session=abc", "origin": "https://shop.example"},  # no Host header to compare with
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, NamedTuple, overload
@@ -95,6 +96,7 @@ class Application:
         self.environments: list[StepEnvironment] = [] if step_environment is None else [step_environment]
         self.users: list[UserProvider] = []
         self._stack = AsyncExitStack()
+        self._pid = os.getpid()
         self.lifecycle = Lifecycle(
             start=self._start,
             stop=self._stop,
@@ -200,6 +202,9 @@ class Application:
 
     async def _start(self) -> None:
         """Start every pipeline, in order; if one fails, those that were started are stopped."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self.admission.forget()
         async with AsyncExitStack() as stack:
             threads = ThreadPool(self.settings.threads)
             stack.callback(threads.close)

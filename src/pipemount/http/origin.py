@@ -33,11 +33,12 @@ def refuse_foreign(scope: Scope, trusted: Collection[str]) -> None:
     if b"cookie" not in headers:
         return
     origin = headers.get(b"origin", b"").decode("latin-1")
-    if origin and origin not in trusted:
-        if (sent := _split(origin)) is None or sent != _own(origin, headers):
-            raise CrossOriginError(origin=origin)
-    elif not origin and headers.get(b"sec-fetch-site", b"none") not in (b"same-origin", b"none"):
-        raise CrossOriginError(origin="another site")
+    if origin and origin in trusted:
+        return
+    if origin and ((sent := _split(origin)) is None or sent != _own(origin, headers)):
+        raise CrossOriginError(origin=origin)
+    if headers.get(b"sec-fetch-site", b"none") not in (b"same-origin", b"none"):  # it tells schemes apart, too
+        raise CrossOriginError(origin=origin or "another site")
 
 
 def from_script(scope: Scope) -> bool:

@@ -140,8 +140,8 @@ class Executor:
 
     async def _perform_chain(self, run: Run, nodes: Nodes) -> None:
         if nodes[0].threaded and not nodes[0].alone:
-            slots = tuple(planned.index for planned in nodes)
-            await self._performer.perform_chain(run, tuple(_turn(run, planned) for planned in nodes), slots)
+            turns = [_turn(run, planned) for planned in nodes]
+            await self._performer.perform_chain(run, turns, [planned.index for planned in nodes])
             return
         for planned in nodes:
             if planned.fan is None:

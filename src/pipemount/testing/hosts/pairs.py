@@ -135,9 +135,8 @@ class Pair:
         place.mkdir(parents=True)
         told = Setup(host=self.host.reference(), form=self.form.name, folder=str(place), **setup)
         self.host().prepare(place)
-        command = self.server.line("pipemount.testing.hosts.serve:app", *options)
-        if rooted:
-            command += self.server.root_path
+        below = self.server.root_path if rooted else ()
+        command = self.server.line("pipemount.testing.hosts.serve:app", *options, *below)
         env = told.env | (dict(self.server.root_env) if rooted else {}) | (UNMEASURED if self.server.unhandled else {})
         with serving(command, folder=place, env=env, wait=wait) as server:
             asked = "/proxy" if rooted and self.server.root_path_sent else ""
