@@ -174,9 +174,8 @@ class Application:
         if permission is None:
             return principal
         headers = exchange.headers
-        presented = headers.presents_key
-        by_key = self.auth is not None and presented
-        if self.auth is not None and (presented or principal is None):
+        by_key = self.auth is not None and headers.presents_key
+        if self.auth is not None and (by_key or principal is None):
             principal = self.auth.authenticate(headers.authorization, headers.api_key, duplicated=headers.duplicated)
         elif principal is None and host.guarded:
             raise ForbiddenError(permission=permission, principal=None)

@@ -46,15 +46,15 @@ def refuse_foreign(scope: Scope, trusted: Collection[str]) -> None:
         raise CrossOriginError(origin=origin or "another site")
 
 
-def from_script(scope: Scope) -> bool:
-    """Whether a browser sent the request for a page's script rather than for its address bar (Fetch Metadata)."""
-    return any(name == b"sec-fetch-mode" and value != b"navigate" for name, value in scope["headers"])
-
-
 def _is_deliberate(headers: dict[bytes, bytes]) -> bool:
     """Whether there is a header that a page of another origin can only add if this app lets it (CORS)."""
     scheme = headers.get(b"authorization", b"").partition(b" ")[0].lower()
     return scheme not in BY_ITSELF or b"x-api-key" in headers
+
+
+def from_script(scope: Scope) -> bool:
+    """Whether a browser sent the request for a page's script rather than for its address bar (Fetch Metadata)."""
+    return any(name == b"sec-fetch-mode" and value != b"navigate" for name, value in scope["headers"])
 
 
 def _split(origin: str) -> tuple[str, int | None] | None:
