@@ -76,6 +76,9 @@ CONTENDERS = (
     Contender("flask_hand", "Flask by hand, gunicorn gthread", "hand", server="gthread"),
     Contender("a2wsgi_flask", "pipemount beside Flask through a2wsgi, gthread", "hand", MOUNTED, server="gthread"),
     Contender("ours_flask", "pipemount on Flask, gthread", "ours", MOUNTED, base="flask_hand", server="gthread"),
+    Contender(
+        "ours_flask_beside", "pipemount beside Flask, gthread", "ours", MOUNTED, base="a2wsgi_flask", server="gthread"
+    ),
     Contender("django_hand_wsgi", "Django by hand, gunicorn gthread", "hand", server="gthread"),
     Contender(
         "ours_django_wsgi",

@@ -42,8 +42,8 @@ def router(pipelines: Application, *, principal: Callable[..., Any] | None = Non
     Args:
         pipelines: The app. It starts and stops with the host, on the host's loop.
         principal: A FastAPI dependency. What it returns is who calls: a ``Principal``, or any user object, who then may
-            invoke, read and cancel; it is called by its ``username``, ``name``, ``sub`` or ``id``, attribute or key.
-            ``None`` vouches for nobody.
+            invoke, read and cancel; it is called by its ``username``, ``sub``, ``identity`` or ``id``, attribute or
+            key. ``None`` vouches for nobody.
         **options: As for ``fastapi.APIRouter``.
 
     Unknown paths below the prefix are answered by the app, as are methods that a route does not have. Included

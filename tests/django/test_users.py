@@ -174,3 +174,12 @@ def test_permissions_that_there_are_not() -> None:
         several.django_urls(permissions={"run": "site.run_notes"})
     with pytest.raises(ConfigurationError, match="'run_notes' is no permission of Django"):
         several.django_urls(permissions={"invoke": "run_notes"})
+
+
+@pytest.mark.parametrize("headers", [{"authorization": f"Bearer {KEY}"}, {"x-api-key": KEY}])
+def test_no_user_is_looked_up_for_who_presents_a_key(
+    ask: Asked, ann: User, headers: Any, django_assert_num_queries: Any
+) -> None:
+    ask.login(ann)
+    with django_assert_num_queries(0):
+        assert only(ask("POST", "/keyed/open/whoami/invoke", NOTHING, headers=headers)).startswith("robot of key")

@@ -15,8 +15,8 @@ from sqlalchemy import text
 
 from pipemount import AuthKeys, PipelineApp, StepContext, pipeline, step
 from pipemount.bridge import WSGIBridge
+from pipemount.bridge.scope import build_scope
 from pipemount.flask.answering import answer
-from pipemount.http.handover import Handover
 from pipemount.types import Message, Receive, Scope, Send
 
 FOLDER = Path(os.environ.get("SHOP_FOLDER", "."))
@@ -96,7 +96,7 @@ def create_app() -> Flask:
 
     def stream() -> Response:
         current = request._get_current_object()  # type: ignore[attr-defined]  # of the proxy
-        return answer(current, bridge, "", Handover(), app.response_class)
+        return answer(current, bridge, build_scope(current.environ), app.response_class)
 
     app.add_url_rule("/stream", "stream", stream)
     app.add_url_rule("/go", "go", ticker.go)

@@ -109,3 +109,19 @@ def test_what_it_raises_is_an_error_of_the_host(app: Flask, pipelines: PipelineA
     app.register_error_handler(418, lambda error: Response("the host's own page", 418))
     pipelines.init_app(app, principal=refuse)
     assert invoke(app.test_client()).text == "the host's own page"
+
+
+def test_who_presents_a_key_is_not_looked_for(app: Flask, make: Make) -> None:
+    asked: list[str] = []
+    make(caller, auth=AuthKeys({"robot": KEY})).init_app(app, principal=lambda: asked.append(request.path))
+    client = app.test_client()
+    assert output(invoke(client, X_API_Key=KEY)) == "key:robot"
+    assert invoke(client, X_API_Key="wrong").status_code == 401
+    assert asked == []
+    assert invoke(client).status_code == 401
+    assert asked == ["/ai/invoke"]
+
+
+def test_without_keys_of_its_own_the_app_leaves_headers_to_the_host(app: Flask, make: Make) -> None:
+    make(caller).init_app(app, principal=lambda: request.headers["Authorization"])
+    assert output(invoke(app.test_client(), Authorization="ada")) == "flask:ada"

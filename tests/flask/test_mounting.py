@@ -17,7 +17,6 @@ from pipemount import AuthKeys, PipelineApp, pipeline, step
 from pipemount.bridge import WSGIBridge
 from pipemount.errors import ConfigurationError
 from pipemount.flask.answering import answer
-from pipemount.http.handover import Handover
 
 KEYS = AuthKeys(["correct horse battery staple"])
 
@@ -276,7 +275,7 @@ def test_nothing_is_written_past_the_response(app: Flask) -> None:
             start_response("200 OK", [])(b"past the hooks of the host")
 
     with app.test_request_context() as context, pytest.raises(NotImplementedError):
-        answer(context.request, Writing(PipelineApp(caller)), "", Handover(), Response)
+        answer(context.request, Writing(PipelineApp(caller)), {}, Response)
 
 
 # --------------------------------------------------------------------------------------- set up

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
+from flask_login import UserMixin
+from starlette.authentication import BaseUser, SimpleUser
 from tests.support.asgi import Answer, post
 
 from pipemount import AuthKeys, PipelineApp, Principal, Settings, pipeline, step
@@ -53,6 +56,7 @@ async def ask(headers: dict[str, str], *, auth: Any = None, trusted: tuple[str, 
         {**COOKIE, "origin": "https://shop.example:444"},
         {**COOKIE, "sec-fetch-site": "cross-site"},
         {**COOKIE, "sec-fetch-site": "same-site"},
+        {**COOKIE, "origin": "http://shop.example", "sec-fetch-site": "cross-site"},  # its page came without TLS
         {"cookie": "session=abc", "origin": "https://shop.example"},  # no Host header to compare with
     ],
 )
@@ -88,6 +92,15 @@ async def test_what_makes_up_for_a_foreign_origin() -> None:
     assert (await ask(FOREIGN, principal=Principal("ada", frozenset({"invoke"})), auth=keys)).status == 403
 
 
+async def test_a_password_that_the_browser_repeats_by_itself_is_no_key() -> None:
+    """As of a site that a proxy guards: browsers send it along with the cookies, wherever a post is from."""
+    for scheme in ("Basic c3RhZ2U6c3RhZ2U=", "negotiate abc", ""):
+        refused = await ask({**FOREIGN, "authorization": scheme}, principal=Principal("ada"))
+        assert (refused.status, ran) == (403, [])
+    for deliberate in ({"authorization": "Bearer abc"}, {"x-api-key": "abc"}):  # the host knows what it is
+        assert (await ask({**FOREIGN, **deliberate}, principal=Principal("ada", frozenset({"invoke"})))).status == 200
+
+
 async def test_a_guarded_app_takes_users_and_keys_and_nobody_else() -> None:
     keys = AuthKeys({"mobile": KEY})
     ada = Principal("ada", frozenset({"invoke"}), "django")
@@ -105,6 +118,14 @@ class User:
         vars(self).update(names)
 
 
+class Member(UserMixin):  # type: ignore[misc]  # the library has no types
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def get_id(self) -> str:
+        return self.key
+
+
 @pytest.mark.parametrize(
     ("user", "name"),
     [
@@ -112,8 +133,16 @@ class User:
         (7, "7"),
         (User(username="ada", name="Ada Lovelace"), "ada"),
         (User(name=None, id=7), "7"),
+        (User(name="Ada Lovelace", id=7), "7"),
+        (User(display_name="Ada Lovelace", identity="ada"), "ada"),
+        (User(display_name="Ada", name="Ada Lovelace"), "Ada"),
+        (User(username="", id=UUID(int=7)), str(UUID(int=7))),
         (User(secret="x"), "User"),
-        ({"sub": "auth0|7"}, "auth0|7"),
+        (SimpleUser("ada"), "ada"),
+        (BaseUser(), "BaseUser"),
+        (Member("7"), "7"),
+        (UserMixin(), "UserMixin"),
+        ({"sub": "auth0|7", "name": "Ada Lovelace"}, "auth0|7"),
     ],
 )
 def test_a_hosts_user_becomes_a_principal(user: Any, name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -71,10 +71,13 @@ class Response:
         status = message["status"]
         if not isinstance(status, int) or not 200 <= status <= 999:
             raise ValueError(f"the app sent the status {status!r}; a final one is a number from 200 to 999")
-        headers = list(_headers(message.get("headers", ())))
+        headers = _headers(message.get("headers", ()))
         if status in WITHOUT_BODY:
             self.has_body = False
-        self._due = next((int(v) for n, v in headers if n == "content-length" and v.isdecimal()), None)
+        for name, value in headers:
+            if name == "content-length" and value.isdecimal():
+                self._due = int(value)
+                break
         self.head = Head(STATUS_LINES.get(status) or f"{status} Unknown", headers)
 
     def _body(self, message: Message) -> bytes:
@@ -104,8 +107,9 @@ def _as_bytes(part: Any) -> bytes:
     return bytes(part)
 
 
-def _headers(headers: Iterable[Any]) -> Iterator[tuple[str, str]]:
+def _headers(headers: Iterable[Any]) -> list[tuple[str, str]]:
     """The headers as text, in their order and as often as they came."""
+    found = []
     for name, value in headers:
         if not isinstance(name, bytes) or not isinstance(value, bytes):
             raise TypeError(f"the app sent the header {name!r}: {value!r}; both are bytes")
@@ -113,7 +117,8 @@ def _headers(headers: Iterable[Any]) -> Iterator[tuple[str, str]]:
         if LINE_ENDS.search(value):
             raise ValueError(f"the app sent the header {told!r} with a line end in its value")
         if told not in PER_CONNECTION:
-            yield told, value.decode("latin-1")
+            found.append((told, value.decode("latin-1")))
+    return found
 
 
 @lru_cache(maxsize=512)

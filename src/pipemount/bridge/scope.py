@@ -7,7 +7,6 @@ https://peps.python.org/pep-3333/ · https://asgi.readthedocs.io/en/latest/specs
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
@@ -48,7 +47,7 @@ def build_scope(environ: WSGIEnvironment) -> dict[str, Any]:
         "raw_path": _raw_path(environ, path, info),
         "query_string": environ.get("QUERY_STRING", "").encode("latin-1"),
         "root_path": root.decode("utf-8", "replace"),
-        "headers": list(_headers(environ)),
+        "headers": _headers(environ),
         "client": _address(environ.get("REMOTE_ADDR"), environ.get("REMOTE_PORT"), 0),
         "server": _address(environ.get("SERVER_NAME"), environ.get("SERVER_PORT"), None),
         "extensions": {},
@@ -68,19 +67,21 @@ def is_websocket(environ: WSGIEnvironment) -> bool:
     return protocol.lower() == "websocket"
 
 
-def _headers(environ: WSGIEnvironment) -> Iterator[tuple[bytes, bytes]]:
+def _headers(environ: WSGIEnvironment) -> list[tuple[bytes, bytes]]:
     """The request's headers, as far as the server has kept them apart."""
-    for key, value in environ.items():
-        if key.startswith("HTTP_") and key not in NOT_HEADERS:
-            yield _header_name(key), value.encode("latin-1")
+    headers = [(name, value.encode("latin-1")) for key, value in environ.items() if (name := _header_name(key))]
     if content_type := environ.get("CONTENT_TYPE"):
-        yield b"content-type", content_type.encode("latin-1")
+        headers.append((b"content-type", content_type.encode("latin-1")))
     if (length := environ.get("CONTENT_LENGTH")) and not is_chunked(environ):
-        yield b"content-length", length.encode("latin-1")
+        headers.append((b"content-length", length.encode("latin-1")))
+    return headers
 
 
 @lru_cache(maxsize=512)
 def _header_name(key: str) -> bytes:
+    """The name of the header that a variable stands for; nothing if it stands for none."""
+    if not key.startswith("HTTP_") or key in NOT_HEADERS:
+        return b""
     return key[5:].replace("_", "-").lower().encode("latin-1")
 
 
@@ -88,6 +89,8 @@ def _raw_path(environ: WSGIEnvironment, path: bytes, info: bytes) -> bytes:
     uri: str = environ.get("REQUEST_URI") or environ.get("RAW_URI") or ""
     if uri:
         raw = _path_of(uri).encode("latin-1")
+        if raw == path and b"%" not in raw:
+            return raw
         told = unquote_to_bytes(raw)
         if told == path or (info and told.endswith(info)):
             return raw

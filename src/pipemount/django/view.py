@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
-from typing import Any
+from typing import Any, TypeAlias
 
 from asgiref.sync import async_to_sync, iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.db import connections
@@ -27,6 +27,8 @@ from .users import Users
 __all__ = ["PipelineView"]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+_Handover: TypeAlias = tuple[Scope, bool, bool]
+"""What the decorators pass on unseen: the scope, whether a key decides who calls, and whether a token was checked."""
 
 
 @markcoroutinefunction
@@ -100,7 +102,7 @@ class PipelineView:
         response: HttpResponseBase = self._sync(request, **captured, handover=(scope, by_key, checked))
         return response
 
-    def _respond(self, request: HttpRequest, handover: tuple[Scope, bool, bool], **captured: Any) -> HttpResponseBase:
+    def _respond(self, request: HttpRequest, handover: _Handover, **captured: Any) -> HttpResponseBase:
         scope, by_key, checked = handover
         if not by_key:
             self._hand_over(scope, self.users.principal(request), checked)
@@ -120,9 +122,7 @@ class PipelineView:
         response: HttpResponseBase = await self._async(request, **captured, handover=(scope, by_key, checked))
         return response
 
-    async def _arespond(
-        self, request: HttpRequest, handover: tuple[Scope, bool, bool], **captured: Any
-    ) -> HttpResponseBase:
+    async def _arespond(self, request: HttpRequest, handover: _Handover, **captured: Any) -> HttpResponseBase:
         scope, by_key, checked = handover
         if not by_key:
             self._hand_over(scope, await self.users.aprincipal(request), checked)

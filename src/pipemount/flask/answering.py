@@ -29,7 +29,7 @@ def answer(request: Request, bridge: WSGIBridge, scope: Scope, respond: type[Res
     started = _Started()
     body = bridge.answer(scope, _with_body(request), started)
     response = respond(body, started.status, started.headers, direct_passthrough=not isinstance(body, list))
-    if not started.typed:
+    if "content-type" not in dict(started.headers):
         response.headers.remove("content-type")  # which Flask adds where there is none
     return response
 
@@ -46,14 +46,8 @@ def _with_body(request: Request) -> WSGIEnvironment:
 class _Started:
     """A ``start_response`` that remembers."""
 
-    def __init__(self) -> None:
-        self.status = ""
-        self.headers: list[tuple[str, str]] = []
-
-    @property
-    def typed(self) -> bool:
-        """Whether a media type was told."""
-        return any(name == "content-type" for name, _ in self.headers)
+    status: str
+    headers: list[tuple[str, str]]
 
     def __call__(self, status: str, headers: list[tuple[str, str]], error: Any = None, /) -> Callable[[bytes], object]:
         self.status, self.headers = status, headers

@@ -54,10 +54,10 @@ def exempt(app: Flask, blueprint: Blueprint) -> None:
 
 def _flask_wtf(app: Flask) -> Any:
     """The module with the extension's functions, where the host has set it up."""
+    if (found := app.extensions.get("csrf")) is None:
+        return None
     module = sys.modules.get("flask_wtf.csrf")
-    if module is not None and isinstance(app.extensions.get("csrf"), module.CSRFProtect):
-        return module
-    return None
+    return module if module is not None and isinstance(found, module.CSRFProtect) else None
 
 
 def _satisfies(wtf: Any, token: str | None) -> bool:

@@ -7,9 +7,12 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Self
 from weakref import WeakKeyDictionary
 
-from flask import Flask, current_app, g, has_app_context
+from flask import Flask, has_app_context
+from flask.globals import app_ctx
 
 if TYPE_CHECKING:
+    from flask.ctx import AppContext
+
     from ..runtime.context import StepContext
     from ..runtime.environment import StepEnvironment
 
@@ -42,9 +45,9 @@ class FlaskEnvironment:
         if not has_app_context():
             latest = next(reversed(list(self._hosts)), None)
             return nullcontext() if latest is None else latest.app_context()
-        host: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # of the proxy
-        fresh = host.app_context()
-        for name in self._hosts.get(host, ()):
-            if name in g:
-                setattr(fresh.g, name, g.get(name))
+        asking: AppContext = app_ctx._get_current_object()  # type: ignore[attr-defined]  # of the proxy
+        fresh = asking.app.app_context()
+        for name in self._hosts.get(asking.app, ()):
+            if name in asking.g:
+                setattr(fresh.g, name, asking.g.get(name))
         return fresh

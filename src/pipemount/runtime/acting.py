@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -16,6 +15,8 @@ from .context import current_call
 __all__ = ["PRINCIPAL", "Acting", "UserProvider", "acting_as", "acting_principal", "as_principal"]
 
 PERMISSIONS = frozenset({"invoke", "read", "cancel"})
+
+NAMES = ("username", "sub", "identity", "id", "get_id", "display_name", "name")
 
 UserProvider: TypeAlias = Callable[[], Any]
 """Asked in the thread of whoever calls, under its context variables; answers a user, a ``Principal`` or ``None``."""
@@ -69,7 +70,9 @@ def as_principal(user: Any, source: str) -> Principal | None:
     """The host's user as a principal who may invoke, read and cancel; ``None`` stays ``None``.
 
     Args:
-        user: A ``Principal``, a name, or an object or mapping with a name: ``username``, ``name``, ``sub`` or ``id``.
+        user: A ``Principal``, a name, or the host's user, an object or a mapping. What it is called by is unique and
+            fit for logs: the first that it has of ``username``, ``sub``, ``identity``, ``id`` and ``get_id()``. Only
+            one that has none of them is called by its ``display_name`` or ``name``.
         source: The host that vouches, e.g. ``"fastapi"``.
     """
     if user is None or isinstance(user, Principal):
@@ -81,6 +84,15 @@ def _name(user: Any) -> str:
     """What the host calls its user; never the whole object, whose text may hold anything."""
     if isinstance(user, str | int):
         return str(user)
-    get = user.get if isinstance(user, Mapping) else partial(getattr, user)
-    names = (get(key, None) for key in ("username", "display_name", "name", "sub", "id"))
-    return next((str(name) for name in names if isinstance(name, str | int | UUID)), type(user).__name__)
+    said = (_said(user, key) for key in NAMES)
+    return next((str(name) for name in said if isinstance(name, str | int | UUID) and name != ""), type(user).__name__)
+
+
+def _said(user: Any, key: str) -> Any:
+    """What ``user`` says for ``key``; ``None`` where it says nothing, as users of Starlette and Flask-Login may."""
+    if isinstance(user, Mapping):
+        return user.get(key)
+    with suppress(AttributeError, NotImplementedError):
+        value = getattr(user, key)
+        return value() if key == "get_id" else value
+    return None

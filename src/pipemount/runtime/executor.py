@@ -45,7 +45,7 @@ class Executor:
     def __init__(self, snapshot: Snapshot, threads: ThreadPool) -> None:
         self._plan = build_plan(snapshot)
         self._threads, self._performer = threads, Performer(threads)
-        self._hooks = None if snapshot.hooks == Hooks() else snapshot.hooks
+        self._hooks = _of_runs(snapshot.hooks)
 
     async def run(self, call: Call, seal: Callable[[Mapping[str, Any]], T], recorder: Recorder | None = None) -> T:
         """Run the pipeline and return ``seal(outputs)``.
@@ -140,8 +140,8 @@ class Executor:
 
     async def _perform_chain(self, run: Run, nodes: Nodes) -> None:
         if nodes[0].threaded and not nodes[0].alone:
-            slots = tuple(planned.index for planned in nodes)
-            await self._performer.perform_chain(run, tuple(_turn(run, planned) for planned in nodes), slots)
+            turns = [_turn(run, planned) for planned in nodes]
+            await self._performer.perform_chain(run, turns, [planned.index for planned in nodes])
             return
         for planned in nodes:
             if planned.fan is None:
@@ -180,6 +180,11 @@ class _Units(Workers):
 
     def ended(self, number: int, value: None) -> None:
         self._ready += without_branches(self._run, self._scheduler, self._scheduler.completed(number, self._run.alive))
+
+
+def _of_runs(hooks: Hooks) -> Hooks | None:
+    """``hooks`` if any is called with each run; a state is made and put away once."""
+    return hooks if hooks.on_start or hooks.on_success or hooks.on_failure or hooks.on_end else None
 
 
 def _next(run: Run, way: Way) -> Way | None:

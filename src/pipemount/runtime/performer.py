@@ -7,7 +7,7 @@ import contextlib
 import functools
 import random
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, NoReturn
 
 from ..errors import RunCancelledError, RunError, StepFailedError, StepTimeoutError
@@ -37,7 +37,7 @@ class Performer:
         hooks = turn.step.hooks
         return self._attempts(run, turn) if hooks is NO_HOOKS or hooks == NO_HOOKS else self._hooked(run, turn, hooks)
 
-    async def perform_chain(self, run: Run, turns: tuple[Turn, ...], slots: tuple[int, ...]) -> None:
+    async def perform_chain(self, run: Run, turns: Sequence[Turn], slots: Sequence[int]) -> None:
         """A chain of sync steps: one hop to a thread, and one more for each retry. Its values go to ``slots``."""
         start, attempt = 0, 1
         while True:
@@ -175,7 +175,7 @@ def fail(run: Run, turn: Turn, attempt: int, error: BaseException) -> NoReturn:
 
 
 def _walk_chain(
-    run: Run, turns: tuple[Turn, ...], slots: tuple[int, ...], start: int, attempt: int
+    run: Run, turns: Sequence[Turn], slots: Sequence[int], start: int, attempt: int
 ) -> tuple[int, BaseException | None]:
     """Perform ``turns[start:]``; answers where it stopped and why, or ``None`` at the end."""
     for position in range(start, len(turns)):

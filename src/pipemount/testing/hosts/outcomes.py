@@ -22,27 +22,22 @@ class Outcome:
         pair: Where.
         clause: What was asked.
         shown: What it measured, if it does.
-        reason: Why it was not asked; empty if it was.
         failure: What is not as it should be; empty if all is.
     """
 
     pair: Pair
     clause: Clause
     shown: str = ""
-    reason: str = ""
     failure: str = ""
 
 
 def run_pair(pair: Pair, folder: Path, clauses: Sequence[Clause] = ()) -> Iterator[Outcome]:
-    """All clauses, or those given, on one pair: first those that start it by themselves."""
-    asked = clauses or list(CLAUSES.values())
-    reasons = {clause.name: pair.reason or clause.reason(pair) for clause in asked}
+    """What came of all clauses, or of those given, that apply to a pair: first of those that start it by themselves."""
+    asked = [clause for clause in clauses or CLAUSES.values() if not (pair.reason or clause.reason(pair))]
     for clause in asked:
-        if reasons[clause.name]:
-            yield Outcome(pair, clause, reason=reasons[clause.name])
-        elif clause.alone:
+        if clause.alone:
             yield _outcome(pair, clause, lambda clause=clause: clause.check(pair, folder))  # type: ignore[misc]
-    shared = [clause for clause in asked if not clause.alone and not reasons[clause.name]]
+    shared = [clause for clause in asked if not clause.alone]
     if shared:
         yield from _run_shared(pair, folder, shared)
 

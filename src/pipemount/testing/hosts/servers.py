@@ -74,7 +74,7 @@ class Server:
         program = [sys.executable, "-m", self.command[0]]
         if importlib.util.find_spec(self.command[0]) is None:
             program = [os.fspath(self._program)]
-        return [*program, *(part.replace(APP, app) for part in self.command[1:]), *options]
+        return [*program, *(part.replace(APP, app) for part in (*options, *self.command[1:]))]
 
 
 UVICORN = ("uvicorn", APP, "--port", "{port}", "--log-level", "warning")
@@ -138,6 +138,7 @@ _ALL = (
     Server(
         name="gunicorn asgi",
         kind="asgi",
+        root_path=ROOT_PATH,
         command=(*GUNICORN, "-k", "asgi"),
         lifespan=True,
         reloads=True,
@@ -147,6 +148,7 @@ _ALL = (
     Server(
         name="gunicorn asgi --preload",
         kind="asgi",
+        root_path=ROOT_PATH,
         command=(*GUNICORN, "-k", "asgi", "--preload", "--workers", "2"),
         workers=2,
         lifespan=True,
@@ -155,6 +157,8 @@ _ALL = (
     Server(
         name="gunicorn sync",
         kind="wsgi",
+        root_env=SCRIPT_NAME,
+        root_path_sent=True,
         command=(*GUNICORN, "--workers", "2"),
         workers=2,
         at_once=1,
@@ -164,6 +168,8 @@ _ALL = (
     Server(
         name="gunicorn gthread",
         kind="wsgi",
+        root_env=SCRIPT_NAME,
+        root_path_sent=True,
         command=(*GUNICORN, "--threads", "8"),
         at_once=8,
         reloads=True,
@@ -172,6 +178,8 @@ _ALL = (
     Server(
         name="gunicorn --preload",
         kind="wsgi",
+        root_env=SCRIPT_NAME,
+        root_path_sent=True,
         command=(*GUNICORN, "--preload", "--workers", "2", "--threads", "8"),
         workers=2,
         at_once=8,
@@ -189,6 +197,8 @@ _ALL = (
     Server(
         name="granian wsgi",
         kind="wsgi",
+        root_path=("--url-path-prefix", "/proxy"),
+        root_path_sent=True,
         command=(*GRANIAN, "--interface", "wsgi", "--blocking-threads", "8"),
         at_once=8,
         reloads=True,
@@ -198,6 +208,8 @@ _ALL = (
     Server(
         name="waitress",
         kind="wsgi",
+        root_path=("--url-prefix=/proxy",),
+        root_path_sent=True,
         command=("waitress", "--listen=127.0.0.1:{port}", "--threads=8", APP),
         at_once=8,
         unhandled=True,

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
-from .clause import CLAUSES
+from .clause import CLAUSES, Clause
 from .outcomes import Outcome
 from .pairs import Pair
 
-__all__ = ["DONE", "FAILED", "cells", "column", "render"]
+__all__ = ["DONE", "FAILED", "cells", "clause_reason", "column", "render"]
 
 DONE, FAILED = "✓", "✗"
 
@@ -32,34 +32,47 @@ def column(pair: Pair) -> str:
     return f"{pair.form.name}, {pair.server.name}"
 
 
-def render(outcomes: Sequence[Outcome], *, seconds: float) -> str:
-    """The page."""
-    hosts = groupby(outcomes, key=lambda outcome: outcome.pair.host.name)
-    sections = [_section(name, list(found)) for name, found in hosts]
-    pairs = len({outcome.pair.name for outcome in outcomes})
-    asked = sum(not outcome.reason for outcome in outcomes)
-    count = f"{pairs} pairs, {asked} clauses asked, in {seconds / 60:.0f} minutes.\n"
-    return "\n".join([HEAD, count, *sections])
+def render(outcomes: Sequence[Outcome], pairs: Sequence[Pair], kept: Mapping[tuple[str, str, str], str]) -> str:
+    """The page.
+
+    Args:
+        outcomes: Of what was run.
+        pairs: Those that the page has, host by host.
+        kept: What an earlier page says (``cells``), shown where nothing was run now.
+    """
+    found = dict(kept) | {_place(outcome.pair, outcome.clause): _said(outcome) for outcome in outcomes}
+    sections = [_section(name, list(of), found) for name, of in groupby(pairs, key=lambda pair: pair.host.name)]
+    asked = sum(not clause_reason(pair, clause) for pair in pairs for clause in CLAUSES.values())
+    return "\n".join([HEAD, f"{len(pairs)} pairs, {asked} times a clause.\n", *sections])
 
 
-def _section(name: str, outcomes: Sequence[Outcome]) -> str:
-    pairs = list({outcome.pair.name: outcome.pair for outcome in outcomes}.values())
-    by_place = {(outcome.clause.name, outcome.pair.name): outcome for outcome in outcomes}
+def clause_reason(pair: Pair, clause: Clause) -> str:
+    """Why ``clause`` is not asked of ``pair``; empty if it is."""
+    return pair.reason or clause.reason(pair)
+
+
+def _place(pair: Pair, clause: Clause) -> tuple[str, str, str]:
+    return pair.host.name, clause.says, column(pair)
+
+
+def _said(outcome: Outcome) -> str:
+    return FAILED if outcome.failure else outcome.shown or DONE
+
+
+def _section(name: str, pairs: Sequence[Pair], found: Mapping[tuple[str, str, str], str]) -> str:
     reasons: dict[str, int] = {}
+
+    def cell(pair: Pair, clause: Clause) -> str:
+        if reason := clause_reason(pair, clause):
+            return f"({reasons.setdefault(reason, len(reasons) + 1)})"
+        return found.get(_place(pair, clause), FAILED)
+
     lines = [f"| | {' | '.join(map(column, pairs))} |", f"|---|{'---|' * len(pairs)}"]
     for group, clauses in groupby(CLAUSES.values(), key=lambda clause: clause.group):
         lines.append(f"| **{group}** |{' |' * len(pairs)}")
-        for clause in clauses:
-            row = [_cell(by_place[clause.name, pair.name], reasons) for pair in pairs]
-            lines.append(f"| {clause.says} | {' | '.join(row)} |")
+        lines += [f"| {one.says} | {' | '.join(cell(pair, one) for pair in pairs)} |" for one in clauses]
     told = [f"({number}) {reason}  " for reason, number in reasons.items()]
     return "\n".join([f"## {name}", "", *lines, "", *told, ""])
-
-
-def _cell(outcome: Outcome, reasons: dict[str, int]) -> str:
-    if outcome.reason:
-        return f"({reasons.setdefault(outcome.reason, len(reasons) + 1)})"
-    return FAILED if outcome.failure else outcome.shown or DONE
 
 
 def cells(page: str) -> Mapping[tuple[str, str, str], str]:

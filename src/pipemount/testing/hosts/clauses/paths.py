@@ -23,7 +23,7 @@ def no_root(pair: Pair) -> str:
 
 def no_root_path(pair: Pair) -> str:
     """Why it cannot stand behind a proxy that strips a prefix."""
-    return "" if pair.server.root_path or pair.server.root_env else f"{pair.server.name} cannot be told a root path"
+    return "" if pair.server.root_path or pair.server.root_env else f"{pair.server.name} has no option for a root path"
 
 
 @clause(

@@ -181,7 +181,7 @@ def reload(pair: Pair, folder: Path) -> None:
         same("status", running.invoke("process").status, 200, running)
         os.kill(running.server.process.pid, signal.SIGHUP)
         wait_until(lambda: running.noted("cleanup").total() > 0)
-        wait_until(lambda: running.invoke("process").status == 200)
+        wait_until(lambda: _answers(running))
         running.server.terminate()
         expect(len(running.noted("init")) > 1, "no worker was replaced", running)
         once_each(running)
