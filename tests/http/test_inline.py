@@ -37,6 +37,16 @@ def row(text: str) -> Any:
     return tell(count(text))
 
 
+@step
+def read(context: StepContext) -> str:
+    return f"{context.pipeline_state} in {threading.current_thread().name}"
+
+
+@pipeline(on_init=lambda: "state", on_cleanup=print)
+def stateful() -> Any:
+    return read()
+
+
 @pytest.fixture
 def app() -> Iterator[PipelineApp]:
     yield from running(PipelineApp(row))
@@ -83,6 +93,11 @@ def ask(app: PipelineApp, inputs: Any, **options: Any) -> tuple[int, Any]:
     finally:
         REQUEST_THREAD.reset(token)
     return sent[0]["status"], json.loads(sent[1]["body"])
+
+
+def test_a_pipeline_with_a_state_needs_no_loop_either() -> None:
+    for app in running(PipelineApp(stateful)):
+        assert ask(app, {})[1]["outputs"]["output"] == f"state in {threading.current_thread().name}"
 
 
 def test_a_row_of_plain_functions_runs_where_it_is_asked_for(app: PipelineApp) -> None:

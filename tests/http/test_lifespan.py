@@ -194,7 +194,9 @@ async def test_a_failure_is_sent_and_raised(pipelines: Pipelines, phase: str) ->
         await server.tell("shutdown")
     with pytest.raises(ValueError, match="no model"):
         await server.task
-    assert server.sent[-1] == {"type": f"lifespan.{phase}.failed", "message": "ValueError: no model"}
+    assert server.sent[-1]["type"] == f"lifespan.{phase}.failed"
+    assert server.sent[-1]["message"].startswith("Traceback")
+    assert server.sent[-1]["message"].endswith("ValueError: no model\n")
 
 
 @pytest.mark.parametrize("wrapped", [True, False])
@@ -286,6 +288,29 @@ async def test_a_host_is_not_started_when_ours_fails(pipelines: Pipelines) -> No
     with pytest.raises(ValueError, match="no model"):
         await server.task
     assert pipelines.notes == ["start"]
+
+
+async def test_an_exit_in_on_init_is_a_failed_start(pipelines: Pipelines) -> None:
+    pipelines.start_failure = Left("MODEL_PATH is not set")
+    server = Server(PipelineMiddleware(raises, pipelines=pipelines, path="/ai"))
+    assert await server.tell("startup") == "lifespan.startup.failed"
+    assert "MODEL_PATH is not set" in server.sent[-1]["message"]
+    with pytest.raises(Left):
+        await server.task
+
+
+class Left(BaseException):
+    """As ``SystemExit``, which would end this test's loop, too."""
+
+
+async def test_a_server_that_cancels_the_lifespan_is_told_nothing(pipelines: Pipelines) -> None:
+    server = Server(PipelineMiddleware(raises, pipelines=pipelines, path="/ai"))
+    await server.tell("startup")
+    server.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await server.task
+    assert [message["type"] for message in server.sent] == ["lifespan.startup.complete"]
+    assert pipelines.notes == ["start", "stop"]
 
 
 async def test_of_two_failing_stops_the_host_s_is_reported(

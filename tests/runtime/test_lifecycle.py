@@ -522,6 +522,30 @@ def test_a_thread_replaces_a_closed_home_loop_too(runtime: Runtime) -> None:
     assert runtime.notes == ["start", "drain", "stop", "start"]
 
 
+async def call_from_a_thread_with_a_loop(runtime: Runtime) -> None:
+    assert runtime.lifecycle.call_sync(current_loop) is runtime.lifecycle.home
+
+
+def test_a_thread_that_runs_a_loop_replaces_a_closed_home_loop_too(runtime: Runtime) -> None:
+    asyncio.run(runtime.lifecycle.startup())
+    asyncio.run(call_from_a_thread_with_a_loop(runtime))
+    assert runtime.notes == ["start", "drain", "stop", "start"]
+
+
+def test_nobody_waits_for_a_home_loop_that_stands_still(runtime: Runtime) -> None:
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(runtime.lifecycle.startup())
+    with pytest.raises(HomeLoopError, match="stands still"):
+        runtime.lifecycle.call_sync(current_loop)
+    with pytest.raises(HomeLoopError, match="stands still"):
+        runtime.lifecycle.serving_loop()
+    with pytest.raises(HomeLoopError, match="stands still"):
+        asyncio.run(runtime.lifecycle.call(current_loop))
+    assert loop.run_until_complete(runtime.lifecycle.call(current_loop)) is loop
+    loop.run_until_complete(runtime.lifecycle.shutdown())
+    loop.close()
+
+
 def test_a_lifespan_replaces_a_closed_home_loop_too(runtime: Runtime) -> None:
     asyncio.run(runtime.lifecycle.startup())
 

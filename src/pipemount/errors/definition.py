@@ -63,7 +63,7 @@ class ConfigurationError(DefinitionError):
 
 
 class HomeLoopError(DefinitionError):
-    """A blocking call was made on the very event loop that would have to serve it."""
+    """A blocking call was made on the very event loop that would have to serve it, or while that loop stands still."""
 
     code = "home-loop"
 

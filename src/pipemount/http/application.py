@@ -174,12 +174,12 @@ class Application:
         if permission is None:
             return principal
         headers = exchange.headers
-        presented = headers.presents_key
-        if self.auth is not None and (presented or principal is None):
+        by_key = self.auth is not None and headers.presents_key
+        if self.auth is not None and (by_key or principal is None):
             principal = self.auth.authenticate(headers.authorization, headers.api_key, duplicated=headers.duplicated)
         elif principal is None and host.guarded:
             raise ForbiddenError(permission=permission, principal=None)
-        if not presented and not host.token_checked:
+        if not by_key and not host.token_checked:
             refuse_foreign(exchange.scope, self.settings.trusted_origins)
         if principal is not None and not principal.may(permission):
             raise ForbiddenError(permission=permission, principal=principal.name)

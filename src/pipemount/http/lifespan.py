@@ -11,8 +11,10 @@ import inspect
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from traceback import format_exception
 from typing import Any, TypeVar
 
+from ..runtime.failures import is_signal
 from ..runtime.lifecycle import Lifecycle
 from ..types import ASGIApp, Message, Receive, Scope, Send
 
@@ -80,7 +82,7 @@ async def answer_lifespan(context: AbstractAsyncContextManager[Any], receive: Re
     """Answers a server: ``lifespan.startup`` enters ``context``, ``lifespan.shutdown`` leaves it.
 
     A failure is sent *and* raised: a server that only sees an exception takes the app for one without lifespan, and
-    serves it.
+    serves it. It is sent with its traceback, as a server that is sent one logs nothing else.
     """
     phase = "startup"
     await receive()
@@ -89,8 +91,10 @@ async def answer_lifespan(context: AbstractAsyncContextManager[Any], receive: Re
             await send({"type": "lifespan.startup.complete"})
             phase = "shutdown"
             await receive()
-    except Exception as error:
-        message = str(error) if isinstance(error, HostLifespanError) else f"{type(error).__name__}: {error}"
+    except BaseException as error:  # also sys.exit() in ``on_init``
+        if is_signal(error):
+            raise
+        message = str(error) if isinstance(error, HostLifespanError) else "".join(format_exception(error))
         await send({"type": f"lifespan.{phase}.failed", "message": message})
         raise
     await send({"type": "lifespan.shutdown.complete"})

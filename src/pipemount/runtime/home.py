@@ -57,12 +57,13 @@ class Home(ABC):
         """The loop for a host that has none, from any thread: the home loop, or the one that will be.
 
         Raises:
+            HomeLoopError: It stands still.
             UnavailableError: The process is exiting.
         """
         self._check_process()
         with self._lock:
             if self.home is not None and not self.home.is_closed():
-                return self.home
+                return self._running_home(self.home)
             return self._lifespans.running() or self._own_loop()
 
     def _own_loop(self) -> Loop:
@@ -92,8 +93,17 @@ class Home(ABC):
         """The home loop if it takes calls; runs that were let in before a stop began still do theirs."""
         home = self.home
         if self.state in ("ready", "draining") and self.pid == os.getpid() and home and not home.is_closed():
-            return home
+            return self._running_home(home)
         return None
+
+    def _running_home(self, home: Loop) -> Loop:
+        """Refuses to wait for a loop that stands still between two calls of ``run_until_complete``."""
+        if self._runs(home):
+            return home
+        raise HomeLoopError(
+            f"the loop that {self._name!r} lives on stands still, and nothing that it is asked would be answered; "
+            "ask while it runs, or end the lifespan that was begun on it"
+        )
 
     def _home_is_lost(self) -> bool:
         """Whether the host closed its loop without a word to us."""

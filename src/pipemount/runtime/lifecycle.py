@@ -332,7 +332,7 @@ class Lifecycle(Home):
         if self._runs(home):
             spawn(home, partial(self._run_stop, stopping), Context())
         else:
-            asyncio.run(self._run_stop(stopping))
+            loops.run_apart(partial(self._run_stop, stopping))
         return stopping
 
     async def _run_stop(self, stopping: Outcome) -> None:

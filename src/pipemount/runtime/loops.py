@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import Context, copy_context
@@ -27,6 +27,7 @@ __all__ = [
     "has_ended",
     "new_outcome",
     "result_within",
+    "run_apart",
     "running_loop",
     "spawn",
 ]
@@ -100,11 +101,12 @@ async def result_within(outcome: Future[T], seconds: float) -> T:
 
 async def failure_within(work: Callable[[], Awaitable[None]], seconds: float | None) -> BaseException | None:
     """What ``work()`` raises, also ``SystemExit``; ``TimeoutError`` if it takes longer, for which it is cancelled."""
+    limit = asyncio.timeout(seconds)
     try:
-        async with asyncio.timeout(seconds):
+        async with limit:
             await work()
     except BaseException as error:
-        return error
+        return TimeoutError(f"not done within {seconds:g} s") if seconds and limit.expired() else error
     return None
 
 
@@ -124,6 +126,16 @@ def has_ended(loop: Loop) -> bool:
 def gone() -> UnavailableError:
     """What a caller is told whose call ended with the loop, or would never begin."""
     return UnavailableError("stopped before the run ended; use another instance", code="draining")
+
+
+def run_apart(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Runs ``work()`` on a loop made for it, and waits for its end, even in a thread that runs a loop."""
+    if running_loop() is None:
+        asyncio.run(work())
+    else:
+        thread = threading.Thread(target=lambda: asyncio.run(work()), daemon=True)
+        thread.start()
+        thread.join()
 
 
 _tasks: set[asyncio.Task[Any]] = set()

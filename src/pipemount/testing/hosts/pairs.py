@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,8 +21,6 @@ __all__ = ["Pair", "Running", "pairs", "pairs_of", "servers_of"]
 
 FEW = ("uvicorn", "uvicorn --lifespan off", "gunicorn gthread")
 """Servers for hosts that are, to a server, bare ASGI or WSGI."""
-
-_numbers = itertools.count()
 
 UNMEASURED = {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
 """Where nobody handles SIGTERM, coverage.py would."""
@@ -131,8 +129,8 @@ class Pair:
             rooted: Whether the server is told the root path ``/proxy``.
             **setup: As for ``Setup``.
         """
-        place = folder.resolve() / f"run-{next(_numbers)}"
-        place.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(prefix="run-", dir=folder.resolve()))
         told = Setup(host=self.host.reference(), form=self.form.name, folder=str(place), **setup)
         self.host().prepare(place)
         below = self.server.root_path if rooted else ()
