@@ -71,12 +71,13 @@ READING = """\
 - **scikit-learn**: the same fitted pipeline of five columns in both rows, in a thread in both; by hand it is asked for
   its prediction, ours tells the probabilities as well. The model takes nearly all of the time.
 - **LangGraph**: the same graph of two async nodes in both rows, typed inputs and outputs in both; nobody listens.
-- **Flask and Django**: the rows by hand validate with the same models and look at no key; ours do all that the other
-  rows of ours do. *Beside Flask* is the WSGI dispatcher's form, in which Flask itself is passed by: its two rows differ
-  in the bridge only. Under gunicorn a row of plain functions is performed in the thread that asks. Django has the
-  middleware of a new project in all its rows, sessions in signed cookies and no database; the wrapped row passes it by.
-  *In Django's URLs* has the line of the deployment guide as well, which brings the server's lifespan to the pipelines:
-  without it every request is handed over to another loop, as in *mounted, no further line*.
+- **Flask and Django**: the rows by hand validate what comes and what goes with the same models and look at no key;
+  ours do all that the other rows of ours do. *Beside Flask* is the WSGI dispatcher's form, in which Flask itself is
+  passed by: its two rows differ in the bridge only. Under gunicorn a row of plain functions is performed in the
+  thread that asks. Django has the middleware of a new project in all its rows, sessions in signed cookies and no
+  database; the wrapped row passes it by. *In Django's URLs* has the line of the deployment guide as well, which
+  brings the server's lifespan to the pipelines: without it every request is handed over to another loop, as in
+  *mounted, no further line*.
 - **Peers** run as their documentation shows, each in an environment of its own. LangServe prescribes its own envelope
   (`{"input": …}`) and answers with less; the others get the same body.
 - **rate / raw** is the median of the ratios of the rates within each round. **CPU** is the server's processor time per

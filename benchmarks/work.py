@@ -26,6 +26,16 @@ class Envelope(BaseModel):
     parameters: Parameters
 
 
+class Answer(BaseModel):
+    """The invocation response, as a team declares it by hand."""
+
+    success: bool
+    outputs: dict[str, str]
+    execution_time: float
+    metadata: dict[str, Any]
+    error: str | None
+
+
 async def process_weather(city: str = "Paris", temperature: float = 25.0) -> str:
     """The weather pipeline's one step."""
     return f"The weather in {city} is {temperature} degrees Celsius."

@@ -30,6 +30,7 @@ from pipemount.errors import (
     StepFailedError,
     UnavailableError,
 )
+from pipemount.runtime import loops
 
 TRACE: ContextVar[str] = ContextVar("trace", default="none")
 
@@ -338,7 +339,7 @@ def test_after_a_stop_it_starts_anew() -> None:
 
 
 def test_a_loop_that_ends_before_it_comes_to_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(caller, "LOOK", 0.01)
+    monkeypatch.setattr(loops, "LOOK", 0.01)
     loop = asyncio.new_event_loop()
     threading.Timer(0.05, loop.close).start()
     lent = caller.LentThread()
@@ -346,6 +347,82 @@ def test_a_loop_that_ends_before_it_comes_to_the_call(monkeypatch: pytest.Monkey
     with pytest.raises(UnavailableError):
         lent.call(loop, asyncio.Event().wait)
     lent.close()
+
+
+def test_a_home_loop_that_its_host_runs_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loops, "LOOK", 0.01)
+    app, loop = both(), asyncio.new_event_loop()
+    loop.run_until_complete(app.lifecycle.startup())
+
+    assert app.run_sync("in_place", a=1).value == 2
+    with pytest.raises(UnavailableError):
+        app.run_sync("on_loop", a=1)
+    with pytest.raises(UnavailableError):
+        asyncio.run(app.run("on_loop", a=1))
+    loop.run_until_complete(app.lifecycle.shutdown())
+    loop.close()
+
+
+def test_a_stop_between_the_look_and_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = both()
+    app.run_sync("in_place", a=1)
+    enter = app.admission.try_enter
+
+    def stop_and_enter() -> bool:
+        monkeypatch.undo()
+        app.lifecycle.close()
+        return enter()
+
+    monkeypatch.setattr(app.admission, "try_enter", stop_and_enter)
+    with stopped_after(app):
+        assert app.run_sync("in_place", a=1).value == 2
+    assert app.admission.active == 0
+
+
+def test_a_forked_child_has_all_places() -> None:
+    script = """
+import os, sys, threading
+from pipemount import PipelineApp, Settings, step
+begun, end = threading.Event(), threading.Event()
+@step
+def slow() -> int:
+    begun.set()
+    end.wait()
+    return 1
+@step
+def quick() -> int:
+    return 2
+app = PipelineApp({"slow": slow, "quick": quick}, settings=Settings(max_concurrency=1, max_queue=0))
+running = threading.Thread(target=app.run_sync, args=("slow",))
+running.start()
+begun.wait()
+if (child := os.fork()) == 0:
+    os._exit(app.run_sync("quick").value)
+code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+end.set()
+running.join()
+print(code)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("2\n", 0), done.stderr
+
+
+@pytest.mark.parametrize("form", ["stream_sync", "stream"])
+def test_a_program_that_ends_with_a_stream_open_ends_without_a_word(form: str) -> None:
+    script = f"""
+import asyncio
+from pipemount import PipelineApp, step
+@step
+async def quick() -> int:
+    return 1
+async def first(events):
+    await anext(events)
+app = PipelineApp(quick)
+events = app.{form}()
+next(events) if {form == "stream_sync"} else asyncio.run(first(events))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.stderr, done.returncode) == ("", 0)
 
 
 # ------------------------------------------------------------------------------------------- calling
@@ -585,6 +662,27 @@ def test_a_run_in_place_may_ask_for_another_in_place() -> None:
         assert app.run_sync("ask_sync", name="on_loop").value == 2
 
 
+def test_runs_within_runs_of_two_apps_take_one_place_of_each() -> None:
+    apps: list[PipelineApp] = []
+
+    @step
+    def back(a: int) -> int:
+        value: int = apps[0].run_sync("slow_addition", a=a).value
+        return value
+
+    @step
+    def forth(a: int) -> int:
+        value: int = apps[1].run_sync(a=a).value
+        return value
+
+    limits = {"max_concurrency": 1, "max_queue": 0, "threads": 1}
+    apps.append(app_of({"forth": forth, "slow_addition": slow_addition}, **limits))
+    apps.append(app_of(back, **limits))
+    with stopped_after(apps[0]), stopped_after(apps[1]):
+        assert apps[0].run_sync("forth", a=1).value == 2
+        assert [app.admission.active for app in apps] == [0, 0]
+
+
 async def test_a_run_within_a_run_ends_when_that_must() -> None:
     apps: list[PipelineApp] = []
     deadlines: list[float | None] = []
@@ -754,6 +852,54 @@ async def test_within_a_run_they_are_performed_in_the_thread_that_asked_for_the_
     assert value["there"] == [own, own, own]
     assert value["pool"][0] != own
     assert value["pool"][1:] == [own, own]
+
+
+async def test_that_thread_is_found_also_where_the_steps_could_be_performed_in_place() -> None:
+    apps: list[PipelineApp] = []
+
+    @step
+    def ask_in_pool() -> list[str]:
+        return [here(), apps[0].run_sync("where").value]
+
+    @pipeline
+    def asking() -> Any:
+        return {"pool": ask_in_pool(), "loop": pass_on("x")}
+
+    apps.append(PipelineApp({"where": where, "asking": asking}))
+
+    def ask() -> tuple[list[str], str]:
+        return apps[0].run_sync("asking").value["pool"], here()
+
+    (pool, asked), own = await asyncio.to_thread(ask)
+    await apps[0].lifecycle.aclose()
+
+    assert pool != own
+    assert asked == own
+
+
+def test_a_step_performed_in_place_may_ask_on_a_loop_of_its_own() -> None:
+    apps: list[PipelineApp] = []
+
+    @step
+    def tell_thread() -> str:
+        return here()
+
+    @step
+    def ask() -> str:
+        value: str = asyncio.run(apps[0].run("tell_thread")).value
+        return value
+
+    apps.append(PipelineApp({"tell_thread": tell_thread, "ask": ask}))
+    with stopped_after(apps[0]) as app:
+        app.run_sync("tell_thread")
+        home = app.lifecycle.call_sync(tell_home)
+        asked = app.run_sync("ask").value
+
+    assert asked not in (home, here())
+
+
+async def tell_home() -> str:
+    return here()
 
 
 async def test_where_no_thread_waits_the_step_that_asks_is_the_one() -> None:

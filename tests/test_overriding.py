@@ -111,6 +111,24 @@ async def test_they_nest_and_the_inner_one_counts() -> None:
         assert await asked(app, city="Oslo") == "21.5 in Oslo"
 
 
+async def test_one_may_be_entered_within_itself() -> None:
+    @step
+    def tell() -> str:
+        return "own"
+
+    app = PipelineApp(tell)
+    override = app.override(tell=lambda: "fake")
+    told = []
+    async with app.lifespan(None):
+        with override:
+            with override:
+                told.append((await app.run()).value)
+            told.append((await app.run()).value)
+        told.append((await app.run()).value)
+
+    assert told == ["fake", "fake", "own"]
+
+
 async def test_a_run_keeps_what_it_began_with() -> None:
     running, go_on = asyncio.Event(), asyncio.Event()
 

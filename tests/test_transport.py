@@ -222,6 +222,21 @@ async def test_an_app_that_does_not_hear_of_it_is_cancelled(monkeypatch: pytest.
     assert state["cancelled"].is_set()
 
 
+def test_a_loop_ends_though_a_response_was_never_closed() -> None:
+    async def endless(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(START)
+        while True:
+            await send({"type": "http.response.body", "body": b"x", "more_body": True})
+
+    async def forget() -> int:
+        client = transport.client(endless)
+        response = await client.send(client.build_request("GET", "/"), stream=True)
+        await asyncio.sleep(0)
+        return response.status_code
+
+    assert asyncio.run(forget()) == 200
+
+
 async def test_a_caller_that_is_cancelled_leaves_nothing_running(monkeypatch: pytest.MonkeyPatch) -> None:
     state = Events()
 

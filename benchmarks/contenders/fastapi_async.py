@@ -2,22 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import FastAPI
-from pydantic import BaseModel
-from work import Envelope, answer, process_weather
-
-
-class Answer(BaseModel):
-    """The invocation response, declared so that the host's document shows it."""
-
-    success: bool
-    outputs: dict[str, str]
-    execution_time: float
-    metadata: dict[str, Any]
-    error: str | None
-
+from work import Answer, Envelope, answer, process_weather
 
 app = FastAPI()
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from fastapi import FastAPI
-from work import Envelope, answer, process_weather_sync
-
-from contenders.fastapi_async import Answer
+from work import Answer, Envelope, answer, process_weather_sync
 
 app = FastAPI()
 

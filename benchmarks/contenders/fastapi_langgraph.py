@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from fastapi import FastAPI
-from work import Envelope, answer
+from work import Answer, Envelope, answer
 
-from contenders.fastapi_async import Answer
 from contenders.langgraph_work import graph
 
 app = FastAPI()

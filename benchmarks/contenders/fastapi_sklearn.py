@@ -7,9 +7,8 @@ from typing import Literal
 import pandas as pd
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict
-from work import Parameters, answer
+from work import Answer, Parameters, answer
 
-from contenders.fastapi_async import Answer
 from contenders.sklearn_work import model
 
 app = FastAPI()

@@ -14,7 +14,6 @@ from concurrent.futures import CancelledError, Future
 from contextlib import closing, suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass
-from functools import partial
 from os import getpid
 from queue import Empty
 from time import monotonic
@@ -41,9 +40,6 @@ from .settings import Settings
 from .types import Principal, Trace
 
 __all__ = ["App", "Caller", "LentThread", "Terms", "stopped"]
-
-LOOK = 0.5
-"""Seconds after which a thread that waits looks whether the loop that it waits for is still there."""
 
 T = TypeVar("T")
 
@@ -98,7 +94,7 @@ class Asked(NamedTuple):
         until: When it must have ended, on ``time.monotonic()``.
         principal: On whose behalf.
         trace: Of the run around it.
-        placed: Whether that run has a place, which does for both.
+        places: Those that that run and the ones around it have.
     """
 
     service: Service
@@ -108,7 +104,12 @@ class Asked(NamedTuple):
     until: float
     principal: Principal | None
     trace: Trace | None
-    placed: bool
+    places: tuple[Admission, ...]
+
+    @property
+    def placed(self) -> bool:
+        """Whether one of the runs around it has a place with the app, which does for both."""
+        return self.service.admission in self.places
 
     def left(self) -> float:
         """Seconds until it must have ended. Raises ``DeadlineExceededError`` when there are none."""
@@ -119,7 +120,9 @@ class Asked(NamedTuple):
     def call(self) -> Call:
         """What the service is told to run."""
         left, name = round(self.left(), 3) or 0.001, self.terms.run_name
-        return Call(self.inputs, new_run_id(), name, left, self.overrides, self.principal, self.trace)
+        call = Call(self.inputs, new_run_id(), name, left, self.overrides, self.principal, self.trace)
+        call.places = self.places
+        return call
 
 
 class Caller:
@@ -180,7 +183,7 @@ class Caller:
             until=until,
             principal=acting_principal(app.users) if terms.principal is KEEP else as_principal(terms.principal, "host"),
             trace=None if outer is None else outer.trace,
-            placed=outer is not None and around and outer.admission is app.admission,
+            places=outer.places if outer is not None and around else (),
         )
 
     def _patience(self, asked: Asked) -> float:
@@ -219,20 +222,25 @@ class Caller:
     def _in_place(self, asked: Asked) -> RunResult | None:
         """The run, driven in this thread; ``None`` where it takes a loop, or a deadline of its own to be watched."""
         app, service = self._app, asked.service
-        lifecycle = app.lifecycle
-        if not (service.inline and lifecycle.ready and lifecycle.pid == getpid()) or asked.terms.timeout is not None:
+        if not self._is_ready(service) or asked.terms.timeout is not None or not _is_ours(REQUEST_THREAD.get()):
             return None
         if loops.running_loop() is not None or not (asked.placed or app.admission.try_enter()):
             return None
         began = monotonic()
         token = REQUEST_THREAD.set(_INLINE)
         try:
+            if not self._is_ready(service):  # it was stopped before we had a place, for which a stop waits
+                return None
             call, compiled = asked.call(), service.layers.top.compiled
             return as_result(compiled, call, drive(service.invoke(call)))
         finally:
             REQUEST_THREAD.reset(token)
             if not asked.placed:
                 app.admission.leave(monotonic() - began)
+
+    def _is_ready(self, service: Service) -> bool:
+        lifecycle = self._app.lifecycle
+        return service.inline and lifecycle.ready and lifecycle.pid == getpid()
 
 
 _INLINE = InlineThread()
@@ -269,11 +277,7 @@ def stopped(error: asyncio.CancelledError) -> UnavailableError:
     """What a caller is told whose run ended with the home loop. Raises ``error`` if it is the caller's own."""
     if is_signal(error):
         raise error
-    return _gone()
-
-
-def _gone() -> UnavailableError:
-    return UnavailableError("stopped before the run ended; use another instance", code="draining")
+    return loops.gone()
 
 
 def _pass_interrupt(error: StepFailedError) -> None:
@@ -302,25 +306,24 @@ class LentThread:
         """Await ``function()`` on ``home``, and wait for it here. Raises ``UnavailableError`` when the loop ends."""
         try:
             with standing_aside():
-                wait = partial(self._wait, home)
-                found: T = self._context.run(loops.call_from_thread, home, function, wait)
+                found: T = self._context.run(loops.call_from_thread, home, function, self._wait)
                 return found
         except CancelledError:
-            raise _gone() from None
+            raise loops.gone() from None
 
     def _wait(self, home: loops.Loop, answer: Future[Any]) -> Any:
         answer.add_done_callback(self._thread.put)
         while not answer.done():
             with suppress(Empty):
-                self._thread.get(LOOK)
-            if home.is_closed() and not answer.done():  # it ended before it came to the call
-                raise CancelledError
+                self._thread.get(loops.LOOK)
+            if loops.has_ended(home) and not answer.done():  # it ended before it came to the call
+                raise loops.gone()
         return answer.result()
 
 
 def _is_ours(asked: RequestThread | None) -> bool:
     """Whether a run that this thread asks for has no other thread to turn to: none asked, or it is this one."""
-    return asked is None or isinstance(asked, InlineThread) or (isinstance(asked, WaitingThread) and asked.is_here)
+    return asked is None or asked.is_here
 
 
 def _told_in_thread(

@@ -13,6 +13,7 @@ from .adapters.protocol import CompiledPipeline
 from .errors import ConfigurationError, UnknownStepError
 from .pipelines.replacing import Replacements, StepKey
 from .pipelines.steps import KEEP
+from .runtime.home import shutting_down
 
 __all__ = ["Layers", "Override", "RunFunction", "Top"]
 
@@ -82,14 +83,16 @@ class Layers:
         with self._lock:
             state, made = self._state, self._made
             self._resources, self._state, self._made = None, None, False
-            self.top = Top(self.compiled, self._run_foreign, self._run_foreign)
+            self.top = Top(self.compiled, self._run_foreign, self._run_foreign, ready=False)
         if made:
             await self.compiled.stop(state)
 
     async def made(self) -> Top:
-        """The top once the state is made that ``start`` had no need of."""
+        """The top once the state is made that ``start`` had no need of. Raises ``UnavailableError`` after ``stop``."""
         async with self._making:
-            if not self._made and self._resources is not None:
+            if self._resources is None:
+                raise shutting_down()
+            if not self._made:
                 state = await self.compiled.start(self._resources)
                 with self._lock:
                     self._state, self._made = state, True
@@ -105,7 +108,7 @@ class Layers:
     def lift(self, layer: Layer) -> None:
         """From now on they begin without it. From any thread."""
         with self._lock:
-            self._layers = [other for other in self._layers if other is not layer]
+            self._layers = _without(self._layers, layer)
             self._choose()
 
     def clear(self) -> None:
@@ -134,6 +137,12 @@ class Layers:
             inline=getattr(compiled, "inline", False),
             ready=self._made or brought is not KEEP,
         )
+
+
+def _without(layers: list[Layer], layer: Layer) -> list[Layer]:
+    """``layers`` less ``layer`` where it was put last: it may lie there more than once."""
+    last = max((index for index, other in enumerate(layers) if other is layer), default=len(layers))
+    return layers[:last] + layers[last + 1 :]
 
 
 class Override:

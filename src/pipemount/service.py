@@ -21,7 +21,7 @@ from .runtime.environment import StepEnvironment, ambient, combined
 from .runtime.events import OF_RUNS, EventKind, Listener
 from .runtime.failures import is_signal
 from .runtime.guard import Guarded, guard
-from .runtime.lending import REQUEST_THREAD
+from .runtime.lending import asked_by
 from .runtime.recorder import Recorder
 from .settings import Settings
 
@@ -85,7 +85,8 @@ class Service:
     @property
     def inline(self) -> bool:
         """Whether a run never waits if its sync steps are called in place (see ``InlineThread``)."""
-        return self.layers.top.inline
+        top = self.layers.top
+        return top.inline and top.ready
 
     async def stop(self) -> None:
         """Give the state back to the pipeline's ``on_cleanup``."""
@@ -111,8 +112,8 @@ class Service:
         top = self.layers.top
         if not top.ready:
             top = await self.layers.made()
-        call.state, call.admission = top.state, self.admission
-        call.asked, call.affinity, call.environment = REQUEST_THREAD.get(), self.settings.affinity, self._environment
+        call.state, call.places = top.state, (*call.places, self.admission)
+        call.asked, call.affinity, call.environment = asked_by(), self.settings.affinity, self._environment
         timeout = call.timeout = call.timeout or self.settings.request_timeout
         call.run_name = f"{self.name}-{call.run_id}" if call.run_name is None else _filled_in(call)
         try:
@@ -126,6 +127,8 @@ class Service:
                     sealed = await Guarded(run, suspended, timeout, left, call.cancel)
             else:
                 sealed = await self._recorded(top.run, call, left, listeners)
+            if call.late:
+                raise DeadlineExceededError(timeout=timeout)
             call.completed = True
             return sealed
         except RunError as error:

@@ -105,7 +105,8 @@ class _Exchange:
         self._whole = isinstance(stream, httpx.ByteStream)
         self._chunks = aiter(stream) if isinstance(stream, httpx.AsyncByteStream) else None
         self._timeout: float | None = request.extensions.get("timeout", {}).get("read")
-        self._messages: asyncio.Queue[Message | BaseException | None] = asyncio.Queue(1)
+        self._messages: asyncio.Queue[Message | BaseException | None] = asyncio.Queue()
+        self._room = asyncio.Semaphore()
         self._left = asyncio.Event()
         self.ended = False
 
@@ -116,11 +117,11 @@ class _Exchange:
         try:
             await app(scope, self._receive, self._send)
         except BaseException as error:
-            await self._hand_over(error)
+            self._messages.put_nowait(error)
             if not isinstance(error, Exception):
                 raise
         else:
-            await self._hand_over(None)
+            self._messages.put_nowait(None)
 
     async def _receive(self) -> Message:
         if self._chunks is not None:
@@ -134,11 +135,10 @@ class _Exchange:
     async def _send(self, message: Message) -> None:
         if self._left.is_set():
             raise OSError("the client has closed the response")
-        await self._hand_over(message)
-
-    async def _hand_over(self, item: Message | BaseException | None) -> None:
-        if not self._left.is_set():
-            await self._messages.put(item)
+        self._messages.put_nowait(message)
+        await self._room.acquire()  # its reader has taken the message before
+        if self._left.is_set():
+            self._room.release()  # for whoever sends beside
 
     async def message(self) -> Message:
         """What the application sends next. Raises what it raises, and httpx's errors."""
@@ -149,6 +149,7 @@ class _Exchange:
             raise httpx.ReadTimeout("the application takes longer than the client waits") from None
         if isinstance(found, BaseException):
             raise found
+        self._room.release()
         if found is None:
             raise httpx.RemoteProtocolError("the application returned before its response was complete")
         return found
@@ -157,8 +158,7 @@ class _Exchange:
         """Ends the exchange: whoever has read all waits for what the application still does, others disconnect."""
         if not self.ended:
             self._left.set()
-            while not self._messages.empty():
-                self._messages.get_nowait()
+            self._room.release()
             _, late = await asyncio.wait({self._task}, timeout=GRACE)
             for task in late:
                 task.cancel()
@@ -198,7 +198,11 @@ class WaitingTransport(httpx.BaseTransport):
         whole = httpx.Request(
             request.method, request.url, headers=request.headers, content=request.read(), extensions=request.extensions
         )
-        found = waiting.call(lambda: self._transport.handle_async_request(whole))
+        try:
+            found = waiting.call(lambda: self._transport.handle_async_request(whole))
+        except BaseException:
+            waiting.close()
+            raise
         body = found.stream
         assert isinstance(body, _Body)  # noqa: S101 - for the type checker; Transport made it
         return httpx.Response(found.status_code, headers=found.headers, stream=_WaitingBody(body, waiting))

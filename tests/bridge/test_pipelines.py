@@ -113,6 +113,18 @@ def test_a_client_that_leaves_within_its_request_is_answered_400(pipelines: Pipe
         call(pipelines.wsgi, path="/health/ready")
 
 
+def test_chunks_that_are_none_are_the_clients_fault(pipelines: PipelineApp, caplog: pytest.LogCaptureFixture) -> None:
+    class Chunks:
+        def read(self, size: int, /) -> bytes:
+            raise ValueError("Invalid chunk size: zz")  # servers have errors of their own for it
+
+    sent = {"CONTENT_TYPE": "application/json", "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+    for _ in range(2):  # by the loop, then by the thread itself
+        assert call(pipelines.wsgi, "POST", "/pipelines/straight/invoke", Chunks(), **sent).status == 400
+        call(pipelines.wsgi, path="/health/ready")
+    assert {record.levelname for record in caplog.records} <= {"INFO"}
+
+
 def test_wrapped_around_a_host(pipelines: PipelineApp) -> None:
     def host(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         start_response("200 OK", [("content-type", "text/plain")])

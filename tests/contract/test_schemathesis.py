@@ -56,8 +56,8 @@ OFTEN = [
     Case("fastapi", "/a/b c", "key"),
     Case("fastapi", "/a/b c", "no-key"),
     Case("flask", "/p", "key"),
-    Case("django-asgi", "/p", "key"),
-    Case("django-wsgi", "/a/b c", "key"),
+    Case("django-asgi", "/p", "key", 6),
+    Case("django-wsgi", "/a/b c", "key", 6),
 ]
 MOUNTS = [
     ("flask", "/a/b c"),

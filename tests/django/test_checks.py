@@ -108,6 +108,13 @@ def test_a_pattern_in_front(check: Any) -> None:
     assert check(path("<slug:a>/info", other), mount("<slug:a>/", closed())) == []  # cannot be told
 
 
+def test_a_mount_at_the_root_in_front_of_others(check: Any) -> None:
+    assert check(mount("", closed()), path("page/", other)) == ["W011"]
+    assert "/page/ get to the pipelines" in check.found[0].msg
+    assert check(path("page/", other), mount("", closed())) == []
+    assert check(path("", include([mount("", closed())])), path("page/", other)) == []  # is not looked for
+
+
 def test_a_mount_under_an_include(check: Any) -> None:
     inner = include([path("invoke", other), mount("", closed())])
     assert check(path("deep/", inner)) == ["W001"]

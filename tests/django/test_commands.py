@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.urls import include, path
 from tests.django.site.pipelines import keyed, pipelines, several
 
 from pipemount.django.mounts import find_mounts, mounted_pipelines
@@ -23,6 +26,24 @@ def manage(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> st
 def test_the_mounts_of_the_project() -> None:
     assert mounted_pipelines() == {"wrapped": pipelines, "several": several, "keyed": keyed}
     assert [mount.path for mount in find_mounts()][:3] == ["wrapped/", "ai/", "several/"]
+
+
+def test_apps_that_include_tells_apart(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    patterns = [
+        path("a/", include(pipelines.django_urls(), namespace="one")),
+        path("b/", include(several.django_urls(), namespace="two")),
+        path("c/", include(keyed.django_urls(), namespace="two")),
+    ]
+    monkeypatch.setitem(sys.modules, "told_apart", SimpleNamespace(urlpatterns=patterns))
+    settings.ROOT_URLCONF = "told_apart"
+    assert mounted_pipelines() == {"one": pipelines, "two": several, "c": keyed}
+
+
+def test_a_project_without_urls(settings: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    settings.ROOT_URLCONF = None
+    assert find_mounts() == ()
+    del settings.ROOT_URLCONF
+    assert "mounted here: nothing" in manage(capsys, "run", code=2)
 
 
 def test_run(capsys: pytest.CaptureFixture[str]) -> None:

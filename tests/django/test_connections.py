@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.core import mail
 from django.core.handlers.asgi import ASGIHandler
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from tests.django.asking import Asked, only
+from django.test import RequestFactory
+from tests.django.asking import JSON, Asked, only
 from tests.django.site.models import Note
 from tests.support.asgi import post
 
@@ -83,6 +86,11 @@ def plain(times: int = 0) -> Any:
     return count_more(count(times))
 
 
+@pipeline
+def waited(times: int = 0) -> Any:
+    return count_async(times)
+
+
 @pytest.mark.parametrize("name", ["counting", "counting_async"])
 def test_wsgi_requests_leave_no_connection_open(opened: Opened, name: str) -> None:
     Note.objects.create(text="one")
@@ -133,12 +141,50 @@ async def test_connections_that_may_live_on_are_used_again_and_end_with_the_app(
     opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", None)
+    monkeypatch.delattr(mail, "outbox")  # as in production: in tests nothing lives on
     app = PipelineApp(plain, settings=Settings(threads=3))
     async with app.lifespan():
         await asyncio.gather(*(app.run() for _ in range(RUNS)))
         assert 1 <= opened.count <= 3
         assert len(opened.still()) == opened.count
     await until_closed(opened)
+
+
+async def test_in_tests_none_lives_on_so_that_the_database_can_be_dropped(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", None)
+    app = PipelineApp(plain, settings=Settings(threads=3))
+    async with app.lifespan():
+        await asyncio.gather(*(app.run() for _ in range(RUNS)))
+        assert opened.count >= 1
+        assert opened.still() == []
+
+
+@pytest.mark.parametrize("age", [0, None])
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+async def test_async_steps_of_djangos_test_clients_leave_none_open(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, kind: str, age: int | None
+) -> None:
+    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", age)
+    client = Asked(kind)
+    reply = await asyncio.to_thread(client, "POST", "/several/counting_async/invoke", {"parameters": {}})
+    assert only(reply) == 0
+    assert opened.count >= 1
+    await until_closed(opened)
+
+
+@pytest.mark.parametrize("age", [0, None])
+def test_under_wsgi_the_thread_for_async_steps_takes_its_connections_along(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, rf: RequestFactory, age: int | None
+) -> None:
+    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", age)
+    monkeypatch.delattr(mail, "outbox")
+    view = PipelineApp(waited).django_urls()[0][0].callback
+    for _ in range(3):
+        assert json.loads(view(rf.post("/invoke", {"parameters": {}}, JSON), rest="invoke").content)["success"]
+    assert opened.count >= 3
+    assert opened.still() == []
 
 
 async def until_closed(opened: Opened) -> None:

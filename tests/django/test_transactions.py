@@ -15,7 +15,9 @@ from tests.django.asking import JSON, Asked, only
 from tests.django.site.models import Note
 from tests.django.site.pipelines import WRITTEN
 
+from pipemount import PipelineApp, Settings, pipeline, step
 from pipemount.django.transactions import SensitiveThread
+from pipemount.runtime.lending import REQUEST_THREAD
 from pipemount.runtime.loops import LoopThread, call_from_loop
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -112,3 +114,31 @@ async def test_a_cancelled_request_rolls_back() -> None:
     with pytest.raises(asyncio.CancelledError):
         await asked
     assert await Note.objects.acount() == 0
+
+
+async def test_a_step_in_that_thread_may_wait_for_a_run_that_wants_it_too() -> None:
+    apps: list[PipelineApp] = []
+
+    @step
+    async def pause() -> int:
+        await asyncio.sleep(0)
+        return 1
+
+    @step(affinity="request")
+    def inner(one: int) -> int:
+        return threading.get_ident() * one
+
+    @pipeline
+    def waiting() -> Any:
+        return inner(pause())
+
+    @step(affinity="request")
+    def outer() -> bool:
+        value: int = apps[0].run_sync("waiting").value
+        return value == threading.get_ident()
+
+    apps.append(PipelineApp({"waiting": waiting, "outer": outer}, settings=Settings(request_timeout=20)))
+    async with ThreadSensitiveContext():
+        REQUEST_THREAD.set(SensitiveThread())
+        assert (await apps[0].run("outer")).value is True
+    await apps[0].lifecycle.aclose()

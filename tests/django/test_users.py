@@ -40,6 +40,15 @@ def test_a_superuser_is_an_admin(ask: Asked) -> None:
     assert only(ask("POST", "/several/whoami/invoke", NOTHING)) == "root of django may admin, cancel, invoke, read"
 
 
+def test_an_inactive_superuser_has_what_django_gives_and_no_more(rf: RequestFactory) -> None:
+    request = rf.get("/")
+    request.user = User.objects.create_superuser("former", is_active=False)
+    assert not request.user.has_perm("site.run_notes")
+    assert "invoke" not in permissions(Users(None, {"invoke": "site.run_notes"}), request)
+    assert "admin" not in permissions(Users(None, {"invoke": "site.run_notes"}), request)
+    assert permissions(Users(None, None), request) == {"cancel", "invoke", "read"}
+
+
 def test_without_the_middleware_for_users_nobody_calls(ask: Asked, settings: Any) -> None:
     settings.MIDDLEWARE = []
     assert only(Asked(ask.kind)("POST", "/several/whoami/invoke", NOTHING)) == "nobody"

@@ -93,6 +93,16 @@ def test_several_pipelines_go_by_name(app: Flask, make: Make) -> None:
     assert run(app, "check", "caller").exit_code == run(app, "check", "more.greeting").exit_code == 0
 
 
+def test_an_app_that_is_mounted_twice_has_its_pipelines_once(make: Make) -> None:
+    pipelines = make({"greeting": greeting, "caller": caller})
+    app = Flask("twice")
+    pipelines.init_app(app)
+    pipelines.init_app(app, "/staff", name="staff", before=[lambda view: view])
+    assert run(app, "check").output.count("compiles") == 2
+    for name in ("greeting", "pipemount.greeting", "staff.greeting"):
+        assert run(app, "check", name).exit_code == 0
+
+
 def test_a_pipeline_elsewhere_is_named_as_ever(shop: Flask) -> None:
     assert "caller: compiles" in run(shop, "check", "tests.flask.conftest:caller").output
 

@@ -1,4 +1,4 @@
-"""Clauses that start the product themselves: by default each once under ASGI and once under WSGI."""
+"""Clauses that start the product themselves: by default each on one pair, with --full on all of them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ POSSIBLE = {clause.name: [pair for pair in pairs() if not pair.reason and not cl
 
 
 def often() -> Iterator[tuple[str, str]]:
-    """A pair of each kind for each clause; the next clause has other ones."""
+    """A pair for each clause, of the one kind and the other by turns, each time another one."""
     for number, clause in enumerate(ALONE):
-        for kind in ("asgi", "wsgi"):
-            possible = [pair for pair in POSSIBLE[clause.name] if pair.host.kind == kind]
-            if possible:
-                yield clause.name, possible[7 * number % len(possible)].name
+        possible = [pair for pair in POSSIBLE[clause.name] if pair.host.kind == ("asgi", "wsgi")[number % 2]]
+        chosen = possible or POSSIBLE[clause.name]
+        yield clause.name, chosen[7 * number % len(chosen)].name
 
 
 OFTEN = set(often())

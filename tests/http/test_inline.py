@@ -37,6 +37,16 @@ def row(text: str) -> Any:
     return tell(count(text))
 
 
+@step
+def read(context: StepContext) -> str:
+    return f"{context.pipeline_state} in {threading.current_thread().name}"
+
+
+@pipeline(on_init=lambda: "state", on_cleanup=print)
+def stateful() -> Any:
+    return read()
+
+
 @pytest.fixture
 def app() -> Iterator[PipelineApp]:
     yield from running(PipelineApp(row))
@@ -85,6 +95,11 @@ def ask(app: PipelineApp, inputs: Any, **options: Any) -> tuple[int, Any]:
     return sent[0]["status"], json.loads(sent[1]["body"])
 
 
+def test_a_pipeline_with_a_state_needs_no_loop_either() -> None:
+    for app in running(PipelineApp(stateful)):
+        assert ask(app, {})[1]["outputs"]["output"] == f"state in {threading.current_thread().name}"
+
+
 def test_a_row_of_plain_functions_runs_where_it_is_asked_for(app: PipelineApp) -> None:
     status, answer = ask(app, {"text": "four"})
     assert (status, answer["outputs"]) == (200, {"output": f"4 in {threading.current_thread().name}"})
@@ -131,6 +146,19 @@ def test_a_run_ends_between_two_steps_when_its_deadline_has_passed() -> None:
         status, problem = ask(app, {"text": "x"})
         assert (status, problem["code"]) == (504, "deadline-exceeded")
         assert later == []
+
+
+def test_a_run_whose_last_step_passed_the_deadline_is_late_too() -> None:
+    @step
+    def slow(text: str) -> str:
+        time.sleep(0.05)
+        return text
+
+    for app in running(
+        PipelineApp(pipeline(name="late")(lambda text: slow(text)), settings=Settings(request_timeout=0.01))
+    ):
+        status, problem = ask(app, {"text": "x"})
+        assert (status, problem["code"]) == (504, "deadline-exceeded")
 
 
 def test_with_no_free_place_a_loop_is_needed() -> None:

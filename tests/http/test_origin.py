@@ -56,6 +56,7 @@ async def ask(headers: dict[str, str], *, auth: Any = None, trusted: tuple[str, 
         {**COOKIE, "origin": "https://shop.example:444"},
         {**COOKIE, "sec-fetch-site": "cross-site"},
         {**COOKIE, "sec-fetch-site": "same-site"},
+        {**COOKIE, "origin": "http://shop.example", "sec-fetch-site": "cross-site"},  # its page came without TLS
         {"cookie": "session=abc", "origin": "https://shop.example"},  # no Host header to compare with
     ],
 )
@@ -89,6 +90,15 @@ async def test_what_makes_up_for_a_foreign_origin() -> None:
     assert (await ask({**FOREIGN, "x-api-key": KEY}, auth=keys)).status == 200
     assert (await ask({**FOREIGN, "x-api-key": "wrong"}, auth=keys)).status == 401
     assert (await ask(FOREIGN, principal=Principal("ada", frozenset({"invoke"})), auth=keys)).status == 403
+
+
+async def test_a_password_that_the_browser_repeats_by_itself_is_no_key() -> None:
+    """As of a site that a proxy guards: browsers send it along with the cookies, wherever a post is from."""
+    for scheme in ("Basic c3RhZ2U6c3RhZ2U=", "negotiate abc", ""):
+        refused = await ask({**FOREIGN, "authorization": scheme}, principal=Principal("ada"))
+        assert (refused.status, ran) == (403, [])
+    for deliberate in ({"authorization": "Bearer abc"}, {"x-api-key": "abc"}):  # the host knows what it is
+        assert (await ask({**FOREIGN, **deliberate}, principal=Principal("ada", frozenset({"invoke"})))).status == 200
 
 
 async def test_a_guarded_app_takes_users_and_keys_and_nobody_else() -> None:

@@ -196,3 +196,18 @@ def test_decorators_may_make_a_step_async_and_do_not_hide_that_it_is(function: A
 
     assert made.spec.kind == kind
     assert one(x=3) == 3
+
+
+def test_a_body_may_name_what_is_defined_below_it_in_a_function() -> None:
+    @pipeline
+    def early(x: int) -> Any:
+        return later(x)
+
+    with pytest.raises(CompileError, match="'later'"):
+        early.compile()
+
+    @step
+    def later(x: int) -> int:
+        return x + 1
+
+    assert early(x=1) == 2

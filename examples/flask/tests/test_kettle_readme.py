@@ -36,23 +36,26 @@ def test_the_page_shows_its_pictures() -> None:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the page calls curl")
 def test_the_page_can_be_followed_from_an_empty_folder(tmp_path: Path) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = os.environ | {"PIPEMOUNT": str(EXAMPLE.parents[1]), "PATH": path, "NO_PROXY": "127.0.0.1"}
+    clone, folder = tmp_path / "clone", tmp_path / "empty"
+    shutil.copytree(EXAMPLE, clone / "examples" / "flask", ignore=shutil.ignore_patterns(".venv", "instance"))
+    folder.mkdir()
+    environment = os.environ | {"PIPEMOUNT": str(clone), "PATH": path, "NO_PROXY": "127.0.0.1"}
     environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # whatever else is installed here
     rest = [pair for pair in commands() if not pair[0].startswith(INSTALLING)]
     copying, init, seed, gunicorn, uvicorn, export, *asking, pictures, tests, alone = rest
     for command, shown in (copying, init, seed):
-        follow(command, shown, tmp_path, environment)
+        follow(command, shown, folder, environment)
     assert export[0] == "export KETTLE_KEY=kettle_…"
-    with serving(gunicorn[0], tmp_path, environment) as server:
+    with serving(gunicorn[0], folder, environment) as server:
         environment["KETTLE_KEY"] = buy_two_kettles(server.url)
         assert len(asking) == 3
         for command, shown in asking:
-            follow(command.replace(SERVER, server.url), shown, tmp_path, environment)
-    with serving(uvicorn[0], tmp_path, environment) as server:
-        follow(asking[0][0].replace(SERVER, server.url), asking[0][1], tmp_path, environment)
+            follow(command.replace(SERVER, server.url), shown, folder, environment)
+    with serving(uvicorn[0], folder, environment) as server:
+        follow(asking[0][0].replace(SERVER, server.url), asking[0][1], folder, environment)
     assert pictures[0] == "python pictures.py"  # followed in test_kettle_browser.py
     assert tests[0] == "pytest"  # which this is a part of
-    follow(alone[0], alone[1], tmp_path, environment)
+    follow(alone[0], alone[1], folder, environment)
 
 
 def serving(command: str, folder: Path, environment: dict[str, str]) -> LiveServer:

@@ -6,6 +6,7 @@ Expect/Continue"), and an app that refuses a request by its headers has cost nob
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,8 @@ from ..errors import LengthRequiredError, MalformedRequestError
 from .scope import is_chunked
 
 __all__ = ["PART", "CutShortError", "RequestBody"]
+
+logger = logging.getLogger("pipemount")
 
 PART = 65_536
 """Bytes that are read at a time. PEP 3333 lets a server wait until it has them all."""
@@ -33,7 +36,7 @@ class RequestBody:
 
     Attributes:
         more: Whether there is more.
-        cut: Whether the connection ended before the body did.
+        cut: Whether the connection ended before the body did, or what came on it was no body.
 
     Raises:
         LengthRequiredError: It comes in chunks, and the server does not put them together.
@@ -57,13 +60,19 @@ class RequestBody:
         self.more, self.cut = self._left != 0, False
 
     def read(self) -> bytes | None:
-        """The next part, or None: the connection ended before the body did. Waits for the client."""
+        """The next part, or None: the connection ended before the body did, or broke. Waits for the client."""
         left = self._left
+        try:
+            part = self._read(PART if left is None else min(left, PART))
+        except (
+            Exception
+        ) as error:  # of whatever kind the server has for a broken connection, or for chunks that are none
+            logger.info("a request's body cannot be read: %r", error)
+            self.cut = True
+            return None
         if left is None:
-            part = self._read(PART)
             self.more = bool(part)
             return part
-        part = self._read(min(left, PART))
         if not part:
             self.cut = True
             return None

@@ -63,7 +63,7 @@ def compile_target(target: str | None) -> CompiledPipeline:
 def compile_targets(target: str | None) -> list[CompiledPipeline]:
     """As ``compile_target``; of a host that is given no name, all that is mounted there."""
     apps = MOUNTED.get(None) or {}
-    all_mounted = [compiled for app in apps.values() for compiled in app.pipelines.values()]
+    all_mounted = [compiled for app in dict.fromkeys(apps.values()) for compiled in app.pipelines.values()]
     return all_mounted if target is None and all_mounted else [compile_target(target)]
 
 
@@ -82,13 +82,14 @@ def find(target: str | None) -> Found:
 
 
 def _find_mounted(target: str | None, apps: Mapping[str, Application]) -> Found:
-    """By its name, or where two mounts have one of that name by the mount's and its own."""
+    """By its name, or where two apps that are mounted have one of that name by the mount's and its own."""
     found = {
         f"{mount}.{name}": Found(compiled, tuple(app.environments))
         for mount, app in apps.items()
         for name, compiled in app.pipelines.items()
     }
-    fitting = [each for known, each in found.items() if target in (None, known, known.partition(".")[2])]
+    named = [each for known, each in found.items() if target in (None, known, known.partition(".")[2])]
+    fitting = list({id(each.compiled): each for each in named}.values())  # an app may be mounted more than once
     if len(fitting) != 1:
         said = "name the pipeline" if target is None else f"{target!r} names {'several' if fitting else 'none'}"
         raise CommandError(f"{said}; mounted here: {', '.join(found) or 'nothing'}")

@@ -17,6 +17,7 @@ from django.http.response import HttpResponseBase
 
 from ..bridge.response import Response
 from ..types import ASGIApp, Message, Scope
+from .environment import release_common_thread
 from .responses import Headers, respond, respond_in_parts
 
 __all__ = ["answer"]
@@ -41,6 +42,7 @@ async def answer(app: ASGIApp, scope: Scope, request: HttpRequest) -> HttpRespon
     except asyncio.CancelledError:
         await conversation.leave()
         raise
+    release_common_thread()
     if conversation.whole is not None:
         return respond(*conversation.head, conversation.whole)
     if not conversation.streams:

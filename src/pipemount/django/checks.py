@@ -31,7 +31,7 @@ def check_mounts(app_configs: Sequence[Any] | None, **options: Any) -> list[Chec
     mounts = find_mounts()
     found: list[CheckMessage] = []
     for mount in mounts:
-        found += [*_misplaced(mount), *_open(mount), *_behind_login(mount)]
+        found += [*_misplaced(mount), *_hiding(mount), *_open(mount), *_behind_login(mount)]
     return [*found, *_unwrapped(mounts)]
 
 
@@ -75,6 +75,27 @@ def _shadowed(mount: Mount) -> Iterator[CheckMessage]:
                 id="pipemount.W001",
             )
             return
+
+
+def _hiding(mount: Mount) -> Iterator[CheckMessage]:
+    """A mount answers everything below its path; at the root that is all of the patterns behind it."""
+    if mount.path or not (hidden := _behind(mount)):
+        return
+    yield Warning(
+        f"Requests for /{hidden[0]} get to the pipelines, which are mounted at the root in front of it.",
+        hint="Put the pipelines' include() behind all other patterns, or mount them at a path of their own.",
+        obj=mount.view,
+        id="pipemount.W011",
+    )
+
+
+def _behind(mount: Mount) -> list[str]:
+    """The patterns behind ``mount`` in the URLconf; other mounts tell themselves that they are not got to."""
+    patterns, mounts = get_resolver().url_patterns, {each.path for each in find_mounts()}
+    for place, one in enumerate(patterns):
+        if any(getattr(inner, "callback", None) is mount.view for inner in getattr(one, "url_patterns", ())):
+            return [str(each.pattern) for each in patterns[place + 1 :] if str(each.pattern) not in mounts]
+    return []
 
 
 def _open(mount: Mount) -> Iterator[CheckMessage]:

@@ -11,13 +11,15 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+from asgiref.sync import SyncToAsync
 from django.conf import settings
+from django.core import mail
 from django.db import close_old_connections, connections
 
 from ..runtime.context import StepContext
 from ..runtime.threads import in_pool
 
-__all__ = ["step_environment"]
+__all__ = ["release_common_thread", "step_environment"]
 
 _NOTHING: AbstractContextManager[None] = nullcontext()
 
@@ -37,8 +39,32 @@ def _connections() -> Iterator[None]:
     try:
         yield
     finally:
-        close_old_connections()
+        release()
         _keep()
+
+
+def release() -> None:
+    """Closes what need not live on in this thread: in tests nothing does, as PostgreSQL drops no database in use."""
+    if not _in_tests():
+        close_old_connections()
+        return
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()
+
+
+def release_common_thread() -> None:
+    """``release()`` in the one thread where async steps use the database if their request was given none of its own.
+
+    Servers give it one; Django's async test client and Channels do not. Nobody else would close anything there.
+    """
+    if SyncToAsync.thread_sensitive_context.get(None) is None:
+        SyncToAsync.single_thread_executor.submit(release)
+
+
+def _in_tests() -> bool:
+    """Whether Django's test environment is set up, by what Django documents of it."""
+    return hasattr(mail, "outbox")
 
 
 class _Kept:
@@ -49,6 +75,7 @@ class _Kept:
 
     def __del__(self) -> None:
         for connection in self.connections:
+            connection.inc_thread_sharing()  # at the end of the process it may be another thread that gets here
             connection.close()
 
 

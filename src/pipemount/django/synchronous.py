@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
-from django.db import close_old_connections, connections
+from django.db import connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
@@ -87,7 +87,7 @@ class _Context:
             self.leave()
         executor: Any = SyncToAsync.context_to_thread_executor.pop(self._context, None)
         if executor is not None:
-            executor.submit(close_old_connections)
+            executor.submit(connections.close_all)  # the thread ends, and what CONN_MAX_AGE lets live on with it
             executor.shutdown(wait=True)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
+from threading import get_ident
 from typing import NamedTuple, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -90,27 +91,35 @@ class SensitiveThread:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._thread: int | None = None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this is asked in that thread, while it performs something."""
+        return self._thread == get_ident()
 
     async def run(self, function: Callable[[], T]) -> T:
         """Calls ``function`` there, from any loop, under the caller's context variables."""
-        ask = sync_to_async(lambda: _outcome(function))
+        ask = sync_to_async(lambda: self._outcome(function))
         here = asyncio.get_running_loop() is self._loop
         outcome = await (ask() if here else call_from_loop(self._loop, ask))
         if isinstance(outcome, _Raised):
             raise outcome.error
         return outcome
 
+    def _outcome(self, function: Callable[[], T]) -> T | _Raised:
+        """What came of it, as a value: futures refuse some exceptions."""
+        around, self._thread = self._thread, get_ident()
+        try:
+            return function()
+        except BaseException as error:
+            return _Raised(error)
+        finally:
+            self._thread = around
+
 
 class _Raised(NamedTuple):
     error: BaseException
-
-
-def _outcome(function: Callable[[], T]) -> T | _Raised:
-    """What came of it, as a value: futures refuse some exceptions."""
-    try:
-        return function()
-    except BaseException as error:
-        return _Raised(error)
 
 
 def _promised(pipelines: Application, scope: Scope) -> tuple[str, ...]:

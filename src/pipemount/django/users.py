@@ -70,7 +70,7 @@ class Users:
         return Principal(str(user.get_username()), self._permissions(user), SOURCE, user)
 
     def _permissions(self, user: Any) -> frozenset[str]:
-        admin = {"admin"} if getattr(user, "is_superuser", False) else set()
+        admin = {"admin"} if user.is_active and getattr(user, "is_superuser", False) else set()
         if self._needed is None:
             return USUAL | admin
         return frozenset(ours for ours, needed in self._needed.items() if user.has_perms(needed)) | admin

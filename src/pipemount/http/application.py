@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, NamedTuple, Self, overload
@@ -95,6 +96,7 @@ class Application:
         self.environments: list[StepEnvironment] = [] if step_environment is None else [step_environment]
         self.users: list[UserProvider] = []
         self._stack = AsyncExitStack()
+        self._pid = os.getpid()
         self.lifecycle = Lifecycle(
             start=self._start,
             stop=self._stop,
@@ -176,12 +178,12 @@ class Application:
         if permission is None:
             return principal
         headers = exchange.headers
-        presented = headers.presents_key
-        if self.auth is not None and (presented or principal is None):
+        by_key = self.auth is not None and headers.presents_key
+        if self.auth is not None and (by_key or principal is None):
             principal = self.auth.authenticate(headers.authorization, headers.api_key, duplicated=headers.duplicated)
         elif principal is None and host.guarded:
             raise ForbiddenError(permission=permission, principal=None)
-        if not presented and not host.token_checked:
+        if not by_key and not host.token_checked:
             refuse_foreign(exchange.scope, self.settings.trusted_origins)
         if principal is not None and not principal.may(permission):
             raise ForbiddenError(permission=permission, principal=principal.name)
@@ -204,6 +206,9 @@ class Application:
 
     async def _start(self) -> None:
         """Start every pipeline, in order; if one fails, those that were started are stopped."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self.admission.forget()
         async with AsyncExitStack() as stack:
             threads = ThreadPool(self.settings.threads)
             stack.callback(threads.close)

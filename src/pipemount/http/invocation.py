@@ -77,6 +77,8 @@ class Invocation:
             await guard(admission.enter(), self._service.settings.request_timeout)
         began = monotonic()
         try:
+            if loop is None and not (lifecycle.ready and self._service.inline):
+                raise NotInlineError  # it was stopped before we had a place, for which a stop waits
             message = await exchange.receive()
             sent: bytes = message.get("body", b"")
             if len(sent) != declared or message.get("more_body"):  # not announced, not whole, or not true

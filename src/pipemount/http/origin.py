@@ -3,7 +3,9 @@
 A page of another origin can have a browser post to us, cookies included, but cannot hide where it is from: browsers
 send ``Origin`` with every such request (Fetch standard, 3.2) and most send ``Sec-Fetch-Site`` (Fetch Metadata). So a
 request that the host's login vouches for must come from the app's own origin or a trusted one, unless a token that the
-host verified proves the same. Keys are no cookies: whoever presents one is not asked.
+host verified proves the same. Keys are no cookies: whoever presents one is not asked. Nor is a browser made to send
+``Authorization: Bearer`` or ``X-API-Key``; ``Basic`` and its like it sends by itself, for instance to a site that a
+proxy guards with a password.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ from ..types import Scope
 __all__ = ["from_script", "refuse_foreign"]
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+BY_ITSELF = frozenset({b"", b"basic", b"digest", b"negotiate", b"ntlm"})
+"""Schemes of ``Authorization`` that a browser sends again once somebody has given a password."""
+
 PORTS = {"http": 80, "https": 443}
 
 
@@ -30,14 +35,21 @@ def refuse_foreign(scope: Scope, trusted: Collection[str]) -> None:
     if scope["method"] in SAFE:
         return
     headers: dict[bytes, bytes] = dict(scope["headers"])
-    if b"cookie" not in headers:
+    if b"cookie" not in headers or _is_deliberate(headers):
         return
     origin = headers.get(b"origin", b"").decode("latin-1")
-    if origin and origin not in trusted:
-        if (sent := _split(origin)) is None or sent != _own(origin, headers):
-            raise CrossOriginError(origin=origin)
-    elif not origin and headers.get(b"sec-fetch-site", b"none") not in (b"same-origin", b"none"):
-        raise CrossOriginError(origin="another site")
+    if origin and origin in trusted:
+        return
+    if origin and ((sent := _split(origin)) is None or sent != _own(origin, headers)):
+        raise CrossOriginError(origin=origin)
+    if headers.get(b"sec-fetch-site", b"none") not in (b"same-origin", b"none"):  # it tells schemes apart, too
+        raise CrossOriginError(origin=origin or "another site")
+
+
+def _is_deliberate(headers: dict[bytes, bytes]) -> bool:
+    """Whether there is a header that a page of another origin can only add if this app lets it (CORS)."""
+    scheme = headers.get(b"authorization", b"").partition(b" ")[0].lower()
+    return scheme not in BY_ITSELF or b"x-api-key" in headers
 
 
 def from_script(scope: Scope) -> bool:

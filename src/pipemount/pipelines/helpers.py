@@ -6,7 +6,7 @@ import dis
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import CodeType, FrameType, FunctionType
 from typing import Any, TypeAlias
 
@@ -49,7 +49,7 @@ def askers(function: Callable[..., Any]) -> frozenset[Asker]:
 
 def _named(function: FunctionType) -> Iterator[Any]:
     """What a function names: functions, and those in the objects, classes, modules and tables that it names."""
-    values = {**function.__globals__, **inspect.getclosurevars(function).nonlocals}
+    values = {**function.__globals__, **dict(_enclosed(function))}
     names = set(_names(function.__code__))
     for name in names:
         value = values.get(name, sys.modules.get(name))  # a module may be imported in the body
@@ -61,6 +61,13 @@ def _named(function: FunctionType) -> Iterator[Any]:
             yield from value
         elif value is not None:
             yield from (_function_in(value, inner) for inner in names)
+
+
+def _enclosed(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """The variables of the functions around it that have a value; others are defined below it."""
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        with suppress(ValueError):  # the cell is empty
+            yield name, cell.cell_contents
 
 
 def _asker(code: CodeType) -> Asker:

@@ -22,8 +22,12 @@ class Admission:
 
     def __init__(self, limit: int, queue: int) -> None:
         self.limit, self.queue = limit, queue
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin from nothing, as in a forked child: the runs that are under way are the parent's."""
         self.rejected = 0
-        self._free: deque[None] = deque([None] * limit)
+        self._free: deque[None] = deque([None] * self.limit)
         self._waiting: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
         self._drains: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         self._lock = threading.Lock()

@@ -36,7 +36,7 @@ class Call:
         principal: Who asked.
         trace: The caller's trace.
         state: The ``pipeline_state`` that ``start`` returned.
-        admission: Where its place is, once it runs.
+        places: Where it, and the runs around it, have their places, once it runs.
         run_index: The how-manieth run of its pipeline in this process it is, from 1.
         completed: Whether the run has ended well.
         cancelled: Whether nobody waits for the run any more; set on the home loop, read from threads, too.
@@ -48,7 +48,6 @@ class Call:
     """
 
     __slots__ = (
-        "admission",
         "affinity",
         "asked",
         "began",
@@ -58,6 +57,7 @@ class Call:
         "graph",
         "inputs",
         "overrides",
+        "places",
         "principal",
         "run_id",
         "run_index",
@@ -80,7 +80,7 @@ class Call:
         self.inputs, self.run_id, self.run_name, self.timeout = inputs, run_id, run_name, timeout
         self.overrides, self.principal, self.trace = overrides, principal, trace
         self.state: Any = None
-        self.admission: Admission | None = None
+        self.places: tuple[Admission, ...] = ()
         self.asked: RequestThread | None = None
         self.affinity: Affinity = "any"
         self.environment: StepEnvironment | None = None

@@ -45,7 +45,7 @@ class Executor:
     def __init__(self, snapshot: Snapshot, threads: ThreadPool) -> None:
         self._plan = build_plan(snapshot)
         self._threads, self._performer = threads, Performer(threads)
-        self._hooks = None if snapshot.hooks == Hooks() else snapshot.hooks
+        self._hooks = _of_runs(snapshot.hooks)
 
     async def run(self, call: Call, seal: Callable[[Mapping[str, Any]], T], recorder: Recorder | None = None) -> T:
         """Run the pipeline and return ``seal(outputs)``.
@@ -180,6 +180,11 @@ class _Units(Workers):
 
     def ended(self, number: int, value: None) -> None:
         self._ready += without_branches(self._run, self._scheduler, self._scheduler.completed(number, self._run.alive))
+
+
+def _of_runs(hooks: Hooks) -> Hooks | None:
+    """``hooks`` if any is called with each run; a state is made and put away once."""
+    return hooks if hooks.on_start or hooks.on_success or hooks.on_failure or hooks.on_end else None
 
 
 def _next(run: Run, way: Way) -> Way | None:

@@ -6,9 +6,9 @@ import asyncio
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from time import monotonic
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from .buffer import LIMIT, LIMIT_BYTES, Buffer
 from .events import TERMINAL, Event
@@ -162,16 +162,23 @@ class Feed(Inbox):
                 self._loop.call_soon_threadsafe(_settle, sleeper)
 
 
-@asynccontextmanager
-async def reading(feed: Feed, run: Awaitable[T]) -> AsyncIterator[asyncio.Task[T]]:
-    """``run``, which fills ``feed``, as a task for as long as the block reads: it is cancelled when the block ends."""
-    task = asyncio.ensure_future(run)
-    task.add_done_callback(lambda _: feed.close())
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+class reading(Generic[T]):  # noqa: N801 - reads like the function that it stands for
+    """``run``, which fills ``feed``, as a task for as long as the block reads: it is cancelled when the block ends.
+
+    No generator: a loop that ends closes all generators side by side, this one while the block in one is being left.
+    """
+
+    def __init__(self, feed: Feed, run: Awaitable[T]) -> None:
+        self._feed, self._run = feed, run
+
+    async def __aenter__(self) -> asyncio.Future[T]:
+        self._task: asyncio.Future[T] = asyncio.ensure_future(self._run)
+        self._task.add_done_callback(lambda _: self._feed.close())
+        return self._task
+
+    async def __aexit__(self, *error: object) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
 
 
 def _settle(future: asyncio.Future[None]) -> None:

@@ -14,9 +14,10 @@ from threading import Lock, get_ident
 from typing import Any, Protocol, TypeVar
 
 from ..errors import RunCancelledError
+from .loops import running_loop
 from .threads import Job
 
-__all__ = ["REQUEST_THREAD", "InlineThread", "NotInlineError", "RequestThread", "WaitingThread", "drive"]
+__all__ = ["REQUEST_THREAD", "InlineThread", "NotInlineError", "RequestThread", "WaitingThread", "asked_by", "drive"]
 
 T = TypeVar("T")
 
@@ -32,12 +33,25 @@ class RequestThread(Protocol):
     def takes_all(self) -> bool:
         """Whether all sync steps are performed there, and not only those that ask for it."""
 
+    @property
+    def is_here(self) -> bool:
+        """Whether this is asked in that thread, or when it lends itself no more: a run asked for here is not its."""
+
     async def run(self, function: Callable[[], T]) -> T:
         """Call ``function`` there, under a copy of the caller's context variables."""
 
 
 REQUEST_THREAD: ContextVar[RequestThread | None] = ContextVar("pipemount_request_thread", default=None)
 """Set by whoever asks for a run; carried along to the loop that the run is on."""
+
+
+def asked_by() -> RequestThread | None:
+    """The thread that asked for the run that begins here, if it lends itself.
+
+    A thread that drives a run itself may have code in it that asks for another one on a loop: not of that one.
+    """
+    asked = REQUEST_THREAD.get()
+    return None if asked is not None and asked.takes_all and running_loop() is not None else asked
 
 
 class NotInlineError(Exception):
@@ -52,6 +66,7 @@ class InlineThread:
     """
 
     size = 1
+    is_here = True
 
     def __init__(self, *, takes_all: bool = True) -> None:
         self.takes_all = takes_all

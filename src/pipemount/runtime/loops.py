@@ -1,7 +1,8 @@
 """Event loops and the way between them: a loop in a thread of its own, and calls handed over from loop to loop.
 
 A call that is handed over behaves as if it were awaited in place: context variables are carried along, the caller's
-cancellation reaches the call, and the caller ends only when the call has ended. It costs about 0.1 ms.
+cancellation reaches the call, and the caller ends only when the call has ended. It costs about 0.1 ms. A loop that ends
+before it comes to a call answers nothing: so those who wait look, now and then, whether it still runs.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import Context, copy_context
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
+
+from ..errors import UnavailableError
 
 __all__ = [
     "Loop",
@@ -20,12 +23,17 @@ __all__ = [
     "call_from_loop",
     "call_from_thread",
     "failure_within",
+    "gone",
+    "has_ended",
     "new_outcome",
     "result_within",
     "run_apart",
     "running_loop",
     "spawn",
 ]
+
+LOOK: Final = 0.5
+"""Seconds after which who waits for a call looks whether the loop that it waits for still runs."""
 
 T = TypeVar("T")
 Loop: TypeAlias = asyncio.AbstractEventLoop
@@ -110,6 +118,16 @@ def running_loop() -> Loop | None:
         return None
 
 
+def has_ended(loop: Loop) -> bool:
+    """Whether ``loop``, which ran when it was given something to do, does nothing any more."""
+    return loop.is_closed() or not loop.is_running()
+
+
+def gone() -> UnavailableError:
+    """What a caller is told whose call ended with the loop, or would never begin."""
+    return UnavailableError("stopped before the run ended; use another instance", code="draining")
+
+
 def run_apart(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Runs ``work()`` on a loop made for it, and waits for its end, even in a thread that runs a loop."""
     if running_loop() is None:
@@ -135,30 +153,47 @@ def spawn(loop: Loop, work: Callable[[], Awaitable[Any]], context: Context) -> N
 
 
 async def call_from_loop(home: Loop, function: Callable[[], Awaitable[T]]) -> T:
-    """Awaits ``function()`` on ``home`` from a coroutine on another loop."""
+    """Awaits ``function()`` on ``home`` from a coroutine on another loop.
+
+    Raises:
+        UnavailableError: ``home`` ended without an answer.
+    """
     call = _Call(home, function)
     answer: _Answer[T] = _Answer(call)
     call.tell = answer.take
     call.send()
+    answer.look()
     return await answer
 
 
+def _result(home: Loop, answer: Future[T]) -> T:
+    while not answer.done():
+        with suppress(TimeoutError):  # perhaps the answer's own
+            return answer.result(LOOK)
+        if has_ended(home) and not answer.done():
+            raise gone()
+    return answer.result()
+
+
 def call_from_thread(
-    home: Loop, function: Callable[[], Awaitable[T]], wait: Callable[[Future[T]], T] = Future.result
+    home: Loop, function: Callable[[], Awaitable[T]], result: Callable[[Loop, Future[T]], T] = _result
 ) -> T:
     """Runs ``function()`` on ``home`` from a thread that waits for it; must not be the thread of ``home``.
 
     Args:
         home: The loop.
         function: What is awaited there.
-        wait: How the thread waits: answers a future's result once it is done.
+        result: How the thread waits: the result of a future that is settled on the loop.
+
+    Raises:
+        UnavailableError: ``home`` ended without an answer.
     """
     call = _Call(home, function)
     answer: Future[T] = Future()
     call.tell = lambda ended: _settle(answer, ended)
     try:
         call.send()
-        return wait(answer)
+        return result(home, answer)
     except BaseException:
         if not answer.done():  # sending or waiting was interrupted, e.g. by Ctrl-C
             call.cancel()
@@ -176,11 +211,20 @@ class _Call:
         self._home, self._function, self._context = home, function, copy_context()
         self._task: asyncio.Task[Any] | None = None
 
+    @property
+    def lost(self) -> bool:
+        return has_ended(self._home)
+
     def send(self) -> None:
-        self._home.call_soon_threadsafe(self._begin, context=self._context)
+        try:
+            self._home.call_soon_threadsafe(self._begin, context=self._context)
+        except RuntimeError:
+            if not self._home.is_closed():
+                raise
+            raise gone() from None
 
     def cancel(self) -> None:
-        if not self._home.is_closed():
+        with suppress(RuntimeError):  # the loop is closed
             self._home.call_soon_threadsafe(self._cancel)
 
     def _cancel(self) -> None:
@@ -202,6 +246,17 @@ class _Answer(asyncio.Future[T]):
     def __init__(self, call: _Call) -> None:
         super().__init__(loop=asyncio.get_running_loop())
         self._call = call
+        self._timer: asyncio.TimerHandle | None = None
+
+    def look(self) -> None:
+        """Again and again, on the caller's loop: whether there will be an answer."""
+        if self.done():
+            return
+        if self._timer is not None and self._call.lost:
+            self._call.cancel()
+            self.set_exception(gone())
+        else:
+            self._timer = self.get_loop().call_later(LOOK, self.look)
 
     def cancel(self, msg: Any | None = None) -> bool:
         if self.done():
@@ -215,6 +270,10 @@ class _Answer(asyncio.Future[T]):
             self.get_loop().call_soon_threadsafe(self._end, ended)
 
     def _end(self, ended: asyncio.Task[T]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.done():
+            return
         if ended.cancelled():
             super().cancel()
         elif (error := ended.exception()) is not None:

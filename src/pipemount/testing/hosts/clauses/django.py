@@ -18,14 +18,14 @@ __all__: list[str] = []
 def no_django(pair: Pair) -> str:
     """Why it has no Django that takes pipelines into its URLs."""
     if not pair.host.name.startswith("Django"):
-        return "of Django"
+        return "only Django promises it"
     return "" if pair.form.users else "beside Django's views there is no request of Django's"
 
 
 @clause(
     "200 runs of a step that queries leave no connection open",
     group="Django",
-    unless=lambda pair: "" if "django" in pair.host.requires else "of Django",
+    unless=lambda pair: "" if "django" in pair.host.requires else "only Django promises it",
 )
 def connections(running: Running) -> None:
     for _ in range(25):

@@ -11,7 +11,7 @@ __all__: list[str] = []
 def no_flask(pair: Pair) -> str:
     """Why it has no Flask that takes pipelines in."""
     if pair.host.name != "Flask":
-        return "of Flask"
+        return "only Flask promises it"
     return "" if pair.form.users else "beside Flask's views there is no request of Flask's"
 
 

@@ -28,9 +28,8 @@ def login(running: Running) -> None:
     odd = ["/nothing", "/docs/swagger-ui.css", "/greet/invoke/", "/pipelines/none/info", "/jobs/1", "//greet/info", ""]
     for path in [*known, *odd]:
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
-            body = None if method in ("GET", "HEAD", "OPTIONS") else b'{"parameters": {"name": "Ada"}}'
-            headers = {**STRANGER, "content-type": "application/json"}
-            reply = running.server.request(method, running.ai + path, body, headers)
+            # Without a body: a server that resets a connection whose body nobody reads would lose the answer.
+            reply = running.server.request(method, running.ai + path, headers=STRANGER)
             sent_away = reply.status in SENT_AWAY or not from_pipelines(reply)
             expect(sent_away, f"{method} {path} was answered {reply.status}: {reply.body[:200]!r}", running)
 
