@@ -50,6 +50,8 @@ graph for, or for what takes it too long.
 - Prefect keeps every run in a database: its figures are those of its own server on loopback.
 """
 
+HOSTS_HEADING = "## In Django and Flask"
+
 BRIDGE_HEADING = "## The bridge from WSGI alone"
 
 BRIDGE = """\
@@ -101,6 +103,7 @@ class Report:
         method: Rounds and seconds, in words.
         entries: The contenders.
         engine: The engines, on the same graphs.
+        hosts: The contenders in Django and Flask.
         bridge: The bridge, beside another.
         imports: Seconds by what was imported.
         demonstrations: Seconds by what was tried.
@@ -109,6 +112,7 @@ class Report:
     command: str
     method: str
     entries: list[Entry]
+    hosts: list[Entry]
     engine: EngineReport
     bridge: BridgeReport
     imports: dict[str, float]
@@ -121,10 +125,26 @@ class Report:
     def write_sections(self, page: Path = PAGE) -> None:
         """Put what was measured into the page in the place of what is there; the rest stays as it was measured."""
         text = page.read_text()
-        for heading, section in ((ENGINE_HEADING, self._engine()), (BRIDGE_HEADING, self._bridge())):
+        for heading, section in self._sections():
             if section:
                 text = _replaced(text, heading, section)
         page.write_text(text)
+
+    def _sections(self) -> Iterable[tuple[str, str]]:
+        yield HOSTS_HEADING, self._hosts()
+        yield ENGINE_HEADING, self._engine()
+        yield BRIDGE_HEADING, self._bridge()
+
+    def _hosts(self) -> str:
+        if not self.hosts:
+            return ""
+        parts = [HOSTS_HEADING, f"Measured on {datetime.now(UTC):%Y-%m-%d} with `{self.command}`: {self.method}"]
+        for connections in CONNECTIONS:
+            parts += [
+                f"### {connections} connection{'s' * (connections > 1)} there",
+                _table(_requests(self.hosts, connections)).rstrip(),
+            ]
+        return "\n\n".join([*parts, "### To what each of these is held", _table(_targets(self.hosts))])
 
     def _engine(self) -> str:
         return self._section(ENGINE_HEADING, ENGINE, self.engine) if self.engine else ""
@@ -148,7 +168,7 @@ class Report:
             yield _table(_targets(self.entries))
             yield "## Idle memory\n"
             yield _table(_memory(self.entries))
-        yield from filter(None, (self._engine(), self._bridge()))
+        yield from filter(None, (section for _, section in self._sections()))
         if self.imports:
             yield "## Import time\n\nA fresh interpreter each time, byte code compiled before.\n"
             yield _table([("what", "ms"), *((name, f"{took * 1000:.0f}") for name, took in self.imports.items())])

@@ -18,14 +18,14 @@ sys.path.append(str(Path(__file__).parents[1] / "src"))
 
 from bridge import BridgeReport, measure_bridge
 from concurrency import demonstrate
-from contenders import CONTENDERS, select
+from contenders import CONTENDERS, HOSTS, select
 from engine import EngineReport, measure_engine
 from measure import measure
 from report import Report
 from servers import CORES
 from startup import measure_imports
 
-PARTS = ("requests", "engine", "bridge", "imports", "demonstrations")
+PARTS = ("requests", "hosts", "engine", "bridge", "imports", "demonstrations")
 
 
 def parse() -> argparse.Namespace:
@@ -36,7 +36,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--parts", default=",".join(PARTS), help="of: " + ", ".join(PARTS))
     parser.add_argument("--quick", action="store_true", help="one short round, to see that all is well")
     parser.add_argument(
-        "--write", action="store_true", help="with --parts engine,bridge: put their sections into the page"
+        "--write", action="store_true", help="with --parts hosts,engine,bridge: put their sections into the page"
     )
     options = parser.parse_args()
     if options.quick:
@@ -62,8 +62,9 @@ def main() -> None:
         bridge=measure_bridge(**_options_of_part(options)) if "bridge" in parts else BridgeReport(),
         demonstrations=demonstrate() if "demonstrations" in parts else {},
         entries=measure(contenders, rounds=options.rounds, seconds=options.seconds) if "requests" in parts else [],
+        hosts=measure(HOSTS, rounds=options.rounds, seconds=options.seconds) if "hosts" in parts else [],
     )
-    if options.write and set(parts) <= {"engine", "bridge"}:
+    if options.write and set(parts) <= {"hosts", "engine", "bridge"}:
         report.write_sections()
         print(f"wrote the section of {' and '.join(parts)} in docs/performance.md")
     elif options.quick or options.only or set(parts) != set(PARTS):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CONTENDERS", "Contender", "select"]
+__all__ = ["CONTENDERS", "HOSTS", "Contender", "select"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,11 @@ CONTENDERS = (
         expected="leaves",
         base="fastapi_sklearn",
     ),
+    Contender("ours_langgraph", "pipemount, the LangGraph graph, mounted", "ours", MOUNTED, base="fastapi_langgraph"),
+)
+
+HOSTS = (
+    CONTENDERS[0],
     Contender("django_hand", "Django by hand, `async def`", "hand"),
     Contender("ours_django_wrapped", "pipemount, `wrap(…)` around Django", "ours", MOUNTED),
     Contender("ours_django", "pipemount, in Django's URLs", "ours", MOUNTED, base="django_hand"),
@@ -88,17 +93,17 @@ CONTENDERS = (
         base="django_hand_wsgi",
         server="gthread",
     ),
-    Contender("ours_langgraph", "pipemount, the LangGraph graph, mounted", "ours", MOUNTED, base="fastapi_langgraph"),
 )
+"""Those in Django and Flask, with the limit: a part of the run by itself."""
 
 
-def select(names: str) -> tuple[Contender, ...]:
+def select(names: str, among: tuple[Contender, ...] = CONTENDERS) -> tuple[Contender, ...]:
     """The contenders with these comma-separated names, and whatever their ratios are taken to; all for ``""``."""
     if not names:
-        return CONTENDERS
+        return among
     asked = {name.strip() for name in names.split(",")}
-    known = {contender.name: contender for contender in CONTENDERS}
+    known = {contender.name: contender for contender in among}
     if unknown := asked - set(known):
         raise SystemExit(f"no contender {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
     wanted = asked | {"raw"} | {known[name].base for name in asked}
-    return tuple(contender for contender in CONTENDERS if contender.name in wanted)
+    return tuple(contender for contender in among if contender.name in wanted)
