@@ -19,6 +19,7 @@ from pipemount.testing.hosts import (
     clause,
     pairs,
     run_all,
+    run_pair,
     same,
 )
 from pipemount.testing.hosts.table import DONE, FAILED, cells, clause_reason, column, render
@@ -111,3 +112,11 @@ def test_the_command_writes_the_page_of_the_pairs_that_it_is_given(tmp_path: Pat
     found = cells(page.read_text())
     assert found["Bare ASGI", CLAUSES["invoke"].says, "wrap, uvicorn"] == DONE
     assert found["Flask", CLAUSES["invoke"].says, "init_app, gunicorn sync"] == FAILED
+
+
+def test_a_pair_that_cannot_be_run_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = pairs()[0]
+    monkeypatch.setattr(pair.host, "missing", lambda: "something")
+    with pytest.raises(RuntimeError, match="needs something"):
+        list(run_pair(pair, tmp_path))
+    assert run_all([pair], tmp_path) == []

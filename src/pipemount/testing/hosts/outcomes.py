@@ -32,8 +32,14 @@ class Outcome:
 
 
 def run_pair(pair: Pair, folder: Path, clauses: Sequence[Clause] = ()) -> Iterator[Outcome]:
-    """What came of all clauses, or of those given, that apply to a pair: first of those that start it by themselves."""
-    asked = [clause for clause in clauses or CLAUSES.values() if not (pair.reason or clause.reason(pair))]
+    """What came of all clauses, or of those given, that apply to a pair: first of those that start it by themselves.
+
+    Raises:
+        RuntimeError: The host or the server is not there. An empty list would look like a success.
+    """
+    if pair.reason:
+        raise RuntimeError(f"{pair.name} cannot be run: {pair.reason}")
+    asked = [clause for clause in clauses or CLAUSES.values() if not clause.reason(pair)]
     for clause in asked:
         if clause.alone:
             yield _outcome(pair, clause, lambda clause=clause: clause.check(pair, folder))  # type: ignore[misc]
@@ -72,7 +78,7 @@ def run_all(
 
     def run(pair: Pair) -> list[Outcome]:
         found = []
-        for outcome in run_pair(pair, folder, clauses):
+        for outcome in () if pair.reason else run_pair(pair, folder, clauses):
             tell(outcome)
             found.append(outcome)
         return found
