@@ -355,9 +355,9 @@ def test_a_home_loop_that_its_host_runs_no_more(monkeypatch: pytest.MonkeyPatch)
     loop.run_until_complete(app.lifecycle.startup())
 
     assert app.run_sync("in_place", a=1).value == 2
-    with pytest.raises(UnavailableError):
+    with pytest.raises(HomeLoopError, match="stands still"):
         app.run_sync("on_loop", a=1)
-    with pytest.raises(UnavailableError):
+    with pytest.raises(HomeLoopError, match="stands still"):
         asyncio.run(app.run("on_loop", a=1))
     loop.run_until_complete(app.lifecycle.shutdown())
     loop.close()
