@@ -1,0 +1,199 @@
+"""What is known of a job: frozen values, the same in every store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from ..types import Principal, Trace
+
+__all__ = [
+    "ENDED",
+    "Idempotency",
+    "Job",
+    "JobEvent",
+    "JobQuery",
+    "JobRequest",
+    "JobStatus",
+    "Lease",
+    "Outcome",
+    "Page",
+    "Submitted",
+]
+
+JobStatus: TypeAlias = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
+"""``cancelling``: a cancel was asked for, and a step that cannot be stopped has not returned yet."""
+
+ENDED: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
+"""A job that has one of these never changes again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """What makes two requests the same one (draft-ietf-httpapi-idempotency-key-header).
+
+    Attributes:
+        scope: Whose key it is: two callers may use the same one.
+        key: As the caller chose it.
+        digest: Of what was asked for; another one under the same key is a conflict.
+    """
+
+    scope: str
+    key: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequest:
+    """A job that is asked for. Everything in it but ``principal.user`` can be written down.
+
+    Attributes:
+        job_id: A UUID, the run's as well.
+        pipeline: Its name in the app.
+        fingerprint: Of the pipeline that the inputs were validated by.
+        kind: ``"run"``, or ``"batch"``: ``inputs`` is a list then, and so is the result.
+        inputs: JSON: the validated inputs, by name.
+        overrides: JSON: of steps' own parameters, or ``None``.
+        run_name: For people; placeholders are filled in when the run begins.
+        timeout: Seconds that the run may take, or ``None`` for the app's limit.
+        principal: On whose behalf; who else may see the job says ``Jobs``.
+        trace: The caller's trace.
+        idempotency: What a second request of the same would say.
+    """
+
+    job_id: str
+    pipeline: str
+    fingerprint: str
+    inputs: bytes
+    kind: Literal["run", "batch"] = "run"
+    overrides: bytes | None = None
+    run_name: str | None = None
+    timeout: float | None = None
+    principal: Principal | None = None
+    trace: Trace | None = None
+    idempotency: Idempotency | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job's record, as it is at one moment. Times are seconds since the epoch.
+
+    Attributes:
+        request: What was asked for.
+        status: Where it is.
+        created: When it was accepted.
+        started: When its run began.
+        finished: When it ended.
+        attempt: How many times a runner has begun it.
+        run_index: The how-manieth run of its pipeline in its process.
+        cancel_requested: Whether somebody asked to cancel it.
+        reason: Why it was cancelled: who asked, or what happened.
+        result: JSON: the outputs of a job that succeeded.
+        execution_time: Seconds that the run took.
+        error: Of a job that failed, the members of its problem document; of one that was cancelled as well.
+        last_event: The number of its last event; 0 before the first.
+        first_event: The number of the oldest event that is still kept; 1 unless some were pruned.
+    """
+
+    request: JobRequest
+    status: JobStatus
+    created: float
+    started: float | None = None
+    finished: float | None = None
+    attempt: int = 0
+    run_index: int = 0
+    cancel_requested: bool = False
+    reason: str | None = None
+    result: bytes | None = None
+    execution_time: float | None = None
+    error: Mapping[str, Any] | None = None
+    last_event: int = 0
+    first_event: int = 1
+
+    @property
+    def id(self) -> str:
+        """Its UUID."""
+        return self.request.job_id
+
+    @property
+    def ended(self) -> bool:
+        """Whether it will not change any more."""
+        return self.status in ENDED
+
+
+class JobEvent(NamedTuple):
+    """An event of a job's run as it is kept: written once, read by every subscriber.
+
+    Attributes:
+        sequence: As in ``Event``; the id of a server-sent event.
+        kind: As in ``Event``.
+        body: The whole event as one line of JSON: ``kind``, ``sequence``, ``run_id``, ``time``, ``step``, ``attempt``,
+            ``data``. The outputs of ``run_completed`` are as in an invocation's response.
+    """
+
+    sequence: int
+    kind: str
+    body: bytes
+
+
+class Lease(NamedTuple):
+    """The right to perform a job, until it is finished or taken away.
+
+    Attributes:
+        job: As it was when it was claimed.
+        fence: Grows with every claim; a store refuses what carries an older one.
+    """
+
+    job: Job
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a job ended.
+
+    Attributes:
+        status: ``succeeded``, ``failed`` or ``cancelled``.
+        result, execution_time, run_index, error, reason: As in ``Job``.
+    """
+
+    status: Literal["succeeded", "failed", "cancelled"]
+    result: bytes | None = None
+    execution_time: float | None = None
+    run_index: int = 0
+    error: Mapping[str, Any] | None = None
+    reason: str | None = None
+
+
+class Submitted(NamedTuple):
+    """What became of a request: its job, which an earlier, equal request may have made."""
+
+    job: Job
+    reused: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobQuery:
+    """Which jobs are listed, the youngest first.
+
+    Attributes:
+        owner: Only those of this principal (``owner_of``); ``None`` for all.
+        pipeline: Only those of this pipeline.
+        status: Only those that have one of these; empty for all.
+        limit: At most so many.
+        cursor: Where an earlier page ended.
+    """
+
+    owner: str | None = None
+    pipeline: str | None = None
+    status: Sequence[JobStatus] = ()
+    limit: int = 50
+    cursor: str | None = None
+
+
+class Page(NamedTuple):
+    """Some jobs, and where the next ones begin; ``None`` where there are no more."""
+
+    jobs: Sequence[Job]
+    cursor: str | None
