@@ -26,7 +26,7 @@ from .http.components import PREFIX, component_schemas, redirected, references
 from .http.handover import as_principal, hand_over
 from .http.openapi import SECURITY_SCHEMES, operation, operation_id
 from .http.paths import child_scope, locate
-from .http.routes import Route
+from .http.routes import PARAMETER, Route, is_known
 from .types import JsonObject, Message, Principal, Receive, Scope, Send
 
 __all__ = ["router"]
@@ -117,7 +117,7 @@ def _rest_class(known: frozenset[str]) -> type[APIRoute]:
 
 def _is_ours(scope: Scope, rest: str, known: frozenset[str]) -> bool:
     path = locate(scope)[1]
-    return path != "/" + rest.rstrip("/") or path in known
+    return path != "/" + rest.rstrip("/") or is_known(path, known)
 
 
 # --------------------------------------------------------------------------------------- handing over
@@ -146,7 +146,7 @@ class _Handover(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         base, located = locate(scope)
-        rest = "/" + scope["path_params"][REST].rstrip("/") if self._path is None else self._path
+        rest = "/" + scope["path_params"][REST].rstrip("/") if self._path is None else _filled_in(self._path, scope)
         if located.endswith(rest.rstrip("/")):
             child = child_scope(scope, base + located.removesuffix(rest).rstrip("/"), rest)
         else:  # a slash came as %2F: FastAPI took the path for one that it is not
@@ -156,6 +156,10 @@ class _Handover(Response):
         await self._pipelines(child, _replay(self._request, receive), send)
         if self.background is not None:
             await self.background()
+
+
+def _filled_in(path: str, scope: Scope) -> str:
+    return path.replace(PARAMETER, str(scope["path_params"].get("job_id")))
 
 
 def _replay(request: Request, receive: Receive) -> Receive:

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from django.urls import URLPattern, path, re_path
 
 from ..http.application import Application
+from ..http.routes import PARAMETER, Route
 from .middleware import current_principal
 from .users import Users
 from .view import PipelineView
@@ -33,8 +34,12 @@ def django_urls(
         pipelines.users.append(current_principal)
     view = PipelineView(pipelines, tuple(before), Users(principal, permissions), name)
     named = [  # Django tries one after the other: first those that have to be fast
-        path(route.path.lstrip("/"), view, name=route.name, kwargs={"rest": route.path.lstrip("/")})
+        path(_pattern(route), view, name=route.name, kwargs={"rest": route.path.lstrip("/")})
         for route in sorted(pipelines.route_table, key=lambda route: route.endpoint != "invoke")
     ]
     # A slash at the end, unknown paths and other methods: all of them are answered by the app, none is redirected.
     return [*named, re_path(REST, view)], name
+
+
+def _pattern(route: Route) -> str:
+    return route.path.lstrip("/").replace(PARAMETER, "<job_id>")

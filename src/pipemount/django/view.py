@@ -16,6 +16,7 @@ from ..bridge.wsgi import WSGIBridge
 from ..errors import CsrfFailedError
 from ..http.application import Application
 from ..http.handover import hand_over
+from ..http.routes import PARAMETER
 from ..types import Principal, Scope
 from . import asynchronous, synchronous
 from .csrf import acheck_token, check_token, needs_token
@@ -91,7 +92,7 @@ class PipelineView:
     # ---------------------------------------------------------------------------------------------- WSGI
 
     def _call(self, request: HttpRequest, rest: str, **captured: Any) -> HttpResponseBase:
-        scope = make_scope(request, rest)
+        scope = make_scope(request, rest.replace(PARAMETER, captured.get("job_id", "")))
         by_key = self.pipelines.goes_by_key(scope)
         checked = not by_key and needs_token(request)
         try:
@@ -111,7 +112,7 @@ class PipelineView:
     # ---------------------------------------------------------------------------------------------- ASGI
 
     async def _acall(self, request: HttpRequest, rest: str, **captured: Any) -> HttpResponseBase:
-        scope = make_scope(request, rest)
+        scope = make_scope(request, rest.replace(PARAMETER, captured.get("job_id", "")))
         by_key = self.pipelines.goes_by_key(scope)
         checked = not by_key and needs_token(request)
         try:

@@ -14,6 +14,7 @@ from ..bridge import WSGIBridge
 from ..bridge.scope import build_scope
 from ..errors import ConfigurationError
 from ..http.handover import hand_over
+from ..http.routes import PARAMETER, as_template
 from .answering import answer
 from .callers import CurrentUser, current_principal
 from .csrf import exempt, is_checked, new_token
@@ -87,7 +88,8 @@ def _blueprint(mounted: Mounted, name: str, app: Flask, before: Sequence[Decorat
     rooted = mounted.prefix == "/"
     for route in mounted.pipelines.route_table:
         automatic = None if rooted else False
-        blueprint.add_url_rule(route.path, route.name, view, methods=route.methods, provide_automatic_options=automatic)
+        rule = route.path.replace(PARAMETER, "<job_id>")
+        blueprint.add_url_rule(rule, route.name, view, methods=route.methods, provide_automatic_options=automatic)
     if not rooted:
         blueprint.record(_know_rest)
         blueprint.add_url_rule("", "rest", _rest_view(mounted, app, view), methods=METHODS)
@@ -129,13 +131,16 @@ def _view(mounted: Mounted, app: Flask) -> View:
 
 def _rest_view(mounted: Mounted, app: Flask, view: View) -> View:
     """``view``, and what Flask answers by itself elsewhere: which methods a route has."""
-    methods = {route.path: route.methods for route in mounted.pipelines.route_table}
+    methods: dict[str, set[str]] = {}
+    for route in mounted.pipelines.route_table:
+        methods.setdefault(route.path, set()).update(route.methods)
 
     def rest(**values: object) -> Any:
         path = "/" + str(values.get("rest", "")).strip("/")
-        if request.method == "OPTIONS" and path in methods:
+        allowed = methods.get(path) or methods.get(as_template(path)[0])
+        if request.method == "OPTIONS" and allowed:
             response = app.response_class()
-            response.allow.update((*methods[path], "OPTIONS"))
+            response.allow.update((*allowed, "OPTIONS"))
             return response
         return view(**values)
 

@@ -45,7 +45,7 @@ from .middleware import LifespanMiddleware, PipelineMiddleware
 from .origin import from_script, refuse_foreign
 from .paths import locate
 from .problems import problem
-from .routes import build_routes, check_name
+from .routes import PARAMETER, Route, as_template, build_routes, check_name
 
 __all__ = ["Application"]
 
@@ -107,7 +107,9 @@ class Application:
         self.lifespan = Lifespan(self.lifecycle)
         # Not "routes": Starlette looks through a mounted app's "routes" when it resolves a name of the host.
         self.route_table = build_routes(tuple(self.services), self.settings.open_routes)
-        self._table = self._build_table()
+        table = self._build_table()
+        self._table = {path: methods for path, methods in table.items() if PARAMETER not in path}
+        self._templates = {path: methods for path, methods in table.items() if PARAMETER in path}
 
     def __deepcopy__(self, memo: object) -> Self:
         """The app itself, of which a process has one: hosts copy what is mounted in them, as Litestar's routers do."""
@@ -162,6 +164,9 @@ class Application:
     def _endpoint(self, exchange: Exchange, rest: str) -> Endpoint:
         methods = self._table.get(rest)
         if methods is None:
+            template, value = as_template(rest)
+            methods, exchange.params = self._templates.get(template), {"job_id": value}
+        if methods is None:
             raise NotFoundError(f"nothing is served at {rest}; GET {link(exchange.base, '/')} lists what is")
         endpoint = methods.get(exchange.scope["method"])
         if endpoint is None:
@@ -194,12 +199,12 @@ class Application:
         about = About(self.pipelines, self.route_table, self.settings, schemes)
         endpoints = Endpoints(about, self.lifecycle.answer_probe)
         invocations = {name: Invocation(service, self.lifecycle) for name, service in self.services.items()}
+        special: dict[str, Callable[[Route], Answer]] = {"invoke": lambda route: invocations[route.pipeline or ""]}
         table: dict[str, dict[str, Endpoint]] = {}
         for route in self.route_table:
-            answer: Answer = (
-                invocations[route.pipeline or ""] if route.endpoint == "invoke" else endpoints.answer(route)
-            )
-            table[route.path] = dict.fromkeys(route.methods, Endpoint(answer, route.permission))
+            answer = special.get(route.endpoint, endpoints.answer)(route)
+            methods = table.setdefault(route.path, {})
+            methods.update(dict.fromkeys(route.methods, Endpoint(answer, route.permission)))
         return table
 
     # ------------------------------------------------------------------------------- start and stop

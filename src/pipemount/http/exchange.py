@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from ..errors import BodyTooLargeError, MalformedRequestError, RunCancelledError
 from ..types import Message, Principal, Receive, Scope, Send
@@ -12,6 +14,8 @@ from .problems import Headers
 __all__ = ["ClientLeftError", "Exchange"]
 
 logger = logging.getLogger("pipemount")
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class ClientLeftError(RunCancelledError):
@@ -25,15 +29,17 @@ class Exchange:
         scope: The ASGI scope, as the host handed it over.
         base: The app's own root as the caller sees it; links start with it.
         headers: Those that the app reads.
+        params: What stands where the route has parameters.
         principal: Who asks, once that is known.
         started: Whether the response has begun.
     """
 
-    __slots__ = ("base", "headers", "principal", "receive", "scope", "send", "started")
+    __slots__ = ("base", "headers", "params", "principal", "receive", "scope", "send", "started")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, base: str, headers: RequestHeaders) -> None:
         self.scope, self.receive, self.send = scope, receive, send
         self.base, self.headers = base, headers
+        self.params = NOTHING
         self.principal: Principal | None = None
         self.started = False
 

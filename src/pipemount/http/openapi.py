@@ -9,7 +9,7 @@ from ..settings import Settings
 from ..types import JsonObject
 from .components import SHARED, component_schemas, ref
 from .describe import link
-from .routes import Route
+from .routes import PARAMETER, Route
 
 __all__ = ["SECURITY_SCHEMES", "build_openapi", "operation", "operation_id"]
 
@@ -75,6 +75,14 @@ MODE: JsonObject = {
     "schema": {"type": "string", "enum": ["sync"], "default": "sync"},
 }
 
+JOB_ID: JsonObject = {
+    "name": "job_id",
+    "in": "path",
+    "required": True,
+    "description": "The job's UUID.",
+    "schema": {"type": "string"},
+}
+
 
 def build_openapi(
     pipelines: Mapping[str, CompiledPipeline],
@@ -97,7 +105,7 @@ def build_openapi(
     for route in routes:
         if route.documented:
             item = operation(route, pipelines, open_to_all=not schemes or route.permission is None)
-            paths[route.path] = {route.methods[0].lower(): item}
+            paths.setdefault(route.path, {})[route.methods[0].lower()] = item
     components: JsonObject = {"schemas": component_schemas(pipelines, settings)}
     document: JsonObject = {"openapi": "3.1.0", "info": _info(pipelines, settings), "paths": paths}
     if schemes:
@@ -119,6 +127,8 @@ def operation(route: Route, pipelines: Mapping[str, CompiledPipeline], *, open_t
     }
     if open_to_all:
         described["security"] = []
+    if PARAMETER in route.path:
+        described["parameters"] = [JOB_ID]
     if route.endpoint == "invoke" and route.pipeline:
         described |= _described(pipelines[route.pipeline].info.doc)
         described["parameters"] = [MODE]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import ConfigurationError
 
-__all__ = ["DOCS_ASSETS", "Route", "build_routes", "check_name"]
+__all__ = ["DOCS_ASSETS", "PARAMETER", "Route", "as_template", "build_routes", "check_name", "is_known"]
 
 PIPELINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-RESERVED = frozenset({"docs", "health", "invoke", "info", "jobs", "metrics", "pipelines", "runs", "schema", "status"})
+RESERVED = frozenset(
+    {"batch", "docs", "health", "invoke", "info", "jobs", "metrics", "pipelines", "runs", "schema", "status"}
+    | {"stream", "submit", "tokens"}
+)
+PARAMETER = "{job_id}"
 DOCS_ASSETS = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
 
 
@@ -20,7 +24,7 @@ class Route:
     """One path of the app, relative to its mount.
 
     Attributes:
-        path: Starts with ``/``, has no trailing slash (the index is ``/``), no placeholders.
+        path: Starts with ``/``, has no trailing slash (the index is ``/``). The second segment may be ``{job_id}``.
         methods: As in ``Allow``; HEAD wherever GET is.
         endpoint: Which endpoint answers, e.g. ``"invoke"``.
         permission: What the caller's key must hold; ``None`` where none is needed.
@@ -50,6 +54,18 @@ class Route:
             return self.endpoint
         own = f"{self.pipeline.replace('.', '_')}_{self.endpoint}"
         return own if segments[0] == "pipelines" else f"{own}_short"
+
+
+def as_template(path: str) -> tuple[str, str]:
+    """A path as that of a route with a parameter, with what stands there: ``/jobs/7`` as ``/jobs/{job_id}``, ``7``."""
+    head, _, rest = path[1:].partition("/")
+    value, slash, tail = rest.partition("/")
+    return f"/{head}/{PARAMETER}{slash}{tail}", value
+
+
+def is_known(path: str, paths: Container[str]) -> bool:
+    """Whether one of the routes with these ``paths`` answers at ``path``."""
+    return path in paths or as_template(path)[0] in paths
 
 
 def check_name(name: str) -> str:

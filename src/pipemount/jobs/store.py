@@ -67,7 +67,7 @@ class Store(Protocol):
         ...
 
     async def wait(self, job_id: str, after: int, timeout: float) -> bool:
-        """Return when the job has an event behind number ``after``, or has ended, or is forgotten; ``False`` in vain."""
+        """Return when the job has an event behind ``after``, or has ended, or is forgotten; ``False`` in vain."""
         ...
 
     async def sweep(self) -> None:
