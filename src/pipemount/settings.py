@@ -10,6 +10,8 @@ from .errors import ConfigurationError
 
 __all__ = ["Settings"]
 
+_YEAR = 366 * 86400.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -32,6 +34,7 @@ class Settings:
         cleanup_timeout: Seconds that a stop waits for running work and ``on_cleanup``.
         max_stream_age: Seconds after which an open stream ends, for its reader to come back: a stream keeps a server
             that was told to stop from stopping, and not every server can be heard.
+        max_token_age: The most seconds that a signed token may be good for.
         open_routes: Routes that need no key even when keys are set, e.g. ``("/health/live", "/docs")``; the app
             refuses one that it does not have.
         title: Title in the OpenAPI document; the pipeline's name when empty.
@@ -49,6 +52,7 @@ class Settings:
     lazy_wait: float = 1.0
     cleanup_timeout: float = 10.0
     max_stream_age: float = 900.0
+    max_token_age: float = 7 * 86400.0
     open_routes: tuple[str, ...] = ("/health/live",)
     title: str = ""
     version: str = "0.1.0"
@@ -62,3 +66,5 @@ class Settings:
         for name in ("max_queue", "startup_budget", "lazy_wait", "cleanup_timeout"):
             if not getattr(self, name) >= 0:
                 raise ConfigurationError(f"Settings({name}={getattr(self, name)!r}): must not be negative")
+        if not 1 <= self.max_token_age <= _YEAR:
+            raise ConfigurationError(f"Settings(max_token_age={self.max_token_age!r}): from a second to a year")

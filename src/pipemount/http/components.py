@@ -21,17 +21,29 @@ from .models import (
     PipelineList,
     Problem,
     Schemas,
+    TokenResponse,
     ValidationProblem,
     request_model,
     response_model,
 )
+from .tokens import token_request
 from .wire import WireJsonSchema
 
 __all__ = ["PREFIX", "SHARED", "component_schemas", "redirected", "ref", "references"]
 
 PREFIX = "#/components/schemas/"
 SHARED = "pipemount"
-SHARED_MODELS = (Problem, ValidationProblem, InvocationProblem, Index, Health, PipelineList, Info, Schemas)
+SHARED_MODELS = (
+    Problem,
+    ValidationProblem,
+    InvocationProblem,
+    Index,
+    Health,
+    PipelineList,
+    Info,
+    Schemas,
+    TokenResponse,
+)
 
 
 def ref(owner: str, model: str) -> JsonObject:
@@ -56,6 +68,7 @@ def component_schemas(pipelines: Mapping[str, CompiledPipeline], settings: Setti
         _add_example(renamed, renamed[f"{name}_Request"], request)
         components |= renamed
     shared = {model.__name__: Schema(model, TypeAdapter(model), "serialization") for model in SHARED_MODELS}
+    shared["TokenRequest"] = token_request(settings)
     components |= _owned(SHARED, shared, taken)
     return dict(sorted(components.items()))
 
