@@ -18,9 +18,11 @@ from .models import (
     Index,
     Info,
     InvocationProblem,
+    Metrics,
     PipelineList,
     Problem,
     Schemas,
+    Status,
     TokenResponse,
     ValidationProblem,
     request_model,
@@ -34,14 +36,7 @@ __all__ = ["PREFIX", "SHARED", "component_schemas", "redirected", "ref", "refere
 PREFIX = "#/components/schemas/"
 SHARED = "pipemount"
 SHARED_MODELS = (
-    Problem,
-    ValidationProblem,
-    InvocationProblem,
-    Index,
-    Health,
-    PipelineList,
-    Info,
-    Schemas,
+    *(Problem, ValidationProblem, InvocationProblem, Index, Health, PipelineList, Info, Schemas, Status, Metrics),
     TokenResponse,
 )
 
