@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
 from uuid import UUID
 
@@ -99,6 +100,23 @@ async def test_a_password_that_the_browser_repeats_by_itself_is_no_key() -> None
         assert (refused.status, ran) == (403, [])
     for deliberate in ({"authorization": "Bearer abc"}, {"x-api-key": "abc"}):  # the host knows what it is
         assert (await ask({**FOREIGN, **deliberate}, principal=Principal("ada", frozenset({"invoke"})))).status == 200
+
+
+async def test_c1_a_key_that_the_browser_repeats_by_itself_is_a_login_like_a_cookie() -> None:
+    keys = AuthKeys({"mobile": KEY})
+    basic = {"authorization": "Basic " + b64encode(f"mobile:{KEY}".encode()).decode(), "host": "shop.example"}
+    for foreign in ({"origin": "https://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "same-site"}):
+        refused = await ask({**basic, **foreign}, auth=keys)
+        assert (refused.status, refused.json()["code"], ran) == (403, "cross-origin", [])
+        wrong = await ask({**basic, **foreign, "authorization": "Basic eDp4"}, auth=keys)
+        assert (wrong.status, ran) == (401, [])
+        deliberate = {"authorization": f"Bearer {KEY}", "host": "shop.example", **foreign}
+        assert (await ask(deliberate, auth=keys)).status == 200
+    for own in ({}, {"origin": "https://shop.example"}, {"sec-fetch-site": "same-origin"}):
+        assert (await ask({**basic, **own}, auth=keys)).status == 200
+    assert (await ask({**basic, "origin": "https://evil.example"}, auth=keys, token_checked=True)).status == 200
+    trusted = await ask({**basic, "origin": "https://app.example"}, auth=keys, trusted=("https://app.example",))
+    assert trusted.status == 200
 
 
 async def test_a_guarded_app_takes_users_and_keys_and_nobody_else() -> None:

@@ -77,7 +77,7 @@ class ForbiddenError(RequestError):
 
 
 class CrossOriginError(RequestError):
-    """A page of another origin had a browser post with the cookies of the host's login."""
+    """A page of another origin had a browser post with a login that browsers send by themselves: cookies, or Basic."""
 
     code = "cross-origin"
     status = 403
