@@ -78,9 +78,7 @@ def check_name(name: str) -> str:
     return name
 
 
-def build_routes(
-    names: Sequence[str], open_routes: Sequence[str] = (), metrics: str = "read"
-) -> tuple[Route, ...]:
+def build_routes(names: Sequence[str], open_routes: Sequence[str] = (), metrics: str = "read") -> tuple[Route, ...]:
     """All routes of an app with these pipelines; one pipeline is served at the root as well.
 
     Args:
@@ -128,5 +126,6 @@ def _pipeline_routes(name: str, *, alone: bool) -> Iterator[Route]:
     for root in roots:
         documented = root == roots[0]
         yield Route(f"{root}/invoke", ("POST",), "invoke", "invoke", name, documented)
+        yield Route(f"{root}/batch", ("POST",), "batch", "invoke", name, documented)
         yield Route(f"{root}/info", ("GET", "HEAD"), "info", "read", name, documented)
         yield Route(f"{root}/schema", ("GET", "HEAD"), "schema", "read", name, documented)
