@@ -11,6 +11,7 @@ from .errors import ConfigurationError
 __all__ = ["Settings"]
 
 _YEAR = 366 * 86400.0
+_OF_BATCHES = ("max_batch", "batch_concurrency")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,8 @@ class Settings:
         max_queue: Runs that may wait; further ones are answered 429.
         request_timeout: Seconds after which a run is cancelled and answered 504; also the most that a
             request may ask for.
+        max_batch: The most items of one batch.
+        batch_concurrency: How many of a batch may run at the same time, in places that nobody else wants.
         max_body_bytes: The largest request body; reading stops there with 413.
         affinity: Where sync steps run that do not say so themselves: ``"any"`` of the app's threads, or the thread
             that handles the ``"request"``, where there is one: one after the other, inside its open transaction.
@@ -45,6 +48,8 @@ class Settings:
     max_concurrency: int = 256
     max_queue: int = 1024
     request_timeout: float = 300.0
+    max_batch: int = 1000
+    batch_concurrency: int = 8
     max_body_bytes: int = 10 * 1024 * 1024
     threads: int = min(128, 32 * (os.cpu_count() or 1))
     affinity: Literal["any", "request"] = "any"
@@ -60,7 +65,7 @@ class Settings:
     version: str = "0.1.0"
 
     def __post_init__(self) -> None:
-        for name in ("max_concurrency", "threads", "request_timeout", "max_body_bytes", "max_stream_age"):
+        for name in ("max_concurrency", "threads", "request_timeout", "max_body_bytes", "max_stream_age", *_OF_BATCHES):
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"Settings({name}={getattr(self, name)!r}): must be above 0")
         if self.affinity not in ("any", "request"):
