@@ -1,4 +1,4 @@
-"""Row C1 of the hardening matrix, in a real Chromium: a login that the browser sends by itself serves no other origin."""
+"""Row C1 of the hardening matrix, in a real Chromium: a login that a browser sends by itself serves no other origin."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What browsers visit: an app behind a key or a host's login, and a ledger of what they sent.
 
-``GET /-/seen`` answers what came, ``GET /-/page`` is a page of the app's own origin, ``GET /-/login`` sets the cookie that
-the host knows Ada by. ``LOGIN`` says what is asked for: ``key`` or ``cookie``.
+``GET /-/seen`` answers what came, ``GET /-/page`` is a page of the app's own origin, ``GET /-/login`` sets the cookie
+that the host knows Ada by. ``LOGIN`` says what is asked for: ``key`` or ``cookie``.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class _Blank(BaseHTTPRequestHandler):
 
 @contextmanager
 def a_page_elsewhere() -> Iterator[int]:
-    """The port of a server with an empty page: at ``localhost`` another site than ``127.0.0.1``, and here another origin."""
+    """The port of a server with an empty page: of another origin, and at ``localhost`` of another site as well."""
     with ThreadingHTTPServer(("127.0.0.1", 0), _Blank) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
