@@ -173,7 +173,7 @@ def chunked(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 @pytest.mark.server
 @pytest.mark.parametrize("form", ["declared", "chunked"])
-def test_a_hundred_megabytes_without_a_key_are_not_read(siege: Siege, form: str) -> None:
+def test_a6_a_hundred_megabytes_without_a_key_are_not_read(siege: Siege, form: str) -> None:
     before = siege.ledger()["memory"]
     size = 100 * MEGABYTE
     if form == "declared":
@@ -188,7 +188,7 @@ def test_a_hundred_megabytes_without_a_key_are_not_read(siege: Siege, form: str)
 
 
 @pytest.mark.server
-def test_without_a_key_the_answer_comes_before_the_body(siege: Siege) -> None:
+def test_a6_without_a_key_the_answer_comes_before_the_body(siege: Siege) -> None:
     reply = siege.ask([], f"{JSON}content-length: {100 * MEGABYTE}\r\n")
     assert reply.status == 401
     assert siege.ledger()["read"].get(reply.name, 0) == 0
