@@ -73,8 +73,7 @@ def test_what_a_document_does_not_tell_is_none_and_never_missing(kind: type[Pipe
 def test_the_data_of_a_run() -> None:
     error = errors.StepFailedError(step="fetch", cause=ValueError())
     error.run_id = "r-1"
-    found = there_and_back(error)
-    assert isinstance(found, errors.StepFailedError)
+    found: Any = there_and_back(error)
     assert (found.step, found.run_id, found.cause) == ("fetch", "r-1", None)
 
 
@@ -115,10 +114,10 @@ def test_a_code_of_a_later_version_is_the_nearest_class_by_status(
 
 
 def test_a_class_of_somebody_elses_is_not_made_from_a_document() -> None:
-    class Own(PipemountError):
+    class OwnError(PipemountError):
         code = "own-of-a-test"
 
-    assert type(from_problem({"code": Own.code, "detail": "x"}, status=500)) is PipemountError
+    assert type(from_problem({"code": OwnError.code, "detail": "x"}, status=500)) is PipemountError
 
 
 @pytest.mark.parametrize("told", ["?", ["?", {"loc": [], "msg": "m", "type": "t"}], None])

@@ -25,7 +25,7 @@ from .request import (
 from .run import DeadlineExceededError, RunCancelledError, RunError
 from .service import UnavailableError, UnsupportedError
 
-__all__ = ["from_problem", "is_problem", "members_of"]
+__all__ = ["code_of", "from_problem", "is_problem", "members_of"]
 
 
 def members_of(error: PipemountError) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def from_problem(
     kind = _by_type(document) or _classes().get(code) or _nearest(status, document)
     error = kind.__new__(kind)
     Exception.__init__(error, str(document.get("detail") or document.get("title") or f"status {status}"))
-    data = {name: None for name in _attributes(kind)} | {
+    data = dict.fromkeys(_attributes(kind)) | {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in document.items()
         if name in _attributes(kind)
@@ -137,7 +137,6 @@ def _nearest(status: int, document: Mapping[str, Any]) -> type[PipemountError]:
     return _NEAREST.get(status, RequestError if status < 500 else PipemountError)
 
 
-@cache
 def _attributes(kind: type[PipemountError]) -> frozenset[str]:
     """The data of a class: what its constructors take under a name is an attribute of that name."""
     constructors = (vars(base).get("__init__") for base in kind.__mro__ if issubclass(base, PipemountError))
