@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from time import monotonic, time
 
@@ -99,6 +100,7 @@ def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
 def _seconds(date: str) -> float | None:
     try:
-        return parsedate_to_datetime(date).timestamp()
+        found = parsedate_to_datetime(date)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()  # of the oldest form: GMT, unsaid
     except (ValueError, OverflowError, TypeError, IndexError):
         return None
