@@ -41,7 +41,11 @@
     │   └── RunCancelledError         499
     ├── UnavailableError              503, with the seconds after which to come back
     ├── UnsupportedError              501
-    └── StoreError                    503
+    ├── StoreError                    503
+    └── RemoteError                   what a client finds instead of an answer
+        ├── UnreachableError          nothing answers, or the connection broke
+        ├── NoAnswerError             not in time
+        └── ForeignAnswerError        not one of pipemount's
 
 Classes carry ``code`` (kebab-case, the name of its docs page) and ``status``; instances carry data.
 This package imports nothing else of pipemount.
@@ -51,6 +55,7 @@ from __future__ import annotations
 
 from .base import PipemountError
 from .definition import CompileError, ConfigurationError, DefinitionError, HomeLoopError, NoStepError, UnknownStepError
+from .remote import ForeignAnswerError, NoAnswerError, RemoteError, UnreachableError
 from .request import (
     BodyTooLargeError,
     CrossOriginError,
@@ -99,6 +104,7 @@ __all__ = [
     "DynamicBodyError",
     "EventsPrunedError",
     "ForbiddenError",
+    "ForeignAnswerError",
     "HomeLoopError",
     "IdempotencyMismatchError",
     "IdempotencyRunningError",
@@ -110,12 +116,14 @@ __all__ = [
     "LengthRequiredError",
     "MalformedRequestError",
     "MethodNotAllowedError",
+    "NoAnswerError",
     "NoStepError",
     "NotAcceptableError",
     "NotFoundError",
     "OverloadedError",
     "PipelineError",
     "PipemountError",
+    "RemoteError",
     "RequestError",
     "RunCancelledError",
     "RunError",
@@ -126,6 +134,7 @@ __all__ = [
     "UnauthenticatedError",
     "UnavailableError",
     "UnknownStepError",
+    "UnreachableError",
     "UnsupportedError",
     "UnsupportedMediaTypeError",
 ]

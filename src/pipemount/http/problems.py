@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import PipemountError, RunError
-from ..errors.document import members
+from ..errors.problems import members_of
 
 __all__ = ["Headers", "problem"]
 
@@ -24,9 +24,9 @@ def problem(
     Args:
         error: What happened. Of the author's own faults callers learn that there is one, not which.
         instance: The path that was asked for.
-        extra: Further members.
+        extra: Further members; those of the error win.
     """
-    document = members(error) | {"instance": instance} | dict(extra or {})
+    document = {**(extra or {}), **members_of(error), "instance": instance}
     # Messages may quote anything, also lone surrogates, which UTF-8 does not have.
     body = json.dumps(document, ensure_ascii=False, separators=(",", ":"), default=str).encode(errors="replace")
     return error.status, _headers(error, body), body
