@@ -24,6 +24,9 @@ from ..errors import (
     UnauthenticatedError,
     UnsupportedError,
 )
+from ..jobs.desk import Jobs
+from ..jobs.local import Local
+from ..jobs.memory import MemoryStore
 from ..runtime.acting import UserProvider
 from ..runtime.admission import Admission
 from ..runtime.draining import observe
@@ -42,6 +45,7 @@ from .headers import read_headers
 from .invocation import Invocation
 from .lifespan import Lifespan, serve_lifespan
 from .middleware import LifespanMiddleware, PipelineMiddleware
+from .monitoring import Monitoring
 from .origin import from_script, refuse_foreign
 from .paths import locate
 from .problems import problem
@@ -93,6 +97,8 @@ class Application:
             name: Service(name, compiled, self.settings, self.admission)
             for name, compiled in _compiled(pipelines).items()
         }
+        self._store = MemoryStore(self.settings)
+        self.jobs = Jobs(self._store, Local(self._store, self.services, self.settings))
         self.environments: list[StepEnvironment] = [] if step_environment is None else [step_environment]
         self.users: list[UserProvider] = []
         self._stack = AsyncExitStack()
@@ -100,13 +106,13 @@ class Application:
         self.lifecycle = Lifecycle(
             start=self._start,
             stop=self._stop,
-            drain=self.admission.drained,
+            drain=self._drain,
             settings=self.settings,
             name=", ".join(self.services),
         )
         self.lifespan = Lifespan(self.lifecycle)
         # Not "routes": Starlette looks through a mounted app's "routes" when it resolves a name of the host.
-        self.route_table = build_routes(tuple(self.services), self.settings.open_routes)
+        self.route_table = build_routes(tuple(self.services), self.settings.open_routes, self.settings.metrics)
         table = self._build_table()
         self._table = {path: methods for path, methods in table.items() if PARAMETER not in path}
         self._templates = {path: methods for path, methods in table.items() if PARAMETER in path}
@@ -199,7 +205,12 @@ class Application:
         about = About(self.pipelines, self.route_table, self.settings, schemes)
         endpoints = Endpoints(about, self.lifecycle.answer_probe)
         invocations = {name: Invocation(service, self.lifecycle) for name, service in self.services.items()}
-        special: dict[str, Callable[[Route], Answer]] = {"invoke": lambda route: invocations[route.pipeline or ""]}
+        monitoring = Monitoring(self, schemes)
+        special: dict[str, Callable[[Route], Answer]] = {
+            "invoke": lambda route: invocations[route.pipeline or ""],
+            "metrics": lambda route: monitoring.metrics,
+            "status": lambda route: monitoring.status,
+        }
         table: dict[str, dict[str, Endpoint]] = {}
         for route in self.route_table:
             answer = special.get(route.endpoint, endpoints.answer)(route)
@@ -214,6 +225,9 @@ class Application:
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self.admission.forget()
+            self._store.forget()
+            for service in self.services.values():
+                service.meter.forget()
         async with AsyncExitStack() as stack:
             threads = ThreadPool(self.settings.threads)
             stack.callback(threads.close)
@@ -223,7 +237,14 @@ class Application:
                     {"threads": threads, "settings": self.settings, "environments": tuple(self.environments)}
                 )
                 stack.push_async_callback(service.stop)
+            await self.jobs.start()
+            stack.push_async_callback(self.jobs.stop)
             self._stack = stack.pop_all()
+
+    async def _drain(self) -> None:
+        """Let what runs end; jobs that only wait are cancelled."""
+        await self.jobs.drain()
+        await self.admission.drained()
 
     async def _stop(self) -> None:
         """Stop in reverse order; a failing ``on_cleanup`` does not keep the others from theirs, and is raised."""
