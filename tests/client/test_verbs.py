@@ -102,10 +102,18 @@ def test_a_broken_connection_is_no_reason_to_run_twice() -> None:
 
 
 def test_with_an_idempotency_key_it_is() -> None:
-    running = answer({"code": "idempotency-running", "detail": "wait"}, 409)
-    script = Script(DROPPED, running, DONE)
-    assert script.run(script.verbs(None, Terms(idempotency_key="k")).invoke((), {})).run_id == "r-1"
-    assert headers(script.asked, "idempotency-key") == ['"k"'] * 3
+    running = problem(errors.IdempotencyRunningError(job_id="j-1"), retry_after="1")
+    script = Script(DROPPED, *[running] * 20, DONE)  # it got through: however long it takes, it is waited for
+    assert script.run(script.verbs(None, Terms(idempotency_key="k"), attempts=1).invoke((), {})).run_id == "r-1"
+    assert headers(script.asked, "idempotency-key") == ['"k"'] * 22
+    assert script.waited[1:] == [1.05] * 20
+
+
+def test_what_another_caller_sent_under_the_key_is_not_waited_for() -> None:
+    script = Script(problem(errors.IdempotencyRunningError(job_id="j-1"), retry_after="1"))
+    with pytest.raises(errors.IdempotencyRunningError) as caught:
+        script.run(script.verbs(None, Terms(idempotency_key="k")).invoke((), {}))
+    assert caught.value.job_id == "j-1"
 
 
 @pytest.mark.parametrize("key", ["", "é", "a\nb", "x" * 256])

@@ -77,11 +77,11 @@ class AsyncClient(Base[P, R]):
 
     # -------------------------------------------------------------------------------------------- running
 
-    async def invoke(self, *args: P.args, **inputs: P.kwargs) -> Result[R]:
+    async def invoke(self, /, *args: P.args, **inputs: P.kwargs) -> Result[R]:
         """See ``Client.invoke``."""
         return await self._driver.run(self._verbs.invoke(args, inputs))
 
-    def stream(self, *args: P.args, **inputs: P.kwargs) -> AsyncGenerator[Event, None]:
+    def stream(self, /, *args: P.args, **inputs: P.kwargs) -> AsyncGenerator[Event, None]:
         """See ``Client.stream``."""
         return self._driver.each(self._verbs.stream(args, inputs))
 
@@ -91,7 +91,7 @@ class AsyncClient(Base[P, R]):
 
     # ----------------------------------------------------------------------------------------------- jobs
 
-    async def submit(self, *args: P.args, **inputs: P.kwargs) -> Job:
+    async def submit(self, /, *args: P.args, **inputs: P.kwargs) -> Job:
         """See ``Client.submit``."""
         return await self._driver.run(self._verbs.submit(args, inputs))
 
@@ -120,6 +120,10 @@ class AsyncClient(Base[P, R]):
         await self._driver.run(self._verbs.delete(job_id_of(job)))
 
     # ---------------------------------------------------------------------------------------- what is there
+
+    async def pipelines(self) -> list[JsonObject]:
+        """See ``Client.pipelines``."""
+        return await self._driver.run(self._verbs.pipelines())
 
     async def info(self) -> JsonObject:
         """See ``Client.info``."""

@@ -93,7 +93,7 @@ class Client(Base[P, R]):
 
     # -------------------------------------------------------------------------------------------- running
 
-    def invoke(self, *args: P.args, **inputs: P.kwargs) -> Result[R]:
+    def invoke(self, /, *args: P.args, **inputs: P.kwargs) -> Result[R]:
         """Run and wait.
 
         Raises:
@@ -102,7 +102,7 @@ class Client(Base[P, R]):
         """
         return self._driver.run(self._verbs.invoke(args, inputs))
 
-    def stream(self, *args: P.args, **inputs: P.kwargs) -> Generator[Event, None, None]:
+    def stream(self, /, *args: P.args, **inputs: P.kwargs) -> Generator[Event, None, None]:
         """Run, and tell what happens: ``for event in client.stream(city="Oslo")``.
 
         As ``pipelines.stream``: it begins with the first event that is asked for, ends after ``run_completed``, which
@@ -120,12 +120,12 @@ class Client(Base[P, R]):
 
     # ----------------------------------------------------------------------------------------------- jobs
 
-    def submit(self, *args: P.args, **inputs: P.kwargs) -> Job:
+    def submit(self, /, *args: P.args, **inputs: P.kwargs) -> Job:
         """Have a job made, and do not wait for it."""
         return self._driver.run(self._verbs.submit(args, inputs))
 
     def result(self, job: Job | str) -> Result[R]:
-        """Wait for a job to end. Raises what it failed with, and ``RunCancelledError`` if it was cancelled."""
+        """Wait for a job to end. Raises what it failed with, and ``JobCancelledError`` if it was cancelled."""
         return self._driver.run(self._verbs.result(job_id_of(job)))
 
     def events(self, job: Job | str, *, after: int = 0) -> Generator[Event, None, None]:
@@ -167,6 +167,10 @@ class Client(Base[P, R]):
         self._driver.run(self._verbs.delete(job_id_of(job)))
 
     # ---------------------------------------------------------------------------------------- what is there
+
+    def pipelines(self) -> list[JsonObject]:
+        """The pipelines of the app: name, description, fingerprint and URLs of each."""
+        return self._driver.run(self._verbs.pipelines())
 
     def info(self) -> JsonObject:
         """What the server tells of the pipeline: its schemas, its graph, its fingerprint."""

@@ -9,8 +9,14 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from time import monotonic, time
 
-from ..errors import ConfigurationError, ForeignAnswerError, PipemountError, RunError, UnreachableError
-from ..errors.problems import code_of
+from ..errors import (
+    ConfigurationError,
+    ForeignAnswerError,
+    IdempotencyRunningError,
+    PipemountError,
+    RunError,
+    UnreachableError,
+)
 
 __all__ = ["Retries", "may_repeat", "parse_retry_after"]
 
@@ -74,7 +80,7 @@ def may_repeat(error: PipemountError, *, repeatable: bool, before: bool) -> bool
         repeatable: Whether the server makes one of two: a GET, or a request with an idempotency key.
         before: Whether it was sent before, so that what runs under its key is our own.
     """
-    if code_of(error) == "idempotency-running":
+    if isinstance(error, IdempotencyRunningError):
         return before
     if isinstance(error, RunError):  # a step chose the status: the pipeline did run
         return False

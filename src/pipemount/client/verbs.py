@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from pydantic_core import to_json
 
-from ..errors import ConfigurationError, ForeignAnswerError, NoAnswerError, PipemountError, RunError
+from ..errors import ConfigurationError, ForeignAnswerError, IdempotencyRunningError, NoAnswerError, PipemountError, RunError
 from ..errors.problems import from_problem, is_problem
 from ..pipelines.options import checked_timeout
 from ..runtime.events import Event
@@ -158,6 +158,11 @@ class Verbs:
         """Have a job forgotten that has ended."""
         yield from self._ask("DELETE", self.address.of_job(job_id))
 
+    def pipelines(self) -> Flow[list[JsonObject]]:
+        """The pipelines of the app."""
+        found = (yield from self._ask("GET", self.address.of_app("pipelines"))).get("pipelines")
+        return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
     def info(self) -> Flow[JsonObject]:
         """What the server tells of the pipeline."""
         return (yield from self._ask("GET", self.address.of_pipeline("info")))
@@ -206,11 +211,12 @@ class Verbs:
                 reply = yield Ask(Request(method, url, sent, body, self._patience(url, until, wait)))
                 return answered(reply, now())
             except PipemountError as error:
+                ours = isinstance(error, IdempotencyRunningError)  # got through before its connection broke
                 again = may_repeat(error, repeatable=repeatable, before=attempt > 0)
-                seconds = self.retries.pause(attempt, error, until) if again else None
+                seconds = self.retries.pause(0 if ours else attempt, error, until) if again else None
                 if seconds is None:
                     raise
-            attempt += 1
+            attempt += not ours
             yield Wait(seconds)
 
     def _patience(self, url: str, until: float | None, wait: float | None) -> float | None:
