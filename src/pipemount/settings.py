@@ -14,6 +14,7 @@ _YEAR = 366 * 86400.0
 _ABOVE_0 = (
     *("max_concurrency", "threads", "request_timeout", "max_body_bytes", "max_stream_age"),
     *("max_jobs", "max_job_bytes", "job_ttl", "idempotency_ttl", "max_event_buffer", "max_event_bytes"),
+    *("max_batch", "batch_concurrency"),
 )
 
 
@@ -26,6 +27,8 @@ class Settings:
         max_queue: Runs that may wait; further ones are answered 429.
         request_timeout: Seconds after which a run is cancelled and answered 504; also the most that a
             request may ask for.
+        max_batch: The most items of one batch.
+        batch_concurrency: How many of a batch may run at the same time, in places that nobody else wants.
         max_body_bytes: The largest request body; reading stops there with 413.
         affinity: Where sync steps run that do not say so themselves: ``"any"`` of the app's threads, or the thread
             that handles the ``"request"``, where there is one: one after the other, inside its open transaction.
@@ -57,6 +60,8 @@ class Settings:
     max_concurrency: int = 256
     max_queue: int = 1024
     request_timeout: float = 300.0
+    max_batch: int = 1000
+    batch_concurrency: int = 8
     max_body_bytes: int = 10 * 1024 * 1024
     threads: int = min(128, 32 * (os.cpu_count() or 1))
     affinity: Literal["any", "request"] = "any"

@@ -21,7 +21,6 @@ from ..errors import (
     NotFoundError,
     PipemountError,
     RunCancelledError,
-    RunError,
     UnauthenticatedError,
     UnsupportedError,
 )
@@ -38,6 +37,7 @@ from ..runtime.threads import ThreadPool
 from ..service import Service
 from ..settings import Settings
 from ..types import ASGIApp, Principal, Receive, Scope, Send
+from .batch import BatchEndpoint
 from .describe import link
 from .endpoints import About, Endpoints
 from .exchange import Exchange
@@ -49,7 +49,7 @@ from .middleware import LifespanMiddleware, PipelineMiddleware
 from .monitoring import Monitoring
 from .origin import from_script, refuse_foreign
 from .paths import locate
-from .problems import problem
+from .problems import log_failure, problem
 from .routes import PARAMETER, Route, as_template, build_routes, check_name
 from .tokens import PLACES, UNKNOWN_JOB, Signing, bearer, shows_token
 
@@ -234,6 +234,7 @@ class Application:
         monitoring = Monitoring(self, schemes)
         special: dict[str, Callable[[Route], Answer]] = {
             "invoke": lambda route: invocations[route.pipeline or ""],
+            "batch": lambda route: BatchEndpoint(self.services[route.pipeline or ""], self.lifecycle),
             "metrics": lambda route: monitoring.metrics,
             "status": lambda route: monitoring.status,
             "tokens": lambda route: self.signing,
@@ -342,10 +343,7 @@ async def _explain(exchange: Exchange, error: PipemountError) -> None:
     if isinstance(error, RunCancelledError) or exchange.started:
         logger.info("%s: %s", error.code, error)
         return
-    if isinstance(error, RunError) and error.status >= 500:
-        logger.error("run %s failed: %s", error.run_id, error, exc_info=error)
-    elif isinstance(error, RunError):  # what a step tells its caller; it may quote the caller, so line ends are escaped
-        logger.info("run %s was answered %d: %r", error.run_id, error.status, str(error))
+    log_failure(error)
     if isinstance(error, UnauthenticatedError) and from_script(exchange.scope):
         error = error.for_script()
     await exchange.respond(*problem(error, instance=_instance(exchange.scope)))
