@@ -11,7 +11,7 @@ from pathlib import Path
 
 from contenders import Contender
 from load import Load, apply
-from peers import PeerUnavailableError, interpreter, version
+from peers import HERE, PeerUnavailableError, interpreter, version
 from servers import Server
 from work import BODY, EXPECTED
 
@@ -72,7 +72,8 @@ def _start(entry: Entry, stack: ExitStack) -> Server | None:
     path, body = contender.path, contender.body or BODY
     try:
         python = interpreter(contender.peer)
-        server = Server(f"contenders.{contender.name}:app", python, (path, body), kind=contender.server)
+        source = contender.source or HERE.parent / "src"
+        server = Server(f"{contender.module}:app", python, (path, body), kind=contender.server, source=source)
     except PeerUnavailableError as error:
         print(f"{contender.name}: {error}", flush=True)
         entry.reason = str(error)

@@ -16,6 +16,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).parents[1] / "src"))
 
+from against import measure_against
 from bridge import BridgeReport, measure_bridge
 from concurrency import demonstrate
 from contenders import CONTENDERS, HOSTS, select
@@ -38,6 +39,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--write", action="store_true", help="with --parts hosts,engine,bridge: put their sections into the page"
     )
+    parser.add_argument("--against", metavar="COMMIT", help="only this: requests now beside those of an earlier commit")
     options = parser.parse_args()
     if options.quick:
         options.rounds, options.seconds = 1, 1.0
@@ -53,6 +55,9 @@ def main() -> None:
     contenders = select(options.only)
     if len(CORES) < 2:
         print("warning: one core only; server and load generator disturb each other", file=sys.stderr)
+    if options.against:
+        print(measure_against(options.against, contenders, rounds=options.rounds, seconds=options.seconds))
+        return
     parts = options.parts.split(",")
     report = Report(
         command=shlex.join(["scripts/benchmark", *sys.argv[1:]]),

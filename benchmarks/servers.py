@@ -45,6 +45,7 @@ class Server:
             a GET when the body is empty.
         core: The core that it is pinned to; ``None`` leaves it free.
         kind: ``uvicorn`` or ``gthread``.
+        source: Where pipemount is imported from.
     """
 
     def __init__(
@@ -54,11 +55,12 @@ class Server:
         probe: tuple[str, bytes],
         core: int | None = SERVER_CORE,
         kind: str = "uvicorn",
+        source: Path = HERE.parent / "src",
     ) -> None:
         self.port = _free_port()
         self.output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - close() closes it
         command = [str(python), "-m", *COMMANDS[kind].format(port=self.port).split(), target]
-        paths = [str(HERE), str(HERE.parent / "src")]
+        paths = [str(HERE), str(source)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         self.process = subprocess.Popen(command, env=environment, stdout=self.output, stderr=self.output, cwd=HERE)
         if core is not None:

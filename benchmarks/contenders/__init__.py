@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 __all__ = ["CONTENDERS", "HOSTS", "Contender", "select"]
 
@@ -21,6 +22,7 @@ class Contender:
         base: The contender that its ratio is taken to as well, besides ``raw``.
         server: What serves it: ``uvicorn``, or ``gthread`` for WSGI.
         peer: The requirements file of its own virtual environment, without the suffix.
+        source: Where it imports pipemount from, if not from here.
     """
 
     name: str
@@ -32,6 +34,16 @@ class Contender:
     base: str = ""
     server: str = "uvicorn"
     peer: str = ""
+    source: Path | None = None
+
+    @property
+    def module(self) -> str:
+        """What is imported."""
+        return "contenders." + self.name.partition("@")[0]
+
+    def at(self, source: Path) -> Contender:
+        """The same, with another pipemount."""
+        return replace(self, name=f"{self.name}@before", source=source)
 
 
 MOUNTED = "/ai/invoke"

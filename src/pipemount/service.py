@@ -22,6 +22,7 @@ from .runtime.events import OF_RUNS, EventKind, Listener
 from .runtime.failures import is_signal
 from .runtime.guard import Guarded, guard
 from .runtime.lending import asked_by
+from .runtime.metering import Meter
 from .runtime.recorder import Recorder
 from .settings import Settings
 
@@ -69,6 +70,7 @@ class Service:
     def __init__(self, name: str, compiled: CompiledPipeline, settings: Settings, admission: Admission) -> None:
         self.name, self.compiled, self.settings, self.admission = name, compiled, settings, admission
         self.layers = Layers(compiled, self._run_foreign)
+        self.meter = Meter()
         self._runs = itertools.count(1)
         self._environment: StepEnvironment | None = None
         self._dump = compiled.output.dumper()
@@ -98,7 +100,7 @@ class Service:
         """Run and wait; the outputs. The place (``admission``) is the caller's to take and to leave.
 
         Args:
-            call: What to run; its name, timeout, index and state are filled in here.
+            call: What to run; its name, timeout, deadline, index and state are filled in here.
             left: Returns when the caller has left; the run is cancelled then.
             listeners: Told the run's events; a ``Feed`` for a reader that takes its time.
 
@@ -115,7 +117,10 @@ class Service:
         call.state, call.places = top.state, (*call.places, self.admission)
         call.asked, call.affinity, call.environment = asked_by(), self.settings.affinity, self._environment
         timeout = call.timeout = call.timeout or self.settings.request_timeout
+        if call.deadline is None:
+            call.deadline = call.began + timeout
         call.run_name = f"{self.name}-{call.run_id}" if call.run_name is None else _filled_in(call)
+        self.meter.began()
         try:
             if not listeners:
                 run = (top.run_bare if call.overrides is None else top.run)(call, self._seal)
@@ -124,20 +129,22 @@ class Service:
                 except StopIteration as ended:  # most runs of quick steps end here, and pay for no guard
                     sealed: Sealed = ended.value
                 else:
-                    sealed = await Guarded(run, suspended, timeout, left, call.cancel)
+                    sealed = await Guarded(run, suspended, timeout, left, call.cancel, call.deadline)
             else:
                 sealed = await self._recorded(top.run, call, left, listeners)
             if call.late:
                 raise DeadlineExceededError(timeout=timeout)
             call.completed = True
+            self.meter.ended(monotonic() - call.began)
             return sealed
-        except RunError as error:
-            error.run_id = call.run_id
-            if isinstance(error, RunCancelledError) and call.late:
-                late = DeadlineExceededError(timeout=timeout)
-                late.run_id, late.step = error.run_id, error.step
-                raise late from error
+        except BaseException as error:
+            told = _told(error, call, timeout)
+            self.meter.failed(monotonic() - call.began, told)
+            if told is not error:
+                raise told from error
             raise
+        finally:
+            self.meter.left()
 
     def _seal(self, outputs: Mapping[str, Any]) -> Sealed:
         return outputs, self._dump(outputs)
@@ -155,7 +162,9 @@ class Service:
         recorder = Recorder(call.run_id, listeners)
         recorder.emit("run_started", pipeline=self.name, run_name=call.run_name)
         try:
-            result: Sealed = await guard(run(call, self._seal, recorder), call.timeout, left, call.cancel)
+            result: Sealed = await guard(
+                run(call, self._seal, recorder), call.timeout, left, call.cancel, call.deadline
+            )
         except BaseException as error:
             kind, data = _ending(error)
             recorder.record(kind, None, None, data)
@@ -195,6 +204,18 @@ class Service:
         if len(results) != 1:
             raise RunError(f"the adapter of {self.name!r} gave {len(results) or 'no'} results; a stream ends with one")
         return results[0].outputs
+
+
+def _told(error: BaseException, call: Call, timeout: float) -> BaseException:
+    """What is raised for ``error``: it knows its run, and a run that was cancelled too late passed its deadline."""
+    if not isinstance(error, RunError):
+        return error
+    error.run_id = call.run_id
+    if not (isinstance(error, RunCancelledError) and call.late):
+        return error
+    late = DeadlineExceededError(timeout=timeout)
+    late.run_id, late.step = error.run_id, error.step
+    return late
 
 
 def _ending(error: BaseException) -> tuple[EventKind, dict[str, Any]]:
