@@ -50,6 +50,8 @@ from .origin import from_script, refuse_foreign
 from .paths import locate
 from .problems import problem
 from .routes import PARAMETER, Route, as_template, build_routes, check_name
+from .streaming import Events
+from .streams import Streams
 
 __all__ = ["Application"]
 
@@ -111,6 +113,7 @@ class Application:
             name=", ".join(self.services),
         )
         self.lifespan = Lifespan(self.lifecycle)
+        self.streams = Streams(self.settings.max_streams, self.settings.max_stream_age, self.lifecycle.until_draining)
         # Not "routes": Starlette looks through a mounted app's "routes" when it resolves a name of the host.
         self.route_table = build_routes(tuple(self.services), self.settings.open_routes, self.settings.metrics)
         table = self._build_table()
@@ -206,7 +209,9 @@ class Application:
         endpoints = Endpoints(about, self.lifecycle.answer_probe)
         invocations = {name: Invocation(service, self.lifecycle) for name, service in self.services.items()}
         monitoring = Monitoring(self, schemes)
+        events = Events(self.jobs, self.lifecycle, self.settings, self.streams)
         special: dict[str, Callable[[Route], Answer]] = {
+            "events": lambda route: events,
             "invoke": lambda route: invocations[route.pipeline or ""],
             "metrics": lambda route: monitoring.metrics,
             "status": lambda route: monitoring.status,
@@ -228,6 +233,7 @@ class Application:
             for service in self.services.values():
                 service.meter.forget()
             self._store.forget()
+            self.streams.forget()
         async with AsyncExitStack() as stack:
             threads = ThreadPool(self.settings.threads)
             stack.callback(threads.close)

@@ -11,7 +11,6 @@ from functools import partial
 from os import getpid
 from time import monotonic
 from typing import Any
-from urllib.parse import parse_qs
 from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import ValidationError
@@ -35,12 +34,12 @@ from ..types import Scope
 from .exchange import Exchange
 from .headers import accepts_json, is_json, parse_content_length, parse_traceparent, wants_event_stream
 from .models import request_model
+from .query import read_query
 
 __all__ = ["Invocation"]
 
 JSON = (b"content-type", b"application/json")
 MODES = ("sync", "async", "stream")
-MAX_QUERY_FIELDS = 1000
 
 
 class Invocation:
@@ -185,12 +184,7 @@ def _check_head(exchange: Exchange, limit: int) -> int | None:
 
 
 def _check_mode(exchange: Exchange) -> None:
-    sent = exchange.scope["query_string"].decode("latin-1")
-    try:
-        query = parse_qs(sent, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
-    except ValueError:
-        raise MalformedRequestError(f"the query has more than {MAX_QUERY_FIELDS} fields; send fewer") from None
-    modes = query.get("mode", ["sync"])
+    modes = read_query(exchange.scope).get("mode", ["sync"])
     if len(modes) > 1 or modes[0] not in MODES:
         fault = {"loc": ["query", "mode"], "msg": f"Input should be one of {', '.join(MODES)}", "type": "enum"}
         raise InvalidInputsError(errors=[fault])

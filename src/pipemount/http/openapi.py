@@ -28,6 +28,7 @@ SUMMARIES = {
     "pipelines": "The pipelines of this app",
     "status": "Where the app stands, and how it is set",
     "metrics": "Counts and durations, for machines to collect",
+    "events": "What happens in a job, as it happens",
     "invoke": "Run the pipeline and wait",
     "info": "Everything about the pipeline",
     "schema": "JSON Schemas of the pipeline",
@@ -46,8 +47,10 @@ REASONS = {
     400: "Not JSON, or two credentials in one request.",
     401: "No key, or a wrong one.",
     403: "The key lacks the permission.",
+    404: "There is no such job, or it is not the caller's.",
     405: "The method is not allowed here.",
     406: "None of the accepted media types can be produced.",
+    410: "The events that the reader would go on with are not kept any more.",
     413: "The body is over the app's limit.",
     415: "The body is not declared as JSON.",
     422: "The inputs fail the schema; nothing was executed.",
@@ -59,7 +62,8 @@ REASONS = {
     504: "The deadline passed; the run was cancelled.",
 }
 READ_STATUSES = (400, 401, 403, 405, 406, 500, 503)
-INVOKE_STATUSES = tuple(REASONS)
+EVENTS_STATUSES = (*READ_STATUSES, 404, 410, 422, 429)
+INVOKE_STATUSES = tuple(status for status in REASONS if status not in (404, 410))
 RUN_STATUSES = (500, 502, 503, 504)
 
 TEXT: JsonObject = {"type": "string"}
@@ -85,6 +89,12 @@ JOB_ID: JsonObject = {
     "required": True,
     "description": "The job's UUID.",
     "schema": {"type": "string"},
+}
+AFTER: JsonObject = {
+    "name": "after",
+    "in": "query",
+    "description": "The id of the last event that the reader has; a `Last-Event-ID` header stands above it.",
+    "schema": {"type": "integer", "minimum": 0, "maximum": 10**15 - 1, "default": 0},
 }
 
 
@@ -132,7 +142,7 @@ def operation(route: Route, pipelines: Mapping[str, CompiledPipeline], *, open_t
     if open_to_all:
         described["security"] = []
     if PARAMETER in route.path:
-        described["parameters"] = [JOB_ID]
+        described["parameters"] = [JOB_ID, AFTER] if route.endpoint == "events" else [JOB_ID]
     if route.endpoint == "invoke" and route.pipeline:
         described |= _described(pipelines[route.pipeline].info.doc)
         described["parameters"] = [MODE]
@@ -166,10 +176,12 @@ def _camel(scheme: str) -> str:
 
 def _responses(route: Route, *, open_to_all: bool) -> JsonObject:
     invoke = route.endpoint == "invoke"
-    statuses = INVOKE_STATUSES if invoke else READ_STATUSES
+    statuses = {"invoke": INVOKE_STATUSES, "events": EVENTS_STATUSES}.get(route.endpoint, READ_STATUSES)
     responses = {"200": _success(route)}
     if route.endpoint == "index":
         responses["307"] = {"description": "A browser is sent to the docs page.", "headers": REQUEST_ID | LOCATION}
+    if route.endpoint == "events":
+        responses["204"] = {"description": "The reader has all events; it need not come back.", "headers": REQUEST_ID}
     for status in statuses:
         if not (open_to_all and status in (401, 403)):
             responses[str(status)] = _problem(status, invoke=invoke)
@@ -184,6 +196,9 @@ def _success(route: Route) -> JsonObject:
     if route.endpoint == "invoke" and route.pipeline:
         content = {"application/json": {"schema": ref(route.pipeline, "Response")}}
         return {"description": "The run completed.", "headers": REQUEST_ID | RUN_ID, "content": content}
+    if route.endpoint == "events":
+        content = {"text/event-stream": {"schema": TEXT}}
+        return {"description": "The events.", "headers": REQUEST_ID | RUN_ID, "content": content}
     body = BODIES.get(route.endpoint)
     content = {"application/json": {"schema": ref(SHARED, body) if body else {"type": "object"}}}
     if route.endpoint == "metrics":
@@ -203,7 +218,7 @@ def _problem(status: int | None, *, invoke: bool) -> JsonObject:
 
 def _problem_schema(status: int | None, *, invoke: bool) -> JsonObject:
     if not invoke:
-        return ref(SHARED, "Problem")
+        return ref(SHARED, "ValidationProblem" if status == 422 else "Problem")
     if status == 422:
         return {"anyOf": [ref(SHARED, "ValidationProblem"), ref(SHARED, "InvocationProblem")]}
     if status is None or status in RUN_STATUSES:

@@ -50,6 +50,8 @@ class Route:
             return "docs_" + segments[-1].replace("-", "_").replace(".", "_")
         if self.path == "/health":
             return "health"
+        if self.path == f"/stream/{PARAMETER}":
+            return "stream"
         if self.pipeline is None or len(segments) == 1:
             return self.endpoint
         own = f"{self.pipeline.replace('.', '_')}_{self.endpoint}"
@@ -78,9 +80,7 @@ def check_name(name: str) -> str:
     return name
 
 
-def build_routes(
-    names: Sequence[str], open_routes: Sequence[str] = (), metrics: str = "read"
-) -> tuple[Route, ...]:
+def build_routes(names: Sequence[str], open_routes: Sequence[str] = (), metrics: str = "read") -> tuple[Route, ...]:
     """All routes of an app with these pipelines; one pipeline is served at the root as well.
 
     Args:
@@ -119,6 +119,8 @@ def _app_routes() -> Iterator[Route]:
         ("/status", "status"),
     ):
         yield Route(path, ("GET", "HEAD"), endpoint, "read")
+    yield Route(f"/jobs/{PARAMETER}/events", ("GET", "HEAD"), "events", "read")
+    yield Route(f"/stream/{PARAMETER}", ("GET", "HEAD"), "events", "read", documented=False)
     for name in DOCS_ASSETS:
         yield Route(f"/docs/{name}", ("GET", "HEAD"), "asset", "read", documented=False)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from asyncio import get_running_loop
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from os import getpid
 from random import random
-from urllib.parse import parse_qs
 
 from ..errors import InvalidInputsError, NotAcceptableError
 from ..jobs.desk import Jobs, Subscription
-from ..jobs.models import owner_of
+from ..jobs.models import JobEvent, owner_of
 from ..runtime.lifecycle import Lifecycle
 from ..settings import Settings
 from ..types import Scope
@@ -20,6 +20,7 @@ from .at_home import at_home
 from .exchange import Exchange
 from .headers import accepts_event_stream
 from .problems import Headers
+from .query import read_query
 from .streams import Stream, Streams
 
 __all__ = ["Events", "read_after"]
@@ -77,7 +78,7 @@ class Events:
         return stream
 
     async def _tell(self, exchange: Exchange, subscription: Subscription, stream: Stream) -> None:
-        ask = subscription.next
+        ask: Callable[[float], Awaitable[Sequence[JobEvent]]] = subscription.next
         if get_running_loop() is not self._lifecycle.home:
             ask = partial(_ask_home, self._lifecycle, subscription)
         while not subscription.ended:
@@ -89,7 +90,7 @@ class Events:
         await exchange.end()
 
 
-async def _ask_home(lifecycle: Lifecycle, subscription: Subscription, timeout: float) -> object:
+async def _ask_home(lifecycle: Lifecycle, subscription: Subscription, timeout: float) -> Sequence[JobEvent]:
     return await lifecycle.call(partial(subscription.next, timeout))
 
 
@@ -111,9 +112,16 @@ def read_after(scope: Scope) -> int:
     Raises:
         InvalidInputsError: One of them is no number of an event.
     """
-    query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
     sent = [value.decode("latin-1").strip() for name, value in scope["headers"] if name.lower() == b"last-event-id"]
-    by_query, by_header = _number(query.get("after", []), "query", "after"), _number(sent, "header", "Last-Event-ID")
-    return by_query if by_header is None else by_header
+    by_query = _number(read_query(scope).get("after", []), "query", "after")
+    by_header = _number(sent, "header", "Last-Event-ID")
+    return (by_query or 0) if by_header is None else by_header
 
 
+def _number(sent: Sequence[str], where: str, name: str) -> int | None:
+    if len(sent) == 1 and NUMBER.fullmatch(sent[0]):
+        return int(sent[0])
+    if any(sent):
+        fault = {"loc": [where, name], "msg": "Input should be the id of an event, once", "type": "event_id"}
+        raise InvalidInputsError(errors=[fault])
+    return None
