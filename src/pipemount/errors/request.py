@@ -187,22 +187,22 @@ class EventsPrunedError(RequestError):
 
     Args:
         after: The number of the last event that it has.
-        first: From this number on all events are kept.
+        first_event: From this number on all events are kept.
     """
 
     code = "events-pruned"
     status = 410
 
-    def __init__(self, *, after: int, first: int) -> None:
+    def __init__(self, *, after: int, first_event: int) -> None:
         super().__init__(
-            f"the events behind number {after} are not all kept any more; go on after {first - 1}, or read anew from "
+            f"the events behind number {after} are not all kept any more; go on after {first_event - 1}, or read from "
             "the start, where a missed event stands for them"
         )
-        self.after, self.first = after, first
+        self.after, self.first_event = after, first_event
 
     @property
     def extensions(self) -> Mapping[str, Any]:
-        return {"after": self.after, "first_event": self.first}
+        return {"after": self.after, "first_event": self.first_event}
 
 
 class LengthRequiredError(RequestError):

@@ -207,9 +207,11 @@ class Application:
         schemes = self.auth.accept if self.auth else ()
         about = About(self.pipelines, self.route_table, self.settings, schemes)
         endpoints = Endpoints(about, self.lifecycle.answer_probe)
-        invocations = {name: Invocation(service, self.lifecycle) for name, service in self.services.items()}
-        monitoring = Monitoring(self, schemes)
         events = Events(self.jobs, self.lifecycle, self.settings, self.streams)
+        invocations = {
+            name: Invocation(service, self.lifecycle, events.invoke) for name, service in self.services.items()
+        }
+        monitoring = Monitoring(self, schemes)
         special: dict[str, Callable[[Route], Answer]] = {
             "events": lambda route: events,
             "invoke": lambda route: invocations[route.pipeline or ""],
@@ -230,9 +232,9 @@ class Application:
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self.admission.forget()
+            self._store.forget()
             for service in self.services.values():
                 service.meter.forget()
-            self._store.forget()
             self.streams.forget()
         async with AsyncExitStack() as stack:
             threads = ThreadPool(self.settings.threads)

@@ -6,15 +6,15 @@ import json
 import math
 import re
 from asyncio import _get_running_loop
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from os import getpid
 from time import monotonic
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import ValidationError
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from ..errors import (
     BodyTooLargeError,
@@ -24,6 +24,7 @@ from ..errors import (
     UnsupportedError,
     UnsupportedMediaTypeError,
 )
+from ..jobs.models import JobRequest
 from ..pipelines.schema import OUT_OF_RANGE, Schema, describe_errors
 from ..runtime.call import Call
 from ..runtime.guard import guard
@@ -41,12 +42,15 @@ __all__ = ["Invocation"]
 JSON = (b"content-type", b"application/json")
 MODES = ("sync", "async", "stream")
 
+Streaming: TypeAlias = Callable[[Exchange, Callable[[Exchange], Awaitable[JobRequest]]], Awaitable[None]]
+"""Answers as a stream; it is handed what reads the request."""
+
 
 class Invocation:
     """The endpoint of one pipeline: from the body's bytes to the response's bytes."""
 
-    def __init__(self, service: Service, lifecycle: Lifecycle) -> None:
-        self._service, self._lifecycle = service, lifecycle
+    def __init__(self, service: Service, lifecycle: Lifecycle, stream: Streaming) -> None:
+        self._service, self._lifecycle, self._stream = service, lifecycle, stream
         self._admission, self._limit = service.admission, service.settings.max_body_bytes
         request = request_model(service.name, service.compiled, max_timeout=service.settings.request_timeout)
         self._validate_json = request.adapter.validator.validate_json
@@ -63,6 +67,9 @@ class Invocation:
 
     async def __call__(self, exchange: Exchange) -> None:
         """Answer ``exchange``; every failure is raised as a ``PipemountError``."""
+        if _mode(exchange) == "stream":
+            await self._stream(exchange, self._request)
+            return
         declared = _check_head(exchange, self._limit)
         lifecycle, admission = self._lifecycle, self._admission
         loop = _get_running_loop()
@@ -96,6 +103,25 @@ class Invocation:
         body = self._body(call, outputs, used)
         headers = [JSON, (b"content-length", b"%d" % len(body)), (b"x-run-id", call.run_id.encode("ascii"))]
         await exchange.respond(200, headers, body)
+
+    async def _request(self, exchange: Exchange) -> JobRequest:
+        """The request as a job's. Raises as ``__call__``."""
+        declared = _check_body(exchange, self._limit)
+        body = await exchange.read(await exchange.receive(), self._limit, declared)
+        call = self._call(body, exchange)
+        sent = from_json(body)
+        return JobRequest(
+            job_id=call.run_id,
+            pipeline=self._service.name,
+            fingerprint=self._service.compiled.info.fingerprint,
+            inputs=to_json(sent["parameters"]),
+            parameters=self._dump_inputs(call.inputs, by_alias=True),
+            overrides=to_json(sent["steps"]) if call.overrides else None,
+            run_name=call.run_name,
+            timeout=call.timeout,
+            principal=call.principal,
+            trace=call.trace,
+        )
 
     def _call(self, body: bytes, exchange: Exchange) -> Call:
         """The body as what is to be run; validated once, in one pass. Raises 400 and 422."""
@@ -166,13 +192,30 @@ def _template(service: Service) -> bytes:
     )
 
 
+def _mode(exchange: Exchange) -> str:
+    """How the caller wants to be answered, by the query, else by ``Accept``."""
+    accept = exchange.headers.accept
+    if not exchange.scope["query_string"] and (accept is None or not wants_event_stream(accept)):
+        return "sync"
+    modes = read_query(exchange.scope).get("mode", ["sync"])
+    if len(modes) > 1 or modes[0] not in MODES:
+        fault = {"loc": ["query", "mode"], "msg": f"Input should be one of {', '.join(MODES)}", "type": "enum"}
+        raise InvalidInputsError(errors=[fault])
+    if modes[0] == "async":
+        raise UnsupportedError("mode=async is not available yet; leave it out to run and wait")
+    return "stream" if wants_event_stream(accept) else modes[0]
+
+
 def _check_head(exchange: Exchange, limit: int) -> int | None:
-    """What the headers and the query alone tell; the declared length of the body."""
-    headers = exchange.headers
-    if exchange.scope["query_string"] or (headers.accept is not None and wants_event_stream(headers.accept)):
-        _check_mode(exchange)
-    if headers.accept is not None and not accepts_json(headers.accept):
+    """What the headers alone tell; the declared length of the body."""
+    accept = exchange.headers.accept
+    if accept is not None and not accepts_json(accept):
         raise NotAcceptableError("this route answers application/json; name it in Accept, or send no Accept")
+    return _check_body(exchange, limit)
+
+
+def _check_body(exchange: Exchange, limit: int) -> int | None:
+    headers = exchange.headers
     if headers.content_type != b"application/json" and not is_json(headers.content_type):
         raise UnsupportedMediaTypeError("send a JSON object and say so: Content-Type: application/json")
     if headers.content_length is None:
@@ -181,16 +224,6 @@ def _check_head(exchange: Exchange, limit: int) -> int | None:
     if declared is not None and declared > limit:
         raise BodyTooLargeError(limit=limit)
     return declared
-
-
-def _check_mode(exchange: Exchange) -> None:
-    modes = read_query(exchange.scope).get("mode", ["sync"])
-    if len(modes) > 1 or modes[0] not in MODES:
-        fault = {"loc": ["query", "mode"], "msg": f"Input should be one of {', '.join(MODES)}", "type": "enum"}
-        raise InvalidInputsError(errors=[fault])
-    if modes[0] != "sync" or wants_event_stream(exchange.headers.accept):
-        mode = "stream" if modes[0] == "sync" else modes[0]
-        raise UnsupportedError(f"mode={mode} is not available yet; leave it out to run and wait")
 
 
 # --------------------------------------------------------------------------------------- bad bodies

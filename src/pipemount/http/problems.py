@@ -24,7 +24,7 @@ def problem(
     Args:
         error: What happened. Of the author's own faults callers learn that there is one, not which.
         instance: The path that was asked for.
-        extra: Further members.
+        extra: Further members; those of the error win.
     """
     document = {**(extra or {}), **members_of(error), "instance": instance}
     # Messages may quote anything, also lone surrogates, which UTF-8 does not have.

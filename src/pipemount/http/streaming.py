@@ -1,22 +1,27 @@
-"""``GET …/events``: what happens in a job, as it happens, for any number of readers; and the same for ``mode=stream``."""
+"""What happens in a job, as it happens: ``GET …/events`` for any reader, ``mode=stream`` for whoever began it."""
 
 from __future__ import annotations
 
 import re
 from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from contextvars import Context
 from functools import partial
 from os import getpid
 from random import random
 
-from ..errors import InvalidInputsError, NotAcceptableError
+from ..errors import InvalidInputsError, NotAcceptableError, RequestError
 from ..jobs.desk import Jobs, Subscription
-from ..jobs.models import JobEvent, owner_of
+from ..jobs.models import JobEvent, JobRequest, Submitted, owner_of
+from ..runtime.home import shutting_down
 from ..runtime.lifecycle import Lifecycle
+from ..runtime.loops import spawn
 from ..settings import Settings
-from ..types import Scope
+from ..types import Principal, Scope
 from . import sse
 from .at_home import at_home
+from .describe import link
 from .exchange import Exchange
 from .headers import accepts_event_stream
 from .problems import Headers
@@ -40,6 +45,7 @@ class Events:
         self._jobs, self._lifecycle, self._streams = jobs, lifecycle, streams
         self._heartbeat, self._retry = settings.heartbeat, settings.stream_retry
         self._first = sse.retry(self._retry)
+        self._continues = settings.stream_disconnect == "continue"
 
     async def __call__(self, exchange: Exchange) -> None:
         """Answer ``exchange``; what is refused is raised before the stream begins."""
@@ -63,6 +69,45 @@ class Events:
         if job.ended and after >= job.last_event:
             return None
         return await self._jobs.subscribe(job_id, viewer, after)
+
+    async def invoke(self, exchange: Exchange, read: Callable[[Exchange], Awaitable[JobRequest]]) -> None:
+        """Begin a job, and tell its events. What is refused is raised before the stream begins.
+
+        Args:
+            exchange: Not read.
+            read: Gives what is asked for; raises if that cannot be.
+        """
+        if not accepts_event_stream(exchange.headers.accept):
+            raise NotAcceptableError("a stream is text/event-stream; name it in Accept, or send no Accept")
+        self._streams.check(owner_of(exchange.principal))
+        if not self._lifecycle.ready or self._lifecycle.pid != getpid():
+            await self._lifecycle.ensure_ready()
+        if self._lifecycle.draining:  # its stream would end at once
+            raise shutting_down()
+        request = await read(exchange)
+        submitted = await at_home(self._lifecycle, partial(self._jobs.submit, request))
+        await self._accompany(exchange, submitted)
+
+    async def _accompany(self, exchange: Exchange, submitted: Submitted) -> None:
+        """Tell the events of a job. Who leaves before its end, and is the only one who asked for it, cancels it."""
+        job_id, viewer = submitted.job.id, exchange.principal
+        stream: Stream | None = None
+        try:
+            subscription = await at_home(self._lifecycle, partial(self._jobs.subscribe, job_id, viewer))
+            location = link(exchange.base, f"/jobs/{job_id}").encode("ascii")
+            stream = await self.tell(exchange, subscription, (b"location", location))
+        finally:
+            if (stream is None or stream.ending == "left") and not submitted.reused and not self._continues:
+                self._let_go(job_id, viewer)
+
+    def _let_go(self, job_id: str, viewer: Principal | None) -> None:
+        if (home := self._lifecycle.home) is not None:
+            with suppress(RuntimeError):  # it is closed, and the job has ended with it
+                spawn(home, partial(self._cancel, job_id, viewer), Context())
+
+    async def _cancel(self, job_id: str, viewer: Principal | None) -> None:
+        with suppress(RequestError):  # it has ended, or is forgotten
+            await self._jobs.cancel(job_id, viewer, "the caller left")
 
     async def tell(self, exchange: Exchange, subscription: Subscription, *more: tuple[bytes, bytes]) -> Stream:
         """The events, until the last one was told or the stream is to end before; how it ended.

@@ -169,7 +169,7 @@ class Jobs:
         """
         job = await self.get(job_id, viewer)
         if 0 < after < job.first_event - 1:
-            raise EventsPrunedError(after=after, first=job.first_event)
+            raise EventsPrunedError(after=after, first_event=job.first_event)
         return Subscription(self.store, job_id, min(after, job.last_event))
 
     async def until_ended(self, job_id: str, viewer: Principal | None) -> Job:

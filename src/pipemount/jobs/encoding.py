@@ -9,7 +9,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from ..errors import JobCancelledError, PipemountError, UnavailableError
-from ..errors.document import members
+from ..errors.problems import members_of
 from ..runtime.events import Event, EventKind
 from .models import JobEvent
 
@@ -68,7 +68,7 @@ def missed(first: int, before: JobEvent) -> JobEvent:
 def error_members(error: BaseException) -> dict[str, Any]:
     """What a record, and whoever waits for the job, is told of an error; of unknown ones only that there was one."""
     known = error if isinstance(error, PipemountError) else PipemountError("an unexpected error; see the log")
-    plain: dict[str, Any] = from_json(_object(members(known)))
+    plain: dict[str, Any] = from_json(_object(members_of(known)))
     return plain
 
 
