@@ -121,6 +121,7 @@ def _app_routes() -> Iterator[Route]:
         yield Route(path, ("GET", "HEAD"), endpoint, "read")
     yield Route(f"/jobs/{PARAMETER}/events", ("GET", "HEAD"), "events", "read")
     yield Route(f"/stream/{PARAMETER}", ("GET", "HEAD"), "events", "read", documented=False)
+    yield Route("/tokens", ("POST",), "tokens", "read")
     for name in DOCS_ASSETS:
         yield Route(f"/docs/{name}", ("GET", "HEAD"), "asset", "read", documented=False)
 

@@ -11,6 +11,8 @@ from functools import partial
 from os import getpid
 from random import random
 
+from pydantic_core import from_json, to_json
+
 from ..errors import InvalidInputsError, NotAcceptableError, RequestError
 from ..jobs.desk import Jobs, Subscription
 from ..jobs.models import JobEvent, JobRequest, Submitted, owner_of
@@ -23,7 +25,8 @@ from . import sse
 from .at_home import at_home
 from .describe import link
 from .exchange import Exchange
-from .headers import accepts_event_stream
+from .headers import accepts_event_stream, parse_traceparent
+from .invocation import Invocation, check_body
 from .problems import Headers
 from .query import read_query
 from .streams import Stream, Streams
@@ -70,13 +73,8 @@ class Events:
             return None
         return await self._jobs.subscribe(job_id, viewer, after)
 
-    async def invoke(self, exchange: Exchange, read: Callable[[Exchange], Awaitable[JobRequest]]) -> None:
-        """Begin a job, and tell its events. What is refused is raised before the stream begins.
-
-        Args:
-            exchange: Not read.
-            read: Gives what is asked for; raises if that cannot be.
-        """
+    async def invoke(self, invocation: Invocation, exchange: Exchange) -> None:
+        """Begin a job, and tell its events. What is refused is raised before the stream begins."""
         if not accepts_event_stream(exchange.headers.accept):
             raise NotAcceptableError("a stream is text/event-stream; name it in Accept, or send no Accept")
         self._streams.check(owner_of(exchange.principal))
@@ -84,7 +82,7 @@ class Events:
             await self._lifecycle.ensure_ready()
         if self._lifecycle.draining:  # its stream would end at once
             raise shutting_down()
-        request = await read(exchange)
+        request = await _read(invocation, exchange)
         submitted = await at_home(self._lifecycle, partial(self._jobs.submit, request))
         await self._accompany(exchange, submitted)
 
@@ -133,6 +131,27 @@ class Events:
                 break
             await exchange.write(sse.frames(events) if events else sse.HEARTBEAT)
         await exchange.end()
+
+
+async def _read(invocation: Invocation, exchange: Exchange) -> JobRequest:
+    headers, service = exchange.headers, invocation.service
+    limit = service.settings.max_body_bytes
+    declared = check_body(headers, limit)
+    body = await exchange.read(await exchange.receive(), limit, declared)
+    call = invocation.read(body, exchange.principal, parse_traceparent(headers.traceparent, headers.tracestate))
+    sent = from_json(body)
+    return JobRequest(
+        job_id=call.run_id,
+        pipeline=service.name,
+        fingerprint=service.compiled.info.fingerprint,
+        inputs=to_json(sent["parameters"]),
+        parameters=invocation.dump_inputs(call.inputs, by_alias=True),
+        overrides=to_json(sent["steps"]) if call.overrides else None,
+        run_name=call.run_name,
+        timeout=call.timeout,
+        principal=call.principal,
+        trace=call.trace,
+    )
 
 
 async def _ask_home(lifecycle: Lifecycle, subscription: Subscription, timeout: float) -> Sequence[JobEvent]:
