@@ -22,7 +22,8 @@
     │   ├── BodyTooLargeError         413
     │   ├── UnsupportedMediaTypeError 415
     │   ├── InvalidInputsError        422
-    │   └── OverloadedError           429
+    │   ├── OverloadedError           429
+    │   └── TooManyStreamsError       429
     ├── RunError                      a run's, 5xx unless the author chose otherwise
     │   ├── PipelineError             raised by a step on purpose; its message is public
     │   ├── StepFailedError           500
@@ -58,6 +59,7 @@ from .request import (
     NotFoundError,
     OverloadedError,
     RequestError,
+    TooManyStreamsError,
     UnauthenticatedError,
     UnsupportedMediaTypeError,
 )
@@ -105,6 +107,7 @@ __all__ = [
     "StepFailedError",
     "StepTimeoutError",
     "StoreError",
+    "TooManyStreamsError",
     "UnauthenticatedError",
     "UnavailableError",
     "UnknownStepError",

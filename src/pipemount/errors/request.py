@@ -20,6 +20,7 @@ __all__ = [
     "NotFoundError",
     "OverloadedError",
     "RequestError",
+    "TooManyStreamsError",
     "UnauthenticatedError",
     "UnsupportedMediaTypeError",
 ]
@@ -77,15 +78,17 @@ class ForbiddenError(RequestError):
 
 
 class CrossOriginError(RequestError):
-    """A page of another origin had a browser post with the cookies of the host's login."""
+    """A page of another origin had a browser post with the cookies of the host's login, or open a WebSocket."""
 
     code = "cross-origin"
     status = 403
 
-    def __init__(self, *, origin: str) -> None:
+    def __init__(self, *, origin: str, socket: bool = False) -> None:
+        way_in = "post from its own pages, present a key, send the host's CSRF token in its header"
+        if socket:
+            way_in = "open the WebSocket from its own pages, present a key or a signed token"
         super().__init__(
-            f"{origin!r} is not this app's own origin: post from its own pages, present a key, send the host's CSRF "
-            "token in its header, or have Settings(trusted_origins=…) name that origin"
+            f"{origin!r} is not this app's own origin: {way_in}, or have Settings(trusted_origins=…) name that origin"
         )
         self.origin = origin
 
@@ -190,3 +193,21 @@ class OverloadedError(RequestError):
         super().__init__(f"all places are taken; try again in {retry_after} s")
         self.retry_after = retry_after
         self.headers = {"retry-after": str(retry_after)}
+
+
+class TooManyStreamsError(RequestError):
+    """A connection tells of as many jobs as it may."""
+
+    code = "too-many-streams"
+    status = 429
+
+    def __init__(self, *, limit: int) -> None:
+        super().__init__(
+            f"this connection tells of {limit} jobs already; unsubscribe from one, wait for one to end, "
+            "or open another connection"
+        )
+        self.limit = limit
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {"limit": self.limit}

@@ -142,7 +142,7 @@ class Application:
         elif scope["type"] == "lifespan":
             await serve_lifespan(self.lifecycle, receive, send)
         elif scope["type"] == "websocket":
-            await _refuse_websocket(scope, receive, send)
+            await self._sockets(scope, receive, send)
 
     def answers_inline(self, scope: Scope) -> bool:
         """Whether a thread may drive the answer to ``scope`` itself, without a loop: ``runtime.lending`` tells how.
@@ -313,15 +313,3 @@ async def _confess(exchange: Exchange, error: Exception) -> None:
     logger.error("an unexpected error while answering", exc_info=error)
     unknown = PipemountError("an unexpected error; see the log")
     await exchange.respond(*problem(unknown, instance=_instance(exchange.scope)))
-
-
-async def _refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
-    """No WebSocket route exists yet: the handshake is refused, with the reason if the server can send it, else 403."""
-    await receive()
-    if "websocket.http.response" not in (scope.get("extensions") or {}):
-        await send({"type": "websocket.close", "code": 1000})
-        return
-    error = UnsupportedError("WebSockets are not available yet; POST …/invoke runs and waits")
-    status, headers, body = problem(error, instance=_instance(scope))
-    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": body})

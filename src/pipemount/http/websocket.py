@@ -1,0 +1,77 @@
+"""``WS /stream``: runs are asked for, followed and cancelled over one connection. Here it is let in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..errors import NotFoundError, PipemountError
+from ..jobs.desk import Jobs
+from ..runtime.home import shutting_down
+from ..runtime.lifecycle import Lifecycle
+from ..settings import Settings
+from ..types import Receive, Scope, Send
+from .conversation import Ask, Conversation, Offer
+from .describe import link
+from .farewell import Farewell
+from .handshake import Guards, admit, refuse
+from .headers import clean_request_id, read_headers
+from .paths import locate
+
+__all__ = ["Sockets"]
+
+
+class Sockets:
+    """Answers WebSocket handshakes, and talks with those who are let in.
+
+    Args:
+        paths: Where sockets are, with the names of the pipelines that each serves.
+        asks: By pipeline.
+        jobs: Where runs are asked for and followed.
+        lifecycle: Of the app.
+        guards: What visitors have to pass.
+        settings: Of the app.
+    """
+
+    def __init__(
+        self,
+        paths: Mapping[str, Sequence[str]],
+        asks: Mapping[str, Ask],
+        *,
+        jobs: Jobs,
+        lifecycle: Lifecycle,
+        guards: Guards,
+        settings: Settings,
+    ) -> None:
+        self._offers = {
+            path: Offer({name: asks[name] for name in names}, jobs, lifecycle, settings)
+            for path, names in paths.items()
+        }
+        self._guards, self._lifecycle = guards, lifecycle
+        self._farewell = Farewell(lifecycle.until_draining)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one scope of the type ``websocket``."""
+        if (await receive())["type"] != "websocket.connect":
+            return
+        base, rest = locate(scope)
+        instance = link(base, rest)
+        headers = read_headers(scope["headers"])
+        try:
+            offer = self._offer(base, rest)
+            visitor = admit(scope, headers, self._guards)
+            if self._lifecycle.draining:
+                raise shutting_down()
+            await self._lifecycle.ensure_ready()
+        except PipemountError as error:
+            await refuse(scope, send, error, instance)
+            return
+        echo = clean_request_id(headers.request_id)
+        await send({"type": "websocket.accept", "headers": [(b"x-request-id", echo)] if echo else []})
+        conversation = Conversation(offer, visitor, receive, send, instance)
+        with self._farewell.listening(conversation.restart):
+            await conversation.run()
+
+    def _offer(self, base: str, rest: str) -> Offer:
+        if (offer := self._offers.get(rest)) is None:
+            raise NotFoundError(f"no WebSocket is served at {rest}, but at {link(base, '/stream')}")
+        return offer
