@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -26,6 +26,7 @@ class Socket:
     Attributes:
         scope: The handshake's.
         left: Whether the client has gone.
+        breaks: Makes what sending raises from now on; ``failed`` counts how often it did.
     """
 
     def __init__(
@@ -57,7 +58,8 @@ class Socket:
         self._reads = asyncio.Event()
         self._reads.set()
         self.left = False
-        self.broken: type[Exception] | None = None
+        self.breaks: Callable[[], Exception] | None = None
+        self.failed = 0
         self.task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -139,6 +141,11 @@ class Socket:
         """Messages that wait here."""
         return self._outgoing.qsize()
 
+    @property
+    def waiting(self) -> int:
+        """Messages that the app has not taken yet."""
+        return self._incoming.qsize()
+
     def stop_reading(self) -> None:
         """What is sent from now on is not taken."""
         self._reads.clear()
@@ -157,6 +164,7 @@ class Socket:
 
     async def _send(self, message: Message) -> None:
         await self._reads.wait()
-        if self.broken is not None:
-            raise self.broken
+        if self.breaks is not None:
+            self.failed += 1
+            raise self.breaks()
         self._outgoing.put_nowait(message)

@@ -182,5 +182,7 @@ def _checked(secret: TokenSecret | None) -> tuple[bytes, ...]:
         return ()
     given = (secret,) if isinstance(secret, str) else tuple(secret)
     if not given or not all(isinstance(one, str) and len(one) >= WEAK for one in given):
-        raise ConfigurationError(f"token_secret must have {WEAK} characters or more; `pipemount keys generate` makes one")
+        raise ConfigurationError(
+            f"token_secret must have {WEAK} characters or more; `pipemount keys generate` makes one"
+        )
     return tuple(one.encode() for one in given)

@@ -251,9 +251,7 @@ class Conversation:
     async def _accept(self, reference: Reference, job_id: str) -> None:
         await self.tell([messages.accepted(reference, job_id)])
 
-    async def _tell_error(
-        self, error: PipemountError, reference: Reference = None, job_id: str | None = None
-    ) -> None:
+    async def _tell_error(self, error: PipemountError, reference: Reference = None, job_id: str | None = None) -> None:
         await self.tell([messages.error_text(error, self._instance, reference, job_id)])
 
     async def _put(self, message: ASGIMessage) -> None:

@@ -86,9 +86,7 @@ def admit(scope: Scope, headers: RequestHeaders, guards: Guards) -> Visitor:
         return Visitor(lambda: verify(token))
     refuse_foreign_socket(scope, guards.trusted, vouched=host.principal is not None)
     if keys is not None and (by_key or host.principal is None):
-        return Visitor(
-            lambda: keys.authenticate(headers.authorization, headers.api_key, duplicated=headers.duplicated)
-        )
+        return Visitor(lambda: keys.authenticate(headers.authorization, headers.api_key, duplicated=headers.duplicated))
     if host.principal is None and host.guarded:
         raise ForbiddenError(permission="read", principal=None)
     return Visitor(lambda: host.principal)

@@ -122,7 +122,7 @@ def reference_of(text: str) -> Reference:
     """The ``id`` of what may be no message: an answer to it is easier to place with it."""
     try:
         found = from_json(text)
-    except ValueError:
+    except (ValueError, TypeError):  # the latter for lone surrogates, which no server lets through
         return None
     reference = found.get("id") if isinstance(found, dict) else None
     if isinstance(reference, str):
