@@ -22,6 +22,7 @@ from .runtime.events import OF_RUNS, EventKind, Listener
 from .runtime.failures import is_signal
 from .runtime.guard import Guarded, guard
 from .runtime.lending import asked_by
+from .runtime.metering import Meter
 from .runtime.recorder import Recorder
 from .settings import Settings
 
@@ -69,6 +70,7 @@ class Service:
     def __init__(self, name: str, compiled: CompiledPipeline, settings: Settings, admission: Admission) -> None:
         self.name, self.compiled, self.settings, self.admission = name, compiled, settings, admission
         self.layers = Layers(compiled, self._run_foreign)
+        self.meter = Meter()
         self._runs = itertools.count(1)
         self._environment: StepEnvironment | None = None
         self._dump = compiled.output.dumper()
@@ -118,6 +120,7 @@ class Service:
         if call.deadline is None:
             call.deadline = call.began + timeout
         call.run_name = f"{self.name}-{call.run_id}" if call.run_name is None else _filled_in(call)
+        self.meter.began()
         try:
             if not listeners:
                 run = (top.run_bare if call.overrides is None else top.run)(call, self._seal)
@@ -132,14 +135,16 @@ class Service:
             if call.late:
                 raise DeadlineExceededError(timeout=timeout)
             call.completed = True
+            self.meter.ended(monotonic() - call.began)
             return sealed
-        except RunError as error:
-            error.run_id = call.run_id
-            if isinstance(error, RunCancelledError) and call.late:
-                late = DeadlineExceededError(timeout=timeout)
-                late.run_id, late.step = error.run_id, error.step
-                raise late from error
+        except BaseException as error:
+            told = _told(error, call, timeout)
+            self.meter.failed(monotonic() - call.began, told)
+            if told is not error:
+                raise told from error
             raise
+        finally:
+            self.meter.left()
 
     def _seal(self, outputs: Mapping[str, Any]) -> Sealed:
         return outputs, self._dump(outputs)
@@ -199,6 +204,18 @@ class Service:
         if len(results) != 1:
             raise RunError(f"the adapter of {self.name!r} gave {len(results) or 'no'} results; a stream ends with one")
         return results[0].outputs
+
+
+def _told(error: BaseException, call: Call, timeout: float) -> BaseException:
+    """What is raised for ``error``: it knows its run, and a run that was cancelled too late passed its deadline."""
+    if not isinstance(error, RunError):
+        return error
+    error.run_id = call.run_id
+    if not (isinstance(error, RunCancelledError) and call.late):
+        return error
+    late = DeadlineExceededError(timeout=timeout)
+    late.run_id, late.step = error.run_id, error.step
+    return late
 
 
 def _ending(error: BaseException) -> tuple[EventKind, dict[str, Any]]:

@@ -34,6 +34,7 @@ class Settings:
             that was told to stop from stopping, and not every server can be heard.
         open_routes: Routes that need no key even when keys are set, e.g. ``("/health/live", "/docs")``; the app
             refuses one that it does not have.
+        metrics: The permission that ``GET /metrics`` takes, ``"read"`` or ``"admin"``; ``"off"`` and it is not served.
         title: Title in the OpenAPI document; the pipeline's name when empty.
         version: Version in the OpenAPI document and in ``/info``.
     """
@@ -50,6 +51,7 @@ class Settings:
     cleanup_timeout: float = 10.0
     max_stream_age: float = 900.0
     open_routes: tuple[str, ...] = ("/health/live",)
+    metrics: Literal["read", "admin", "off"] = "read"
     title: str = ""
     version: str = "0.1.0"
 
@@ -59,6 +61,8 @@ class Settings:
                 raise ConfigurationError(f"Settings({name}={getattr(self, name)!r}): must be above 0")
         if self.affinity not in ("any", "request"):
             raise ConfigurationError(f"Settings(affinity={self.affinity!r}): 'any' or 'request'")
+        if self.metrics not in ("read", "admin", "off"):
+            raise ConfigurationError(f"Settings(metrics={self.metrics!r}): 'read', 'admin' or 'off'")
         for name in ("max_queue", "startup_budget", "lazy_wait", "cleanup_timeout"):
             if not getattr(self, name) >= 0:
                 raise ConfigurationError(f"Settings({name}={getattr(self, name)!r}): must not be negative")

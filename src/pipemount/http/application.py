@@ -42,6 +42,7 @@ from .headers import read_headers
 from .invocation import Invocation
 from .lifespan import Lifespan, serve_lifespan
 from .middleware import LifespanMiddleware, PipelineMiddleware
+from .monitoring import Monitoring
 from .origin import from_script, refuse_foreign
 from .paths import locate
 from .problems import problem
@@ -106,7 +107,7 @@ class Application:
         )
         self.lifespan = Lifespan(self.lifecycle)
         # Not "routes": Starlette looks through a mounted app's "routes" when it resolves a name of the host.
-        self.route_table = build_routes(tuple(self.services), self.settings.open_routes)
+        self.route_table = build_routes(tuple(self.services), self.settings.open_routes, self.settings.metrics)
         table = self._build_table()
         self._table = {path: methods for path, methods in table.items() if PARAMETER not in path}
         self._templates = {path: methods for path, methods in table.items() if PARAMETER in path}
@@ -199,7 +200,12 @@ class Application:
         about = About(self.pipelines, self.route_table, self.settings, schemes)
         endpoints = Endpoints(about, self.lifecycle.answer_probe)
         invocations = {name: Invocation(service, self.lifecycle) for name, service in self.services.items()}
-        special: dict[str, Callable[[Route], Answer]] = {"invoke": lambda route: invocations[route.pipeline or ""]}
+        monitoring = Monitoring(self, schemes)
+        special: dict[str, Callable[[Route], Answer]] = {
+            "invoke": lambda route: invocations[route.pipeline or ""],
+            "metrics": lambda route: monitoring.metrics,
+            "status": lambda route: monitoring.status,
+        }
         table: dict[str, dict[str, Endpoint]] = {}
         for route in self.route_table:
             answer = special.get(route.endpoint, endpoints.answer)(route)
@@ -214,6 +220,8 @@ class Application:
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self.admission.forget()
+            for service in self.services.values():
+                service.meter.forget()
         async with AsyncExitStack() as stack:
             threads = ThreadPool(self.settings.threads)
             stack.callback(threads.close)

@@ -18,9 +18,11 @@ from .models import (
     Index,
     Info,
     InvocationProblem,
+    Metrics,
     PipelineList,
     Problem,
     Schemas,
+    Status,
     ValidationProblem,
     request_model,
     response_model,
@@ -31,7 +33,7 @@ __all__ = ["PREFIX", "SHARED", "component_schemas", "redirected", "ref", "refere
 
 PREFIX = "#/components/schemas/"
 SHARED = "pipemount"
-SHARED_MODELS = (Problem, ValidationProblem, InvocationProblem, Index, Health, PipelineList, Info, Schemas)
+SHARED_MODELS = (Problem, ValidationProblem, InvocationProblem, Index, Health, PipelineList, Info, Schemas, Status, Metrics)
 
 
 def ref(owner: str, model: str) -> JsonObject:

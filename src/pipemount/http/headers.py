@@ -6,7 +6,7 @@ Values in, values out: nothing here does I/O, and nothing here raises for a head
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ..errors import MalformedRequestError
@@ -20,6 +20,7 @@ __all__ = [
     "is_json",
     "parse_content_length",
     "parse_traceparent",
+    "preferred",
     "prefers_html",
     "read_headers",
     "wants_event_stream",
@@ -187,6 +188,16 @@ def wants_event_stream(accept: bytes | None) -> bool:
         return False
     json, json_rank = _weight(ranges, b"application", b"json")
     return stream > json or (stream == json and json_rank < EXACT)
+
+
+def preferred(accept: bytes | None, offered: Sequence[bytes]) -> bytes | None:
+    """Which of the ``offered`` media types the caller takes most gladly; the first of equals, ``None`` for none."""
+    ranges = _media_ranges(accept) if accept else []
+    if not ranges:
+        return offered[0]
+    weights = [_weight(ranges, *media_type.split(b"/"))[0] for media_type in offered]
+    best = max(weights)
+    return offered[weights.index(best)] if best > 0 else None
 
 
 def prefers_html(accept: bytes | None) -> bool:

@@ -250,3 +250,74 @@ class Info(BaseModel):
     graph: Graph
     auth: Auth
     urls: dict[str, str]
+
+
+class Sample(BaseModel):
+    """One value of a metric. A counter and a gauge have a ``value``, a histogram the other members."""
+
+    labels: dict[str, str]
+    value: float | None = None
+    count: int | None = None
+    sum: float | None = Field(None, description="Of all that was observed.")
+    buckets: dict[str, int] | None = Field(None, description="How many were observed up to a bound, by bound.")
+
+
+class Metric(BaseModel):
+    """Samples of one name."""
+
+    name: str
+    type: Literal["counter", "gauge", "histogram"]
+    help: str
+    samples: list[Sample]
+
+
+class Metrics(BaseModel):
+    """What the process has counted since it started."""
+
+    metrics: list[Metric]
+
+
+class Percentiles(BaseModel):
+    """Seconds that runs took, of the last 1,024 of each pipeline; null before the first."""
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+class Limits(BaseModel):
+    """The most runs that may be under way, and that may wait for a place."""
+
+    active: int
+    queued: int
+
+
+class Concurrency(Percentiles):
+    """What runs and what waits."""
+
+    active: int
+    queued: int
+    limits: Limits
+    rejected: int = Field(description="Requests that were answered 429.")
+
+
+class PipelineStatus(Percentiles):
+    """How one pipeline fares."""
+
+    fingerprint: str
+    active: int
+    runs: dict[str, int] = Field(description="That ended, by result.")
+
+
+class Status(BaseModel):
+    """Where the app stands in this process, and how it is set."""
+
+    state: Literal["new", "starting", "ready", "failed", "draining", "stopped"]
+    draining: bool = Field(description="Whether the process was told to stop.")
+    started: float | None = Field(description="When pipelines could be run, Unix time.")
+    uptime: float | None = Field(description="Seconds since.")
+    pipemount: str = Field(description="The version of pipemount.")
+    concurrency: Concurrency
+    pipelines: dict[str, PipelineStatus]
+    auth: Auth
+    settings: dict[str, Any]

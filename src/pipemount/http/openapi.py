@@ -26,6 +26,8 @@ SUMMARIES = {
     "openapi": "This document",
     "docs": "This document, for people",
     "pipelines": "The pipelines of this app",
+    "status": "Where the app stands, and how it is set",
+    "metrics": "Counts and durations, for machines to collect",
     "invoke": "Run the pipeline and wait",
     "info": "Everything about the pipeline",
     "schema": "JSON Schemas of the pipeline",
@@ -35,6 +37,8 @@ BODIES = {
     "ready": "Health",
     "live": "Health",
     "pipelines": "PipelineList",
+    "status": "Status",
+    "metrics": "Metrics",
     "info": "Info",
     "schema": "Schemas",
 }
@@ -181,8 +185,10 @@ def _success(route: Route) -> JsonObject:
         content = {"application/json": {"schema": ref(route.pipeline, "Response")}}
         return {"description": "The run completed.", "headers": REQUEST_ID | RUN_ID, "content": content}
     body = BODIES.get(route.endpoint)
-    schema = ref(SHARED, body) if body else {"type": "object"}
-    return {"description": "As asked.", "headers": REQUEST_ID, "content": {"application/json": {"schema": schema}}}
+    content = {"application/json": {"schema": ref(SHARED, body) if body else {"type": "object"}}}
+    if route.endpoint == "metrics":
+        content |= {"application/openmetrics-text": {"schema": TEXT}, "text/plain": {"schema": TEXT}}
+    return {"description": "As asked.", "headers": REQUEST_ID, "content": content}
 
 
 def _problem(status: int | None, *, invoke: bool) -> JsonObject:

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import DefinitionError, PipemountError, RunError
+from ..errors import PipemountError, RunError
+from ..errors.problems import members_of
 
 __all__ = ["Headers", "problem"]
 
@@ -25,31 +26,10 @@ def problem(
         instance: The path that was asked for.
         extra: Further members; those of the error win.
     """
-    document = {
-        "type": error.docs_url,
-        "title": error.title,
-        "status": error.status,
-        "detail": _detail(error),
-        "code": getattr(error, "detail_code", None) or error.code,
-        "instance": instance,
-        **(extra or {}),
-        **_run_members(error),
-        **error.extensions,
-    }
+    document = {**(extra or {}), **members_of(error), "instance": instance}
     # Messages may quote anything, also lone surrogates, which UTF-8 does not have.
     body = json.dumps(document, ensure_ascii=False, separators=(",", ":"), default=str).encode(errors="replace")
     return error.status, _headers(error, body), body
-
-
-def _detail(error: PipemountError) -> str:
-    return "the pipeline is not well configured; see its log" if isinstance(error, DefinitionError) else str(error)
-
-
-def _run_members(error: PipemountError) -> Mapping[str, Any]:
-    """The members of an invocation's response, for clients that read those."""
-    if not isinstance(error, RunError):
-        return {}
-    return {"success": False, "outputs": None, "error": str(error)}
 
 
 def _headers(error: PipemountError, body: bytes) -> Headers:

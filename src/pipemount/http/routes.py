@@ -78,19 +78,23 @@ def check_name(name: str) -> str:
     return name
 
 
-def build_routes(names: Sequence[str], open_routes: Sequence[str] = ()) -> tuple[Route, ...]:
+def build_routes(
+    names: Sequence[str], open_routes: Sequence[str] = (), metrics: str = "read"
+) -> tuple[Route, ...]:
     """All routes of an app with these pipelines; one pipeline is served at the root as well.
 
     Args:
         names: Of the pipelines.
         open_routes: Paths that take no permission. What else answers the same is as open: a route's other paths, and
             what the docs page is made of.
+        metrics: The permission that ``/metrics`` takes; ``"off"`` where there are to be none.
 
     Raises:
         ConfigurationError: An open route is none of the app's.
     """
     own = [route for name in names for route in _pipeline_routes(name, alone=len(names) == 1)]
-    routes = (*_app_routes(), *own)
+    operations = [] if metrics == "off" else [Route("/metrics", ("GET", "HEAD"), "metrics", metrics)]
+    routes = (*_app_routes(), *operations, *own)
     if unknown := sorted(set(open_routes) - {route.path for route in routes}):
         known = ", ".join(route.path for route in routes if route.documented)
         raise ConfigurationError(f"open_routes has {', '.join(map(repr, unknown))}; the app's routes are: {known}")
@@ -118,6 +122,7 @@ def _app_routes() -> Iterator[Route]:
         ("/openapi.json", "openapi"),
         ("/docs", "docs"),
         ("/pipelines", "pipelines"),
+        ("/status", "status"),
     ):
         yield Route(path, ("GET", "HEAD"), endpoint, "read")
     for name in DOCS_ASSETS:
