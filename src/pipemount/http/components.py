@@ -33,7 +33,18 @@ __all__ = ["PREFIX", "SHARED", "component_schemas", "redirected", "ref", "refere
 
 PREFIX = "#/components/schemas/"
 SHARED = "pipemount"
-SHARED_MODELS = (Problem, ValidationProblem, InvocationProblem, Index, Health, PipelineList, Info, Schemas, Status, Metrics)
+SHARED_MODELS = (
+    Problem,
+    ValidationProblem,
+    InvocationProblem,
+    Index,
+    Health,
+    PipelineList,
+    Info,
+    Schemas,
+    Status,
+    Metrics,
+)
 
 
 def ref(owner: str, model: str) -> JsonObject:

@@ -78,9 +78,7 @@ def check_name(name: str) -> str:
     return name
 
 
-def build_routes(
-    names: Sequence[str], open_routes: Sequence[str] = (), metrics: str = "read"
-) -> tuple[Route, ...]:
+def build_routes(names: Sequence[str], open_routes: Sequence[str] = (), metrics: str = "read") -> tuple[Route, ...]:
     """All routes of an app with these pipelines; one pipeline is served at the root as well.
 
     Args:
