@@ -13,6 +13,7 @@ __all__ = ["Settings"]
 
 _ABOVE_0 = (
     *("max_concurrency", "threads", "request_timeout", "max_body_bytes", "max_stream_age"),
+    *("heartbeat", "max_subscriptions"),
     *("max_jobs", "max_job_bytes", "job_ttl", "idempotency_ttl", "max_event_buffer", "max_event_bytes"),
 )
 
@@ -38,6 +39,10 @@ class Settings:
         cleanup_timeout: Seconds that a stop waits for running work and ``on_cleanup``.
         max_stream_age: Seconds after which an open stream ends, for its reader to come back: a stream keeps a server
             that was told to stop from stopping, and not every server can be heard.
+        heartbeat: Seconds of silence after which an open stream shows that it is still there.
+        stream_disconnect: What becomes of a run whose events are streamed to the client that asked for it when that
+            leaves: ``"cancel"`` it, or let it ``"continue"``.
+        max_subscriptions: Jobs that one WebSocket tells of at the same time.
         max_jobs: Jobs that have ended and are still known; the oldest are forgotten first, those with an
             ``Idempotency-Key`` after the others.
         max_job_bytes: What all jobs may take in memory: inputs, results, events.
@@ -64,6 +69,9 @@ class Settings:
     lazy_wait: float = 1.0
     cleanup_timeout: float = 10.0
     max_stream_age: float = 900.0
+    heartbeat: float = 15.0
+    stream_disconnect: Literal["cancel", "continue"] = "cancel"
+    max_subscriptions: int = 32
     max_jobs: int = 1000
     max_job_bytes: int = 256 * 1024 * 1024
     job_ttl: float = 86400.0
@@ -81,6 +89,8 @@ class Settings:
                 raise ConfigurationError(f"Settings({name}={getattr(self, name)!r}): must be above 0")
         if self.affinity not in ("any", "request"):
             raise ConfigurationError(f"Settings(affinity={self.affinity!r}): 'any' or 'request'")
+        if self.stream_disconnect not in ("cancel", "continue"):
+            raise ConfigurationError(f"Settings(stream_disconnect={self.stream_disconnect!r}): 'cancel' or 'continue'")
         if self.metrics not in ("read", "admin", "off"):
             raise ConfigurationError(f"Settings(metrics={self.metrics!r}): 'read', 'admin' or 'off'")
         for name in ("max_queue", "startup_budget", "lazy_wait", "cleanup_timeout"):

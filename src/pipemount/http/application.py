@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self, overload
 from ..adapters.protocol import CompiledPipeline
 from ..adapters.registry import compile as compile_pipeline
 from ..auth.keys import AuthKeys
+from ..auth.tokens import Tokens
 from ..caller import stopped
 from ..errors import (
     ConfigurationError,
@@ -22,7 +23,6 @@ from ..errors import (
     RunCancelledError,
     RunError,
     UnauthenticatedError,
-    UnsupportedError,
 )
 from ..jobs.desk import Jobs
 from ..jobs.local import Local
@@ -37,10 +37,12 @@ from ..runtime.threads import ThreadPool
 from ..service import Service
 from ..settings import Settings
 from ..types import ASGIApp, Principal, Receive, Scope, Send
+from .asking import asking
 from .describe import link
 from .endpoints import About, Endpoints
 from .exchange import Exchange
 from .handover import handed_over
+from .handshake import Guards
 from .headers import read_headers
 from .invocation import Invocation
 from .lifespan import Lifespan, serve_lifespan
@@ -49,7 +51,8 @@ from .monitoring import Monitoring
 from .origin import from_script, refuse_foreign
 from .paths import locate
 from .problems import problem
-from .routes import PARAMETER, Route, as_template, build_routes, check_name
+from .routes import PARAMETER, Route, as_template, build_routes, check_name, socket_paths
+from .websocket import Sockets
 
 __all__ = ["Application"]
 
@@ -92,6 +95,7 @@ class Application:
     ) -> None:
         self.settings = settings or Settings()
         self.auth = auth
+        self.tokens = Tokens(auth)
         self.admission = Admission(self.settings.max_concurrency, self.settings.max_queue)
         self.services = {
             name: Service(name, compiled, self.settings, self.admission)
@@ -173,6 +177,7 @@ class Application:
             template, value = as_template(rest)
             methods, exchange.params = self._templates.get(template), {"job_id": value}
         if methods is None:
+            self._sockets.refuse_request(exchange.scope, rest)
             raise NotFoundError(f"nothing is served at {rest}; GET {link(exchange.base, '/')} lists what is")
         endpoint = methods.get(exchange.scope["method"])
         if endpoint is None:
@@ -205,6 +210,7 @@ class Application:
         about = About(self.pipelines, self.route_table, self.settings, schemes)
         endpoints = Endpoints(about, self.lifecycle.answer_probe)
         invocations = {name: Invocation(service, self.lifecycle) for name, service in self.services.items()}
+        self._sockets = self._make_sockets(invocations)
         monitoring = Monitoring(self, schemes)
         special: dict[str, Callable[[Route], Answer]] = {
             "invoke": lambda route: invocations[route.pipeline or ""],
@@ -217,6 +223,16 @@ class Application:
             methods = table.setdefault(route.path, {})
             methods.update(dict.fromkeys(route.methods, Endpoint(answer, route.permission)))
         return table
+
+    def _make_sockets(self, invocations: Mapping[str, Invocation]) -> Sockets:
+        return Sockets(
+            socket_paths(tuple(self.services)),
+            {name: asking(invocation) for name, invocation in invocations.items()},
+            jobs=self.jobs,
+            lifecycle=self.lifecycle,
+            guards=Guards(self.auth, self.tokens.verify, self.settings.trusted_origins),
+            settings=self.settings,
+        )
 
     # ------------------------------------------------------------------------------- start and stop
 

@@ -10,7 +10,10 @@ from pydantic_core import from_json, to_json
 from ..jobs.models import JobRequest
 from ..service import new_run_id
 from ..types import Principal
+from .headers import RequestHeaders
 from .invocation import Invocation
+
+NO_HEADERS = RequestHeaders()
 
 __all__ = ["Ask", "asking"]
 
@@ -22,7 +25,7 @@ def asking(invocation: Invocation) -> Ask:
     """How a pipeline is asked for."""
 
     def ask(body: bytes, principal: Principal | None) -> JobRequest:
-        call = invocation.read(body, principal)
+        call = invocation.read(body, principal, NO_HEADERS)
         service, sent = invocation.service, from_json(body)
         return JobRequest(
             job_id=new_run_id(),

@@ -14,32 +14,31 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import Context
 from functools import partial
-from typing import NamedTuple, TypeAlias, TypeVar, assert_never
+from typing import NamedTuple, TypeVar, assert_never
 
 from starlette.websockets import WebSocketDisconnect
 
 from ..caller import stopped
 from ..errors import InvalidInputsError, MalformedRequestError, NotFoundError, PipemountError, UnauthenticatedError
 from ..jobs.desk import Jobs, Subscription
-from ..jobs.models import JobEvent, JobRequest
+from ..jobs.models import JobEvent
 from ..runtime import loops
 from ..runtime.lifecycle import Lifecycle
 from ..settings import Settings
 from ..types import Message as ASGIMessage
-from ..types import Principal, Receive, Send
+from ..types import Receive, Send
 from . import messages
+from .asking import Ask
 from .at_home import at_home
 from .handshake import Visitor
 from .messages import Cancel, Invoke, Message, Ping, Reference, Subscribe, Unsubscribe
 from .watching import Watching
 
-__all__ = ["Ask", "Conversation", "Offer"]
+__all__ = ["Conversation", "Offer"]
 
 logger = logging.getLogger("pipemount")
 
 T = TypeVar("T")
-Ask: TypeAlias = Callable[[bytes, Principal | None], JobRequest]
-"""Makes a job of the body of an invocation; raises 400 and 422."""
 
 POLICY, TOO_BIG, OUR_FAULT, RESTART = 1008, 1009, 1011, 1012
 PATIENCE = 1.0

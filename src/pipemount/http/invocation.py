@@ -31,9 +31,9 @@ from ..runtime.guard import guard
 from ..runtime.lending import NotInlineError
 from ..runtime.lifecycle import Lifecycle
 from ..service import Service, new_run_id
-from ..types import Scope
+from ..types import Principal, Scope
 from .exchange import Exchange
-from .headers import accepts_json, is_json, parse_content_length, parse_traceparent, wants_event_stream
+from .headers import RequestHeaders, accepts_json, is_json, parse_content_length, parse_traceparent, wants_event_stream
 from .models import request_model
 
 __all__ = ["Invocation"]
@@ -47,7 +47,8 @@ class Invocation:
     """The endpoint of one pipeline: from the body's bytes to the response's bytes."""
 
     def __init__(self, service: Service, lifecycle: Lifecycle) -> None:
-        self._service, self._lifecycle = service, lifecycle
+        self.service = self._service = service
+        self._lifecycle = lifecycle
         self._admission, self._limit = service.admission, service.settings.max_body_bytes
         request = request_model(service.name, service.compiled, max_timeout=service.settings.request_timeout)
         self._validate_json = request.adapter.validator.validate_json
@@ -83,7 +84,7 @@ class Invocation:
             sent: bytes = message.get("body", b"")
             if len(sent) != declared or message.get("more_body"):  # not announced, not whole, or not true
                 sent = await exchange.read(message, self._limit, declared)
-            call = self._call(sent, exchange)
+            call = self.read(sent, exchange.principal, exchange.headers)
             used = self._dump_inputs(call.inputs, by_alias=True)  # before a step can change them
             try:
                 if loop is lifecycle.home or loop is None:
@@ -98,7 +99,7 @@ class Invocation:
         headers = [JSON, (b"content-length", b"%d" % len(body)), (b"x-run-id", call.run_id.encode("ascii"))]
         await exchange.respond(200, headers, body)
 
-    def _call(self, body: bytes, exchange: Exchange) -> Call:
+    def read(self, body: bytes, principal: Principal | None, headers: RequestHeaders) -> Call:
         """The body as what is to be run; validated once, in one pass. Raises 400 and 422."""
         try:
             sent = self._validate_json(body)
@@ -108,7 +109,6 @@ class Invocation:
             raise InvalidInputsError(errors=[OUT_OF_RANGE]) from None
         if self._lets_infinity_in and SUSPICIOUS.search(body):
             _refuse_non_finite(body)
-        headers = exchange.headers
         trace = None
         if headers.traceparent is not None:
             trace = parse_traceparent(headers.traceparent, headers.tracestate)
@@ -118,7 +118,7 @@ class Invocation:
             sent.get("run_name"),
             sent.get("timeout"),
             sent.get("steps") or None,
-            exchange.principal,
+            principal,
             trace,
         )
 

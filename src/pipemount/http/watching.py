@@ -130,6 +130,7 @@ class Watching:
             for turn in _turns(events):
                 if not watch.muted:
                     await self._teller.tell([event_text(watch.job_id, event) for event in turn])
+                await asyncio.sleep(0)  # a client that reads fast is no reason to keep the others waiting
         self._forget(watch)
         if not watch.muted:
             await self._teller.tell([ended(watch.job_id)])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..errors import NotFoundError, PipemountError
+from ..errors import NotFoundError, PipemountError, UnsupportedError
 from ..jobs.desk import Jobs
 from ..runtime.home import shutting_down
 from ..runtime.lifecycle import Lifecycle
 from ..settings import Settings
 from ..types import Receive, Scope, Send
-from .conversation import Ask, Conversation, Offer
+from .asking import Ask
+from .conversation import Conversation, Offer
 from .describe import link
 from .farewell import Farewell
 from .handshake import Guards, admit, refuse
@@ -70,6 +71,22 @@ class Sockets:
         conversation = Conversation(offer, visitor, receive, send, instance)
         with self._farewell.listening(conversation.restart):
             await conversation.run()
+
+    def refuse_request(self, scope: Scope, rest: str) -> None:
+        """Raise what a plain request is told where a WebSocket is.
+
+        Raises:
+            UnsupportedError: It is a handshake, which the server does not take for one.
+            NotFoundError: It is none.
+        """
+        if rest not in self._offers:
+            return
+        if any(name == b"upgrade" and value.lower() == b"websocket" for name, value in scope["headers"]):
+            raise UnsupportedError(
+                "this server does not speak WebSockets (uvicorn does with `pip install websockets`): "
+                "POST …/invoke?mode=stream and GET …/jobs/{job_id}/events tell the same events over HTTP"
+            )
+        raise NotFoundError(f"{rest} is a WebSocket; over HTTP, GET /jobs/{{job_id}}/events has the events of a job")
 
     def _offer(self, base: str, rest: str) -> Offer:
         if (offer := self._offers.get(rest)) is None:
