@@ -10,6 +10,8 @@ from .errors import ConfigurationError
 
 __all__ = ["Settings"]
 
+_YEAR = 366 * 86400.0
+
 
 _ABOVE_0 = (
     *("max_concurrency", "threads", "request_timeout", "max_body_bytes", "max_stream_age"),
@@ -51,6 +53,7 @@ class Settings:
         max_event_buffer: Events that steps say on the way (``delta``, ``data``, ``log``, ``progress``) that are kept of
             a job; the oldest make way.
         max_event_bytes: Bytes that those may have.
+        max_token_age: The most seconds that a signed token may be good for.
         open_routes: Routes that need no key even when keys are set, e.g. ``("/health/live", "/docs")``; the app
             refuses one that it does not have.
         metrics: The permission that ``GET /metrics`` takes, ``"read"`` or ``"admin"``; ``"off"`` and it is not served.
@@ -78,6 +81,7 @@ class Settings:
     idempotency_ttl: float = 86400.0
     max_event_buffer: int = 256
     max_event_bytes: int = 1024 * 1024
+    max_token_age: float = 7 * 86400.0
     open_routes: tuple[str, ...] = ("/health/live",)
     metrics: Literal["read", "admin", "off"] = "read"
     title: str = ""
@@ -96,3 +100,5 @@ class Settings:
         for name in ("max_queue", "startup_budget", "lazy_wait", "cleanup_timeout"):
             if not getattr(self, name) >= 0:
                 raise ConfigurationError(f"Settings({name}={getattr(self, name)!r}): must not be negative")
+        if not 1 <= self.max_token_age <= _YEAR:
+            raise ConfigurationError(f"Settings(max_token_age={self.max_token_age!r}): from a second to a year")

@@ -23,10 +23,12 @@ from .models import (
     Problem,
     Schemas,
     Status,
+    TokenResponse,
     ValidationProblem,
     request_model,
     response_model,
 )
+from .tokens import token_request
 from .wire import WireJsonSchema
 
 __all__ = ["PREFIX", "SHARED", "component_schemas", "redirected", "ref", "references"]
@@ -34,16 +36,8 @@ __all__ = ["PREFIX", "SHARED", "component_schemas", "redirected", "ref", "refere
 PREFIX = "#/components/schemas/"
 SHARED = "pipemount"
 SHARED_MODELS = (
-    Problem,
-    ValidationProblem,
-    InvocationProblem,
-    Index,
-    Health,
-    PipelineList,
-    Info,
-    Schemas,
-    Status,
-    Metrics,
+    *(Problem, ValidationProblem, InvocationProblem, Index, Health, PipelineList, Info, Schemas, Status, Metrics),
+    TokenResponse,
 )
 
 
@@ -69,6 +63,7 @@ def component_schemas(pipelines: Mapping[str, CompiledPipeline], settings: Setti
         _add_example(renamed, renamed[f"{name}_Request"], request)
         components |= renamed
     shared = {model.__name__: Schema(model, TypeAdapter(model), "serialization") for model in SHARED_MODELS}
+    shared["TokenRequest"] = token_request(settings)
     components |= _owned(SHARED, shared, taken)
     return dict(sorted(components.items()))
 

@@ -31,6 +31,7 @@ SUMMARIES = {
     "invoke": "Run the pipeline and wait",
     "info": "Everything about the pipeline",
     "schema": "JSON Schemas of the pipeline",
+    "tokens": "Sign a token for one job",
 }
 BODIES = {
     "index": "Index",
@@ -41,11 +42,15 @@ BODIES = {
     "metrics": "Metrics",
     "info": "Info",
     "schema": "Schemas",
+    "tokens": "TokenResponse",
 }
+TAKES = {"tokens": "TokenRequest"}
+"""Bodies of requests that are the same in every app."""
 REASONS = {
     400: "Not JSON, or two credentials in one request.",
     401: "No key, or a wrong one.",
     403: "The key lacks the permission.",
+    404: "There is no such job, or it is somebody else's.",
     405: "The method is not allowed here.",
     406: "None of the accepted media types can be produced.",
     413: "The body is over the app's limit.",
@@ -59,7 +64,9 @@ REASONS = {
     504: "The deadline passed; the run was cancelled.",
 }
 READ_STATUSES = (400, 401, 403, 405, 406, 500, 503)
-INVOKE_STATUSES = tuple(REASONS)
+INVOKE_STATUSES = tuple(status for status in REASONS if status != 404)
+STATUSES = {"tokens": (400, 401, 403, 404, 405, 406, 413, 415, 422, 500, 503)}
+SUCCESS = {"tokens": 201}
 RUN_STATUSES = (500, 502, 503, 504)
 
 TEXT: JsonObject = {"type": "string"}
@@ -138,6 +145,9 @@ def operation(route: Route, pipelines: Mapping[str, CompiledPipeline], *, open_t
         described["parameters"] = [MODE]
         content = {"application/json": {"schema": ref(route.pipeline, "Request")}}
         described["requestBody"] = {"required": True, "content": content}
+    elif body := TAKES.get(route.endpoint):
+        content = {"application/json": {"schema": ref(SHARED, body)}}
+        described["requestBody"] = {"required": True, "content": content}
     return described
 
 
@@ -166,8 +176,8 @@ def _camel(scheme: str) -> str:
 
 def _responses(route: Route, *, open_to_all: bool) -> JsonObject:
     invoke = route.endpoint == "invoke"
-    statuses = INVOKE_STATUSES if invoke else READ_STATUSES
-    responses = {"200": _success(route)}
+    statuses = INVOKE_STATUSES if invoke else STATUSES.get(route.endpoint, READ_STATUSES)
+    responses = {str(SUCCESS.get(route.endpoint, 200)): _success(route)}
     if route.endpoint == "index":
         responses["307"] = {"description": "A browser is sent to the docs page.", "headers": REQUEST_ID | LOCATION}
     for status in statuses:
@@ -203,7 +213,7 @@ def _problem(status: int | None, *, invoke: bool) -> JsonObject:
 
 def _problem_schema(status: int | None, *, invoke: bool) -> JsonObject:
     if not invoke:
-        return ref(SHARED, "Problem")
+        return ref(SHARED, "ValidationProblem" if status == 422 else "Problem")
     if status == 422:
         return {"anyOf": [ref(SHARED, "ValidationProblem"), ref(SHARED, "InvocationProblem")]}
     if status is None or status in RUN_STATUSES:
