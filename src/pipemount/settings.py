@@ -11,8 +11,6 @@ from .errors import ConfigurationError
 __all__ = ["Settings"]
 
 _YEAR = 366 * 86400.0
-
-
 _ABOVE_0 = (
     *("max_concurrency", "threads", "request_timeout", "max_body_bytes", "max_stream_age"),
     *("heartbeat", "max_subscriptions"),
