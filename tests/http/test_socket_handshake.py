@@ -210,16 +210,17 @@ async def test_a_token_that_nobody_asked_for_is_no_way_past_the_origin(app: Pipe
 
 
 async def test_more_than_one_token(locked: PipelineApp) -> None:
-    for query in ("token=a&token=b", "token=a" + "&x=1" * 200):
-        refused = await Socket(locked, query=query).refusal()
-        assert (refused["status"], refused["code"]) == (400, "malformed-request")
+    refused = await Socket(locked, query="token=a&token=b").refusal()
+    assert (refused["status"], refused["code"]) == (400, "malformed-request")
     refused = await Socket(locked, query="token=a", headers={"X-API-Key": KEY}).refusal()
     assert (refused["status"], refused["code"]) == (400, "malformed-request")
     assert (await Socket(locked, query="tokens=a").refusal())["status"] == 401
 
 
 async def test_a_token_opens_a_socket_from_any_origin(locked: PipelineApp) -> None:
-    token = locked.sign("0191", "read", 60.0)
+    token = locked.sign("0191", "read", 60.0).token
     assert await is_open(locked, query=f"token={token}", headers={"Origin": EVIL})
+    async with Socket(locked, query=f"a=1&token={token}") as socket:
+        assert socket.scope["query_string"] == b"a=1&token=-"  # servers log it
     refused = await Socket(locked, query=f"token={token}x").refusal()
     assert (refused["status"], refused["code"]) == (401, "unauthenticated")

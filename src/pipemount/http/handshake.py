@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from typing import NamedTuple
-from urllib.parse import parse_qs
 
 from ..auth.keys import AuthKeys
 from ..errors import ForbiddenError, MalformedRequestError, PipemountError
@@ -17,10 +16,10 @@ from .handover import handed_over
 from .headers import RequestHeaders
 from .origin import refuse_foreign_socket
 from .problems import problem
+from .tokens import shows_token, take_token
 
 __all__ = ["Guards", "Visitor", "admit", "refuse"]
 
-MAX_QUERY_FIELDS = 100
 FORBIDDEN = 1008
 """Before a socket is accepted servers answer 403, whatever the code."""
 
@@ -48,8 +47,7 @@ class Visitor:
         principal = self.principal
         if principal is None:
             return
-        confined = getattr(principal, "job_id", None)
-        if not principal.may(permission) or confined not in (None, job_id):
+        if not principal.may(permission) or principal.job_id not in (None, job_id):
             raise ForbiddenError(permission=permission, principal=principal.name)
 
 
@@ -63,7 +61,7 @@ class Guards(NamedTuple):
     """
 
     keys: AuthKeys | None
-    verify: Callable[[str], Principal] | None
+    verify: Callable[[str], Principal]
     trusted: Collection[str]
 
 
@@ -77,32 +75,18 @@ def admit(scope: Scope, headers: RequestHeaders, guards: Guards) -> Visitor:
         MalformedRequestError: Two credentials.
     """
     keys, host = guards.keys, handed_over(scope)
-    token = _token(scope)
     by_key = keys is not None and headers.presents_key
-    if token is not None and guards.verify is not None:
+    if shows_token(scope):
+        token = take_token(scope)
         if by_key:
             raise MalformedRequestError("two credentials in one request; send a key or a token")
-        verify = guards.verify
-        return Visitor(lambda: verify(token))
+        return Visitor(lambda: guards.verify(token))
     refuse_foreign_socket(scope, guards.trusted, vouched=host.principal is not None)
     if keys is not None and (by_key or host.principal is None):
         return Visitor(lambda: keys.authenticate(headers.authorization, headers.api_key, duplicated=headers.duplicated))
     if host.principal is None and host.guarded:
         raise ForbiddenError(permission="read", principal=None)
     return Visitor(lambda: host.principal)
-
-
-def _token(scope: Scope) -> str | None:
-    sent = scope.get("query_string", b"").decode("latin-1")
-    if "token" not in sent:
-        return None
-    try:
-        tokens = parse_qs(sent, max_num_fields=MAX_QUERY_FIELDS).get("token", [])
-    except ValueError:
-        raise MalformedRequestError(f"the query has more than {MAX_QUERY_FIELDS} fields; send fewer") from None
-    if len(tokens) > 1:
-        raise MalformedRequestError("the query has more than one token; send one")
-    return tokens[0] if tokens else None
 
 
 async def refuse(scope: Scope, send: Send, error: PipemountError, instance: str) -> None:

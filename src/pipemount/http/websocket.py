@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 
 from ..errors import NotFoundError, PipemountError, UnsupportedError
@@ -19,6 +20,8 @@ from .headers import clean_request_id, read_headers
 from .paths import locate
 
 __all__ = ["Sockets"]
+
+logger = logging.getLogger("pipemount")
 
 
 class Sockets:
@@ -65,6 +68,10 @@ class Sockets:
             await self._lifecycle.ensure_ready()
         except PipemountError as error:
             await refuse(scope, send, error, instance)
+            return
+        except Exception as error:
+            logger.error("an unexpected error at a WebSocket's handshake", exc_info=error)
+            await refuse(scope, send, PipemountError("an unexpected error; see the log"), instance)
             return
         echo = clean_request_id(headers.request_id)
         await send({"type": "websocket.accept", "headers": [(b"x-request-id", echo)] if echo else []})
