@@ -13,7 +13,7 @@ __all__ = ["Settings"]
 _YEAR = 366 * 86400.0
 _ABOVE_0 = (
     *("max_concurrency", "threads", "request_timeout", "max_body_bytes", "max_stream_age"),
-    *("heartbeat", "max_subscriptions"),
+    *("max_streams", "max_subscriptions", "heartbeat", "stream_retry"),
     *("max_jobs", "max_job_bytes", "job_ttl", "idempotency_ttl", "max_event_buffer", "max_event_bytes"),
 )
 
@@ -39,9 +39,12 @@ class Settings:
         cleanup_timeout: Seconds that a stop waits for running work and ``on_cleanup``.
         max_stream_age: Seconds after which an open stream ends, for its reader to come back: a stream keeps a server
             that was told to stop from stopping, and not every server can be heard.
-        heartbeat: Seconds of silence after which an open stream shows that it is still there.
-        stream_disconnect: What becomes of a run whose events are streamed to the client that asked for it when that
-            leaves: ``"cancel"`` it, or let it ``"continue"``.
+        max_streams: Streams that one caller may have open; further ones are answered 429. All whom nobody knows are
+            one caller.
+        heartbeat: Seconds of silence in a stream after which a comment is sent, for proxies that close what is silent.
+        stream_retry: Seconds after which a reader comes back that lost its stream.
+        stream_disconnect: What becomes of a run that ``mode=stream`` or a WebSocket began when its reader leaves:
+            ``"cancel"`` it, or let it ``"continue"``.
         max_subscriptions: Jobs that one WebSocket tells of at the same time.
         max_jobs: Jobs that have ended and are still known; the oldest are forgotten first, those with an
             ``Idempotency-Key`` after the others.
@@ -70,9 +73,11 @@ class Settings:
     lazy_wait: float = 1.0
     cleanup_timeout: float = 10.0
     max_stream_age: float = 900.0
-    heartbeat: float = 15.0
-    stream_disconnect: Literal["cancel", "continue"] = "cancel"
+    max_streams: int = 1000
     max_subscriptions: int = 32
+    heartbeat: float = 15.0
+    stream_retry: float = 2.0
+    stream_disconnect: Literal["cancel", "continue"] = "cancel"
     max_jobs: int = 1000
     max_job_bytes: int = 256 * 1024 * 1024
     job_ttl: float = 86400.0
@@ -89,10 +94,10 @@ class Settings:
         for name in _ABOVE_0:
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"Settings({name}={getattr(self, name)!r}): must be above 0")
-        if self.affinity not in ("any", "request"):
-            raise ConfigurationError(f"Settings(affinity={self.affinity!r}): 'any' or 'request'")
         if self.stream_disconnect not in ("cancel", "continue"):
             raise ConfigurationError(f"Settings(stream_disconnect={self.stream_disconnect!r}): 'cancel' or 'continue'")
+        if self.affinity not in ("any", "request"):
+            raise ConfigurationError(f"Settings(affinity={self.affinity!r}): 'any' or 'request'")
         if self.metrics not in ("read", "admin", "off"):
             raise ConfigurationError(f"Settings(metrics={self.metrics!r}): 'read', 'admin' or 'off'")
         for name in ("max_queue", "startup_budget", "lazy_wait", "cleanup_timeout"):

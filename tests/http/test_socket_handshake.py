@@ -143,7 +143,9 @@ async def test_a_fault_of_our_own_is_told_without_its_inside(
 # -------------------------------------------------------------------------------------- HARDENING C2
 
 
-@pytest.mark.parametrize("origin", [EVIL, "null", "http://testserver:8080", "http://testserver.evil.example", "x://[", "file://"])
+@pytest.mark.parametrize(
+    "origin", [EVIL, "null", "http://testserver:8080", "http://testserver.evil.example", "x://[", "file://"]
+)
 async def test_c2_a_foreign_origin_is_refused(app: PipelineApp, locked: PipelineApp, origin: str) -> None:
     basic = "Basic " + base64.b64encode(f"ada:{KEY}".encode()).decode()
     for refused in (

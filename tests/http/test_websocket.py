@@ -130,7 +130,12 @@ async def status(app: PipelineApp, job_id: str) -> str:
 async def test_a_run_is_asked_for_and_told(app: PipelineApp) -> None:
     async with Socket(app, "/saying/stream") as socket:
         accepted = await socket.ask(type="invoke", id="mine", parameters={"words": ["x", "y"]})
-        assert accepted == {"type": "accepted", "id": "mine", "job_id": accepted["job_id"], "run_id": accepted["run_id"]}
+        assert accepted == {
+            "type": "accepted",
+            "id": "mine",
+            "job_id": accepted["job_id"],
+            "run_id": accepted["run_id"],
+        }
         assert accepted["job_id"] == accepted["run_id"]
         told = await socket.hear_until("ended")
         assert told[-1] == {"type": "ended", "job_id": accepted["job_id"]}

@@ -27,8 +27,8 @@
     │   ├── UnsupportedMediaTypeError 415
     │   ├── InvalidInputsError        422
     │   ├── IdempotencyMismatchError  422
-    │   ├── OverloadedError           429
-    │   └── TooManyStreamsError       429
+    │   └── OverloadedError           429
+    │       └── TooManyStreamsError   429
     ├── RunError                      a run's, 5xx unless the author chose otherwise
     │   ├── PipelineError             raised by a step on purpose; its message is public
     │   ├── StepFailedError           500

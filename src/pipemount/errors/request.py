@@ -279,17 +279,14 @@ class OverloadedError(RequestError):
         self.headers = {"retry-after": str(retry_after)}
 
 
-class TooManyStreamsError(RequestError):
-    """A connection tells of as many jobs as it may."""
+class TooManyStreamsError(OverloadedError):
+    """The caller has as many streams open as one may have."""
 
     code = "too-many-streams"
-    status = 429
 
     def __init__(self, *, limit: int) -> None:
-        super().__init__(
-            f"this connection tells of {limit} jobs already; unsubscribe from one, wait for one to end, "
-            "or open another connection"
-        )
+        super().__init__(retry_after=5)
+        self.args = (f"{limit} streams are open, as many as a caller may have; close one that is not needed",)
         self.limit = limit
 
     @property

@@ -26,12 +26,14 @@ from ..runtime import loops
 from ..runtime.lifecycle import Lifecycle
 from ..settings import Settings
 from ..types import Message as ASGIMessage
-from ..types import Receive, Send
+from ..types import Receive, Send, Trace
 from . import messages
 from .asking import Ask
 from .at_home import at_home
 from .handshake import Visitor
 from .messages import Cancel, Invoke, Message, Ping, Reference, Subscribe, Unsubscribe
+from .problems import Headers
+from .streams import Ending
 from .watching import Watching
 
 __all__ = ["Conversation", "Offer"]
@@ -85,15 +87,24 @@ class Conversation:
         visitor: Who is at the other end.
         receive, send: As in ASGI.
         instance: The socket's path, for problem documents.
+        trace: Of the handshake; the runs that are asked for are in it.
     """
 
     __slots__ = (
         *("_checked", "_close", "_instance", "_left", "_limit", "_offer", "_receive", "_send", "_turn", "_visitor"),
-        "_watching",
+        *("_trace", "_watching"),
     )
 
-    def __init__(self, offer: Offer, visitor: Visitor, receive: Receive, send: Send, instance: str) -> None:
-        self._offer, self._visitor = offer, visitor
+    def __init__(
+        self,
+        offer: Offer,
+        visitor: Visitor,
+        receive: Receive,
+        send: Send,
+        instance: str,
+        trace: Trace | None = None,
+    ) -> None:
+        self._offer, self._visitor, self._trace = offer, visitor, trace
         self._receive, self._send, self._instance = receive, send, instance
         self._watching = Watching(self, offer.settings.max_subscriptions)
         self._turn = asyncio.Lock()
@@ -102,9 +113,10 @@ class Conversation:
         self._left = False
         self._checked = asyncio.get_running_loop().time()
 
-    async def run(self) -> None:
-        """Talk until one side has enough."""
+    async def run(self, headers: Headers) -> None:
+        """Accept, with these headers, and talk until one side has enough."""
         try:
+            await self._put({"type": "websocket.accept", "headers": headers})
             close = await self._talk()
             await self._watching.close()
             await self._say_goodbye(close)
@@ -114,9 +126,12 @@ class Conversation:
         finally:
             self._take_leave()
 
-    def restart(self) -> None:
+    def end(self, ending: Ending) -> None:
         """The server stops: the client is told to come back."""
-        self._end(Close(RESTART, "draining"))
+        self._end(Close(RESTART, ending))
+
+    def abandon(self) -> None:
+        """It does not wait for its client longer than that anyway."""
 
     def _end(self, close: Close) -> None:
         """End soon, from anywhere on this loop."""
@@ -130,8 +145,9 @@ class Conversation:
         """How it is to be closed; ``None`` if the client has done so."""
         try:
             async with asyncio.timeout(self._offer.settings.max_stream_age) as self._limit:
-                await self._listen()
-            return None
+                if self._close is None:
+                    await self._listen()
+            return self._close
         except _ClosedError as error:
             return error.close
         except Exception as error:
@@ -185,7 +201,7 @@ class Conversation:
     async def _invoke(self, message: Invoke) -> None:
         self._visitor.check_may("invoke")
         self._watching.check_room()
-        request = self._asked(message.pipeline)(message.body, self._visitor.principal)
+        request = self._asked(message.pipeline)(message.body, self._visitor.principal, self._trace)
         jobs = self._offer.jobs
         submitted = await self._at_home(partial(jobs.submit, request))
         job_id = submitted.job.id
@@ -278,6 +294,8 @@ class Conversation:
         """A client that has left, or was sent away, has no use for the runs that it asked for here."""
         own, home = self._watching.own, self._offer.lifecycle.home
         gone = self._left or (self._close is not None and self._close.code in (POLICY, TOO_BIG))
+        if self._offer.lifecycle.draining:  # granian closes sockets by itself then
+            gone = False
         if own and gone and home is not None and self._offer.settings.stream_disconnect == "cancel":
             loops.spawn(home, partial(self._cancel_all, own), Context())
 

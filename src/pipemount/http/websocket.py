@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from ..errors import NotFoundError, PipemountError, UnsupportedError
 from ..jobs.desk import Jobs
+from ..jobs.models import owner_of
 from ..runtime.home import shutting_down
 from ..runtime.lifecycle import Lifecycle
 from ..settings import Settings
@@ -14,10 +15,10 @@ from ..types import Receive, Scope, Send
 from .asking import Ask
 from .conversation import Conversation, Offer
 from .describe import link
-from .farewell import Farewell
 from .handshake import Guards, admit, refuse
-from .headers import clean_request_id, read_headers
+from .headers import clean_request_id, parse_traceparent, read_headers
 from .paths import locate
+from .streams import Streams
 
 __all__ = ["Sockets"]
 
@@ -33,6 +34,7 @@ class Sockets:
         jobs: Where runs are asked for and followed.
         lifecycle: Of the app.
         guards: What visitors have to pass.
+        streams: Those that are open, of which a socket is one.
         settings: Of the app.
     """
 
@@ -44,14 +46,14 @@ class Sockets:
         jobs: Jobs,
         lifecycle: Lifecycle,
         guards: Guards,
+        streams: Streams,
         settings: Settings,
     ) -> None:
         self._offers = {
             path: Offer({name: asks[name] for name in names}, jobs, lifecycle, settings)
             for path, names in paths.items()
         }
-        self._guards, self._lifecycle = guards, lifecycle
-        self._farewell = Farewell(lifecycle.until_draining)
+        self._guards, self._lifecycle, self._streams = guards, lifecycle, streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one scope of the type ``websocket``."""
@@ -60,12 +62,15 @@ class Sockets:
         base, rest = locate(scope)
         instance = link(base, rest)
         headers = read_headers(scope["headers"])
+        trace = parse_traceparent(headers.traceparent, headers.tracestate)
         try:
             offer = self._offer(base, rest)
             visitor = admit(scope, headers, self._guards)
+            owner = owner_of(visitor.principal)
             if self._lifecycle.draining:
                 raise shutting_down()
             await self._lifecycle.ensure_ready()
+            self._streams.check(owner)  # nothing is awaited before it is held
         except PipemountError as error:
             await refuse(scope, send, error, instance)
             return
@@ -73,11 +78,10 @@ class Sockets:
             logger.error("an unexpected error at a WebSocket's handshake", exc_info=error)
             await refuse(scope, send, PipemountError("an unexpected error; see the log"), instance)
             return
-        echo = clean_request_id(headers.request_id)
-        await send({"type": "websocket.accept", "headers": [(b"x-request-id", echo)] if echo else []})
-        conversation = Conversation(offer, visitor, receive, send, instance)
-        with self._farewell.listening(conversation.restart):
-            await conversation.run()
+        conversation = Conversation(offer, visitor, receive, send, instance, trace)
+        with self._streams.holding(conversation, owner):
+            echo = clean_request_id(headers.request_id)
+            await conversation.run([(b"x-request-id", echo)] if echo else [])
 
     def refuse_request(self, scope: Scope, rest: str) -> None:
         """Raise what a plain request is told where a WebSocket is.
