@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import threading
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -21,6 +21,7 @@ from pipemount.auth import Key
 from pipemount.errors import StoreError, UnavailableError
 from pipemount.http import conversation
 from pipemount.http.messages import TYPES
+from pipemount.jobs.models import JobQuery
 from pipemount.types import Principal
 
 ADA, BOB, EYE, RUNNER = (f"the key of {name}, which is long enough" for name in ("ada", "bob", "eye", "runner"))
@@ -257,7 +258,7 @@ async def test_several_jobs_are_told_by_turns(app: PipelineApp) -> None:
         while sum(message["type"] == "ended" for message in told) < 2:
             told.append(await socket.hear())
         order = [message["job_id"] for message in told if message["type"] == "event"]
-        turns = sum(one != other for one, other in zip(order, order[1:], strict=False))
+        turns = sum(one != other for one, other in pairwise(order))
         assert turns > 20
         for job_id in jobs:
             own = [message for message in told if message.get("job_id") == job_id]
@@ -589,6 +590,30 @@ async def test_a_server_that_stops_sends_everybody_away_to_come_back(app: Pipeli
         assert await status(app, job_id) == "succeeded"
 
 
+async def test_a_message_that_is_being_answered_is_answered_first(
+    app: PipelineApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit, go_on = app.jobs.submit, asyncio.Event()
+
+    async def slowly(request: Any) -> Any:
+        gates.begun.set()
+        await go_on.wait()
+        return await submit(request)
+
+    monkeypatch.setattr(app.jobs, "submit", slowly)
+    async with Socket(app, "/saying/stream") as socket:
+        socket.say(type="invoke", id=1, parameters={})
+        socket.say(type="ping")
+        await gates.begun.wait()
+        app.lifecycle._draining.tell()
+        await asyncio.sleep(0.01)
+        go_on.set()
+        told = await socket.hear_until("reconnect")
+        assert (told[0]["type"], told[0]["id"]) == ("accepted", 1)
+        assert "pong" not in [message["type"] for message in told]
+        assert await socket.closed() == (1012, "draining")
+
+
 async def test_a_connection_has_an_age(make: Any) -> None:
     app = await make(settings=Settings(max_stream_age=0.05))
     async with Socket(app, "/waiting/stream") as socket:
@@ -665,7 +690,7 @@ async def test_d6_a_client_that_does_not_read_is_sent_no_more(app: PipelineApp) 
         for number in range(1000):
             socket.say(type="ping", id=number)
         await gates.begun.wait()
-        job = (await app.jobs.list(_all(), None)).jobs[0]
+        job = (await app.jobs.list(JobQuery(), None)).jobs[0]
         assert await status(app, job.id) == "succeeded"
         assert socket.waiting == 1000  # it reads no further, and its answers wait with the client
         socket.read_again()
@@ -674,12 +699,6 @@ async def test_d6_a_client_that_does_not_read_is_sent_no_more(app: PipelineApp) 
             told.append(await socket.hear())
         assert sum(len(json.dumps(message)) for message in told) < 1.5e6
         assert "missed" in kinds(told)
-
-
-def _all() -> Any:
-    from pipemount.jobs.models import JobQuery
-
-    return JobQuery()
 
 
 async def test_it_is_told_on_any_loop() -> None:
@@ -701,4 +720,3 @@ async def test_it_is_told_on_any_loop() -> None:
         while thread.is_alive():
             await asyncio.sleep(0.01)
     assert kinds(found[0])[-1] == "run_completed"
-    logging.getLogger("pipemount").debug("done")

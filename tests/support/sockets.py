@@ -12,7 +12,7 @@ from pipemount.types import ASGIApp, Message
 
 __all__ = ["Socket"]
 
-DENIAL = {"websocket.http.response": {}}
+DENIAL: dict[str, Any] = {"websocket.http.response": {}}
 
 
 class Socket:

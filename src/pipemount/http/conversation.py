@@ -2,8 +2,8 @@
 
 A connection is one task that hears what the client says, and one more for each job that it is told of; what they send
 goes out by turns. While nobody says anything nothing happens: keep-alives are the server's or the client's ``ping``.
-It ends when the client leaves, after ``Settings.max_stream_age``, or when the server stops: then it is closed with 1012,
-behind a ``reconnect`` message.
+It ends when the client leaves, after ``Settings.max_stream_age``, or when the server stops: then it is closed with
+1012, behind a ``reconnect`` message.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Conversation:
 
     __slots__ = (
         *("_checked", "_close", "_instance", "_left", "_limit", "_offer", "_receive", "_send", "_turn", "_visitor"),
-        *("_trace", "_watching"),
+        *("_silent", "_trace", "_watching"),
     )
 
     def __init__(
@@ -110,7 +110,7 @@ class Conversation:
         self._turn = asyncio.Lock()
         self._limit: asyncio.Timeout | None = None
         self._close: Close | None = None
-        self._left = False
+        self._left = self._silent = False
         self._checked = asyncio.get_running_loop().time()
 
     async def run(self, headers: Headers) -> None:
@@ -134,10 +134,10 @@ class Conversation:
         """It does not wait for its client longer than that anyway."""
 
     def _end(self, close: Close) -> None:
-        """End soon, from anywhere on this loop."""
+        """End soon, from anywhere on this loop: a message that is being answered is answered first."""
         self._close = self._close or close
         if self._limit is not None and not self._limit.expired():
-            self._limit.reschedule(asyncio.get_running_loop().time())
+            self._limit.reschedule(asyncio.get_running_loop().time() + (0 if self._silent else PATIENCE))
 
     # --------------------------------------------------------------------------------------- hearing
 
@@ -145,8 +145,7 @@ class Conversation:
         """How it is to be closed; ``None`` if the client has done so."""
         try:
             async with asyncio.timeout(self._offer.settings.max_stream_age) as self._limit:
-                if self._close is None:
-                    await self._listen()
+                await self._listen()
             return self._close
         except _ClosedError as error:
             return error.close
@@ -158,15 +157,22 @@ class Conversation:
             self._limit = None
 
     async def _listen(self) -> None:
-        while (message := await self._receive())["type"] != "websocket.disconnect":
-            text: str | None = message.get("text")
-            if _is_longer(text or message.get("bytes") or b"", self._offer.settings.max_body_bytes):
-                raise _ClosedError(Close(TOO_BIG, "the message is over the limit"))
-            if text is None:
-                await self._tell_error(MalformedRequestError("messages are JSON, sent as text"))
-            else:
-                await self._hear(text)
-        self._left = True
+        while self._close is None:
+            self._silent = True
+            message = await self._receive()
+            self._silent = False
+            if message["type"] == "websocket.disconnect":
+                self._left = True
+                return
+            await self._take(message.get("text"), message.get("bytes"))
+
+    async def _take(self, text: str | None, binary: bytes | None) -> None:
+        if _is_longer(text or binary or b"", self._offer.settings.max_body_bytes):
+            raise _ClosedError(Close(TOO_BIG, "the message is over the limit"))
+        if text is None:
+            await self._tell_error(MalformedRequestError("messages are JSON, sent as text"))
+        else:
+            await self._hear(text)
 
     async def _hear(self, text: str) -> None:
         message: Message | None = None
@@ -201,9 +207,9 @@ class Conversation:
     async def _invoke(self, message: Invoke) -> None:
         self._visitor.check_may("invoke")
         self._watching.check_room()
-        request = self._asked(message.pipeline)(message.body, self._visitor.principal, self._trace)
+        request = self._asked(message.pipeline)(message.body, self._visitor.principal, self._trace, None)
         jobs = self._offer.jobs
-        submitted = await self._at_home(partial(jobs.submit, request))
+        submitted = await self._at_home(lambda: jobs.submit(request))
         job_id = submitted.job.id
         reading = await self._reading(job_id, 0)
         await self._accept(message.id, job_id)

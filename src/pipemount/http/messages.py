@@ -42,7 +42,7 @@ JobId: TypeAlias = Annotated[str, Field(min_length=1, max_length=128, descriptio
 class _Message(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    id: Reference = Field(None, description="The client's own reference; comes back with the answer.")
+    id: Reference = Field(default=None, description="The client's own reference; comes back with the answer.")
 
 
 class Invoke(_Message):
@@ -51,8 +51,8 @@ class Invoke(_Message):
     model_config = ConfigDict(extra="allow")
 
     type: Literal["invoke"]
-    pipeline: str | None = Field(None, description="Its name in the app; needed where a socket serves several.")
-    detached: bool = Field(False, description="Whether the run goes on when the client leaves.")
+    pipeline: str | None = Field(default=None, description="Its name in the app; needed where a socket serves several.")
+    detached: bool = Field(default=False, description="Whether the run goes on when the client leaves.")
 
     @property
     def body(self) -> bytes:
@@ -65,7 +65,7 @@ class Subscribe(_Message):
 
     type: Literal["subscribe"]
     job_id: JobId
-    after: int = Field(0, ge=0, lt=2**63, description="The number of the last event that the client has.")
+    after: int = Field(default=0, ge=0, lt=2**63, description="The number of the last event that the client has.")
 
 
 class Unsubscribe(_Message):

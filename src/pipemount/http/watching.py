@@ -19,8 +19,9 @@ TURN = 16 * 1024
 class Reading(Protocol):
     """Reads one job's events: a ``Subscription`` of the jobs, on the loop of the socket."""
 
-    ended: bool
-    """Whether the final event was given."""
+    @property
+    def ended(self) -> bool:
+        """Whether the final event was given."""
 
     async def next(self) -> Sequence[JobEvent]:
         """Those that came; empty after a time of silence."""
