@@ -11,10 +11,12 @@ from .errors import ConfigurationError
 __all__ = ["Settings"]
 
 _YEAR = 366 * 86400.0
+
 _ABOVE_0 = (
     *("max_concurrency", "threads", "request_timeout", "max_body_bytes", "max_stream_age"),
     *("max_streams", "max_subscriptions", "heartbeat", "stream_retry"),
     *("max_jobs", "max_job_bytes", "job_ttl", "idempotency_ttl", "max_event_buffer", "max_event_bytes"),
+    *("max_batch", "batch_concurrency"),
 )
 
 
@@ -27,6 +29,8 @@ class Settings:
         max_queue: Runs that may wait; further ones are answered 429.
         request_timeout: Seconds after which a run is cancelled and answered 504; also the most that a
             request may ask for.
+        max_batch: The most items of one batch.
+        batch_concurrency: How many of a batch may run at the same time, in places that nobody else wants.
         max_body_bytes: The largest request body; reading stops there with 413.
         affinity: Where sync steps run that do not say so themselves: ``"any"`` of the app's threads, or the thread
             that handles the ``"request"``, where there is one: one after the other, inside its open transaction.
@@ -39,6 +43,7 @@ class Settings:
         cleanup_timeout: Seconds that a stop waits for running work and ``on_cleanup``.
         max_stream_age: Seconds after which an open stream ends, for its reader to come back: a stream keeps a server
             that was told to stop from stopping, and not every server can be heard.
+        max_token_age: The most seconds that a signed token may be good for.
         max_streams: Streams that one caller may have open; further ones are answered 429. All whom nobody knows are
             one caller.
         heartbeat: Seconds of silence in a stream after which a comment is sent, for proxies that close what is silent.
@@ -54,7 +59,6 @@ class Settings:
         max_event_buffer: Events that steps say on the way (``delta``, ``data``, ``log``, ``progress``) that are kept of
             a job; the oldest make way.
         max_event_bytes: Bytes that those may have.
-        max_token_age: The most seconds that a signed token may be good for.
         open_routes: Routes that need no key even when keys are set, e.g. ``("/health/live", "/docs")``; the app
             refuses one that it does not have.
         metrics: The permission that ``GET /metrics`` takes, ``"read"`` or ``"admin"``; ``"off"`` and it is not served.
@@ -65,6 +69,8 @@ class Settings:
     max_concurrency: int = 256
     max_queue: int = 1024
     request_timeout: float = 300.0
+    max_batch: int = 1000
+    batch_concurrency: int = 8
     max_body_bytes: int = 10 * 1024 * 1024
     threads: int = min(128, 32 * (os.cpu_count() or 1))
     affinity: Literal["any", "request"] = "any"
@@ -73,6 +79,7 @@ class Settings:
     lazy_wait: float = 1.0
     cleanup_timeout: float = 10.0
     max_stream_age: float = 900.0
+    max_token_age: float = 7 * 86400.0
     max_streams: int = 1000
     max_subscriptions: int = 32
     heartbeat: float = 15.0
@@ -84,7 +91,6 @@ class Settings:
     idempotency_ttl: float = 86400.0
     max_event_buffer: int = 256
     max_event_bytes: int = 1024 * 1024
-    max_token_age: float = 7 * 86400.0
     open_routes: tuple[str, ...] = ("/health/live",)
     metrics: Literal["read", "admin", "off"] = "read"
     title: str = ""

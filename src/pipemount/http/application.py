@@ -22,7 +22,6 @@ from ..errors import (
     NotFoundError,
     PipemountError,
     RunCancelledError,
-    RunError,
     UnauthenticatedError,
 )
 from ..jobs.desk import Jobs
@@ -39,6 +38,7 @@ from ..service import Service
 from ..settings import Settings
 from ..types import ASGIApp, Principal, Receive, Scope, Send
 from .asking import asking
+from .batch import BatchEndpoint
 from .describe import link
 from .endpoints import About, Endpoints
 from .exchange import Exchange
@@ -51,7 +51,7 @@ from .middleware import LifespanMiddleware, PipelineMiddleware
 from .monitoring import Monitoring
 from .origin import from_script, refuse_foreign
 from .paths import locate
-from .problems import problem
+from .problems import log_failure, problem
 from .routes import PARAMETER, Route, as_template, build_routes, check_name, socket_paths
 from .streaming import Events
 from .streams import Streams
@@ -246,6 +246,7 @@ class Application:
         special: dict[str, Callable[[Route], Answer]] = {
             "events": lambda route: events,
             "invoke": lambda route: invocations[route.pipeline or ""],
+            "batch": lambda route: BatchEndpoint(self.services[route.pipeline or ""], self.lifecycle),
             "metrics": lambda route: monitoring.metrics,
             "status": lambda route: monitoring.status,
             "tokens": lambda route: self.signing,
@@ -366,10 +367,7 @@ async def _explain(exchange: Exchange, error: PipemountError) -> None:
     if isinstance(error, RunCancelledError) or exchange.started:
         logger.info("%s: %s", error.code, error)
         return
-    if isinstance(error, RunError) and error.status >= 500:
-        logger.error("run %s failed: %s", error.run_id, error, exc_info=error)
-    elif isinstance(error, RunError):  # what a step tells its caller; it may quote the caller, so line ends are escaped
-        logger.info("run %s was answered %d: %r", error.run_id, error.status, str(error))
+    log_failure(error)
     if isinstance(error, UnauthenticatedError) and from_script(exchange.scope):
         error = error.for_script()
     await exchange.respond(*problem(error, instance=_instance(exchange.scope)))

@@ -12,10 +12,10 @@ from ..adapters.protocol import CompiledPipeline, overrides_of
 from ..drawing.layout import drawn
 from ..settings import Settings
 from ..types import JsonObject
-from .routes import Route
+from .routes import PARAMETER, Route
 from .wire import WireJsonSchema
 
-__all__ = ["description", "index", "info", "link", "pipelines", "schema"]
+__all__ = ["description", "index", "info", "link", "pipelines", "schema", "template"]
 
 
 def link(base: str, path: str) -> str:
@@ -23,12 +23,17 @@ def link(base: str, path: str) -> str:
     return quote(base + path, safe="/:@!$&'()*+,;=-._~", errors="replace")
 
 
+def template(base: str, path: str) -> str:
+    """``link``, in which parameters stay what they are: a URI template (RFC 6570)."""
+    return link(base, "") + path if PARAMETER in path else link(base, path)
+
+
 def index(routes: Sequence[Route], base: str) -> JsonObject:
     """What ``GET /`` answers to a client that is no browser; aliases are left out."""
     return {
         "pipelines": list(dict.fromkeys(route.pipeline for route in routes if route.pipeline)),
         "routes": [
-            {"path": route.path, "methods": list(route.methods), "url": link(base, route.path)}
+            {"path": route.path, "methods": list(route.methods), "url": template(base, route.path)}
             for route in routes
             if route.documented
         ],
@@ -99,6 +104,7 @@ def _output_schema(compiled: CompiledPipeline) -> JsonObject:
 
 
 def _urls(name: str, base: str) -> dict[str, str]:
-    own = {endpoint: link(base, f"/pipelines/{name}/{endpoint}") for endpoint in ("invoke", "info", "schema")}
-    paths = {"index": "/", "health": "/health", "openapi": "/openapi.json", "docs": "/docs", "pipelines": "/pipelines"}
+    own = {endpoint: link(base, f"/pipelines/{name}/{endpoint}") for endpoint in ("invoke", "batch", "info", "schema")}
+    paths = {"index": "/", "openapi": "/openapi.json"}
+    paths |= {endpoint: f"/{endpoint}" for endpoint in ("health", "docs", "pipelines", "status")}
     return own | {endpoint: link(base, path) for endpoint, path in paths.items()}

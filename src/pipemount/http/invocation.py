@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from os import getpid
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import ValidationError
@@ -33,7 +33,6 @@ from ..service import Service, new_run_id
 from ..types import Principal, Scope, Trace
 from .exchange import Exchange
 from .headers import (
-    RequestHeaders,
     accepts_json,
     is_json,
     parse_content_length,
@@ -43,7 +42,7 @@ from .headers import (
 from .models import request_model
 from .query import read_query
 
-__all__ = ["Answers", "Invocation", "check_body", "check_json"]
+__all__ = ["Answers", "Invocation", "check_body", "check_json", "lets_infinity_in", "refuse_non_finite"]
 
 JSON = (b"content-type", b"application/json")
 MODES = ("sync", "async", "stream")
@@ -66,7 +65,7 @@ class Invocation:
         self._admission, self._limit = service.admission, service.settings.max_body_bytes
         request = request_model(service.name, service.compiled, max_timeout=service.settings.request_timeout)
         self._validate_json = request.adapter.validator.validate_json
-        self._lets_infinity_in = _lets_infinity_in(service.compiled.input)
+        self._lets_infinity_in = lets_infinity_in(service.compiled.input)
         self.dump_inputs = service.compiled.input.adapter.serializer.to_json
         self.body = Answers(service).body
 
@@ -122,11 +121,9 @@ class Invocation:
                 raise InvalidInputsError(errors=[_in_body(fault) for fault in error.errors]) from error
         finally:
             admission.leave(monotonic() - began)
-        body = self.body(
-            outputs, monotonic() - call.began, call.run_id.encode("ascii"), call.run_index, to_json(call.run_name), used
-        )
-        sent_headers = [JSON, (b"content-length", b"%d" % len(body)), (b"x-run-id", call.run_id.encode("ascii"))]
-        await exchange.respond(200, sent_headers, body)
+        body = self.body(call, outputs, used, monotonic() - call.began)
+        told = [JSON, (b"content-length", b"%d" % len(body)), (b"x-run-id", call.run_id.encode("ascii"))]
+        await exchange.respond(200, told, body)
 
     def read(self, body: bytes, principal: Principal | None, trace: Trace | None = None) -> Call:
         """The body as what is to be run; validated once, in one pass. Raises 400 and 422."""
@@ -136,8 +133,8 @@ class Invocation:
             raise _explain(error) from None
         except OverflowError:  # pydantic lets it pass for a timedelta that is out of range
             raise InvalidInputsError(errors=[OUT_OF_RANGE]) from None
-        if self._lets_infinity_in and SUSPICIOUS.search(body):
-            _refuse_non_finite(body)
+        if self._lets_infinity_in:
+            refuse_non_finite(body)
         return Call(
             sent["parameters"],
             new_run_id(),
@@ -149,20 +146,33 @@ class Invocation:
         )
 
 
+class Ran(Protocol):
+    """What an answer tells of a run."""
+
+    @property
+    def run_id(self) -> str: ...
+    @property
+    def run_index(self) -> int: ...
+    @property
+    def run_name(self) -> str | None: ...
+
+
 class Answers:
     """The response of every run of a pipeline, with places for what differs."""
 
     def __init__(self, service: Service) -> None:
         self._template = _template(service)
 
-    def body(self, *told: object) -> bytes:
-        """In the fields of HTTP.md; only what differs from run to run is written anew.
-
-        Args:
-            *told: The outputs, the seconds, the run's id, its index, its name, and the inputs that it used; all but
-                seconds and index as bytes, all but the id as JSON.
-        """
-        return self._template % told
+    def body(self, run: Ran, outputs: bytes, used: bytes, seconds: float) -> bytes:
+        """The response in the fields of HTTP.md; only what differs from run to run is written anew."""
+        return self._template % (
+            outputs,
+            seconds,
+            run.run_id.encode("ascii"),
+            run.run_index,
+            to_json(run.run_name),
+            used,
+        )
 
 
 FINITE = frozenset(
@@ -172,7 +182,7 @@ FINITE = frozenset(
 """Kinds of schema that take no infinity where the model that holds them says ``allow_inf_nan=False``."""
 
 
-def _lets_infinity_in(inputs: Schema) -> bool:
+def lets_infinity_in(inputs: Schema) -> bool:
     """Whether a number in the inputs may be one that JSON does not have, without validation finding it.
 
     The generated model finds those in its own fields; models inside it, and values of any type, do not.
@@ -199,15 +209,16 @@ def _template(service: Service) -> bytes:
 
 
 def check_json(exchange: Exchange, limit: int) -> int | None:
-    """That JSON is sent, of which the headers tell that it is not too much, and taken; its declared length."""
-    headers = exchange.headers
-    if headers.accept is not None and not accepts_json(headers.accept):
+    """That JSON is taken, and sent; see ``check_body``."""
+    accept = exchange.headers.accept
+    if accept is not None and not accepts_json(accept):
         raise NotAcceptableError("this route answers application/json; name it in Accept, or send no Accept")
-    return check_body(headers, limit)
+    return check_body(exchange, limit)
 
 
-def check_body(headers: RequestHeaders, limit: int) -> int | None:
-    """That JSON is sent, of which the headers tell that it is not too much; its declared length."""
+def check_body(exchange: Exchange, limit: int) -> int | None:
+    """That the headers tell of JSON, and not of too much; the declared length."""
+    headers = exchange.headers
     if headers.content_type != b"application/json" and not is_json(headers.content_type):
         raise UnsupportedMediaTypeError("send a JSON object and say so: Content-Type: application/json")
     if headers.content_length is None:
@@ -250,8 +261,10 @@ def _in_body(fault: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**fault, "loc": ["parameters", *fault["loc"]]}
 
 
-def _refuse_non_finite(body: bytes) -> None:
+def refuse_non_finite(body: bytes) -> None:
     """Raise for NaN, infinities, and numbers that overflow to them (RFC 8259, section 6)."""
+    if not SUSPICIOUS.search(body):
+        return
     try:
         json.loads(body, parse_constant=_refuse, parse_float=_finite, parse_int=_finite_int)
     except (ValueError, RecursionError) as error:

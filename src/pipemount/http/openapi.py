@@ -30,6 +30,7 @@ SUMMARIES = {
     "metrics": "Counts and durations, for machines to collect",
     "events": "What happens in a job, as it happens",
     "invoke": "Run the pipeline and wait",
+    "batch": "Run the pipeline for each of a list",
     "info": "Everything about the pipeline",
     "schema": "JSON Schemas of the pipeline",
     "tokens": "Sign a token for one job",
@@ -68,6 +69,8 @@ REASONS = {
 READ_STATUSES = (400, 401, 403, 405, 406, 500, 503)
 INVOKE_STATUSES = tuple(status for status in REASONS if status not in (404, 410))
 STATUSES = {
+    "invoke": INVOKE_STATUSES,
+    "batch": tuple(status for status in INVOKE_STATUSES if status not in (501, 502)),
     "tokens": (400, 401, 403, 404, 405, 406, 413, 415, 422, 500, 503),
     "events": (*READ_STATUSES, 404, 410, 422, 429),
 }
@@ -89,6 +92,13 @@ MODE: JsonObject = {
     "in": "query",
     "description": "How to be answered. `async` and `stream` are not available in this version (501).",
     "schema": {"type": "string", "enum": ["sync"], "default": "sync"},
+}
+
+TIMEOUT: JsonObject = {
+    "name": "timeout",
+    "in": "query",
+    "description": "Seconds that all of them may take together; by default the app's limit.",
+    "schema": ref(SHARED, "Timeout"),
 }
 
 JOB_ID: JsonObject = {
@@ -159,6 +169,10 @@ def operation(route: Route, pipelines: Mapping[str, CompiledPipeline], *, open_t
     elif body := TAKES.get(route.endpoint):
         content = {"application/json": {"schema": ref(SHARED, body)}}
         described["requestBody"] = {"required": True, "content": content}
+    elif route.endpoint == "batch" and route.pipeline:
+        described["parameters"] = [TIMEOUT]
+        content = {"application/json": {"schema": ref(route.pipeline, "Batch")}}
+        described["requestBody"] = {"required": True, "content": content}
     return described
 
 
@@ -186,8 +200,8 @@ def _camel(scheme: str) -> str:
 
 
 def _responses(route: Route, *, open_to_all: bool) -> JsonObject:
-    invoke = route.endpoint == "invoke"
-    statuses = INVOKE_STATUSES if invoke else STATUSES.get(route.endpoint, READ_STATUSES)
+    invoke = route.endpoint in ("invoke", "batch")
+    statuses = STATUSES.get(route.endpoint, READ_STATUSES)
     responses = {str(SUCCESS.get(route.endpoint, 200)): _success(route)}
     if route.endpoint == "index":
         responses["307"] = {"description": "A browser is sent to the docs page.", "headers": REQUEST_ID | LOCATION}
@@ -196,7 +210,7 @@ def _responses(route: Route, *, open_to_all: bool) -> JsonObject:
     for status in statuses:
         if not (open_to_all and status in (401, 403)):
             responses[str(status)] = _problem(status, invoke=invoke)
-    if invoke:
+    if route.endpoint == "invoke":
         responses["default"] = _problem(None, invoke=True)
     return responses
 
@@ -207,6 +221,11 @@ def _success(route: Route) -> JsonObject:
     if route.endpoint == "invoke" and route.pipeline:
         content = {"application/json": {"schema": ref(route.pipeline, "Response")}}
         return {"description": "The run completed.", "headers": REQUEST_ID | RUN_ID, "content": content}
+    if route.endpoint == "batch" and route.pipeline:
+        item = {"anyOf": [ref(route.pipeline, "Response"), ref(SHARED, "ItemProblem")]}
+        content = {"application/json": {"schema": {"type": "array", "items": item}}}
+        described = "A result for each, in its place: what its run gave, or why it has none."
+        return {"description": described, "headers": REQUEST_ID | RUN_ID, "content": content}
     if route.endpoint == "events":
         content = {"text/event-stream": {"schema": TEXT}}
         return {"description": "The events.", "headers": REQUEST_ID | RUN_ID, "content": content}

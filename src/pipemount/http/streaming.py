@@ -136,7 +136,7 @@ class Events:
 async def _read(invocation: Invocation, exchange: Exchange) -> JobRequest:
     headers, service = exchange.headers, invocation.service
     limit = service.settings.max_body_bytes
-    declared = check_body(headers, limit)
+    declared = check_body(exchange, limit)
     body = await exchange.read(await exchange.receive(), limit, declared)
     call = invocation.read(body, exchange.principal, parse_traceparent(headers.traceparent, headers.tracestate))
     sent = from_json(body)
