@@ -78,7 +78,7 @@ def from_problem(
     kind = _by_type(document) or _classes().get(code) or _nearest(status, document)
     error = kind.__new__(kind)
     Exception.__init__(error, str(document.get("detail") or document.get("title") or f"status {status}"))
-    data = {name: None for name in _attributes(kind)} | {
+    data = dict.fromkeys(_attributes(kind)) | {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in document.items()
         if name in _attributes(kind)

@@ -31,6 +31,7 @@ from .models import (
     request_model,
     response_model,
 )
+from .records import Accepted, JobList, JobRecord
 from .tokens import token_request
 from .wire import WireJsonSchema
 
@@ -40,7 +41,7 @@ PREFIX = "#/components/schemas/"
 SHARED = "pipemount"
 SHARED_MODELS = (
     *(Problem, ValidationProblem, InvocationProblem, ItemProblem, Index, Health, PipelineList, Info, Schemas, Status),
-    *(Metrics, TokenResponse),
+    *(Metrics, TokenResponse, Accepted, JobRecord, JobList),
 )
 
 
