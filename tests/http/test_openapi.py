@@ -149,13 +149,13 @@ def test_same_names_of_two_pipelines_are_told_apart() -> None:
 def test_operation_ids_are_unique() -> None:
     built = document(weather(), weather(name="churn"))
     ids = [operation["operationId"] for item in built["paths"].values() for operation in item.values()]
-    assert len(ids) == len(set(ids)) == 14 + 2 * 5
+    assert len(ids) == len(set(ids)) == 15 + 2 * 5
 
 
 def test_aliases_are_not_listed() -> None:
     assert set(document()["paths"]) == {
         "/", "/health", "/health/live", "/health/ready", "/openapi.json", "/docs", "/pipelines", "/tokens",
-        "/status", "/metrics", "/jobs", "/jobs/{job_id}", "/jobs/{job_id}/cancel",
+        "/status", "/metrics", "/jobs", "/jobs/{job_id}", "/jobs/{job_id}/cancel", "/jobs/{job_id}/events",
         "/invoke", "/submit", "/batch", "/info", "/schema",
     }  # fmt: skip
     assert "/pipelines/churn/invoke" in document(weather(), weather(name="churn"))["paths"]

@@ -12,15 +12,20 @@ from ..adapters.protocol import CompiledPipeline, overrides_of
 from ..drawing.layout import drawn
 from ..settings import Settings
 from ..types import JsonObject
-from .routes import Route
+from .routes import PARAMETER, Route
 from .wire import WireJsonSchema
 
-__all__ = ["description", "index", "info", "link", "pipelines", "schema"]
+__all__ = ["description", "index", "info", "link", "pipelines", "schema", "template"]
 
 
 def link(base: str, path: str) -> str:
     """The URL, from the host's root on, of ``path`` under the mount (RFC 3986, section 3.3)."""
     return quote(base + path, safe="/:@!$&'()*+,;=-._~", errors="replace")
+
+
+def template(base: str, path: str) -> str:
+    """``link``, in which parameters stay what they are: a URI template (RFC 6570)."""
+    return link(base, "") + path if PARAMETER in path else link(base, path)
 
 
 def index(routes: Sequence[Route], base: str) -> JsonObject:
@@ -31,7 +36,7 @@ def index(routes: Sequence[Route], base: str) -> JsonObject:
             methods.setdefault(route.path, []).extend(route.methods)
     return {
         "pipelines": list(dict.fromkeys(route.pipeline for route in routes if route.pipeline)),
-        "routes": [{"path": path, "methods": found, "url": link(base, path)} for path, found in methods.items()],
+        "routes": [{"path": path, "methods": found, "url": template(base, path)} for path, found in methods.items()],
     }
 
 

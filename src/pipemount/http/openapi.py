@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import get_args
 
 from ..adapters.protocol import CompiledPipeline
-from ..jobs.models import JobStatus
 from ..settings import Settings
 from ..types import JsonObject
 from .components import SHARED, component_schemas, ref
 from .describe import link
-from .headers import IDEMPOTENCY_KEY, LONGEST_KEY
-from .records import DEFAULT_LIMIT, MAX_LIMIT
-from .routes import PARAMETER, Route
+from .parameters import parameters_of
+from .routes import Route
 
 __all__ = ["SECURITY_SCHEMES", "build_openapi", "operation", "operation_id"]
 
@@ -32,6 +29,7 @@ SUMMARIES = {
     "pipelines": "The pipelines of this app",
     "status": "Where the app stands, and how it is set",
     "metrics": "Counts and durations, for machines to collect",
+    "events": "What happens in a job, as it happens",
     "invoke": "Run the pipeline and wait",
     "submit": "Accept a job, to be run as soon as there is a place",
     "jobs": "The jobs that you may see, the youngest first",
@@ -68,6 +66,7 @@ REASONS = {
     405: "The method is not allowed here.",
     406: "None of the accepted media types can be produced.",
     409: "The job, or the first request with this Idempotency-Key, is not in a state that allows it.",
+    410: "The events that the reader would go on with are not kept any more.",
     413: "The body is over the app's limit.",
     415: "The body is not declared as JSON.",
     422: "The inputs fail the schema; nothing was executed.",
@@ -80,7 +79,7 @@ REASONS = {
 }
 READ_STATUSES = (400, 401, 403, 405, 406, 500, 503)
 JOB_STATUSES = tuple(sorted((*READ_STATUSES, 404)))
-INVOKE_STATUSES = tuple(status for status in REASONS if status != 404)
+INVOKE_STATUSES = tuple(status for status in REASONS if status not in (404, 410))
 RUN_ONLY = (501, 502, 504)
 STATUSES = {
     "invoke": INVOKE_STATUSES,
@@ -91,6 +90,7 @@ STATUSES = {
     "delete": tuple(sorted((*JOB_STATUSES, 409))),
     "cancel": tuple(sorted((*JOB_STATUSES, 409))),
     "tokens": (400, 401, 403, 404, 405, 406, 413, 415, 422, 500, 503),
+    "events": (*READ_STATUSES, 404, 410, 422, 429),
 }
 SUCCESS = {"tokens": 201, "submit": 202, "delete": 204}
 RUN_STATUSES = (409, 500, 502, 503, 504)
@@ -106,63 +106,8 @@ STATUS_HEADERS: Mapping[int, JsonObject] = {
     429: {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}}},
     503: {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}}},
 }
-MODE: JsonObject = {
-    "name": "mode",
-    "in": "query",
-    "description": "How to be answered: `async` accepts a job. `stream` is not available in this version (501).",
-    "schema": {"type": "string", "enum": ["sync", "async"], "default": "sync"},
-}
-
-TIMEOUT: JsonObject = {
-    "name": "timeout",
-    "in": "query",
-    "description": "Seconds that all of them may take together; by default the app's limit.",
-    "schema": ref(SHARED, "Timeout"),
-}
-
-KEY: JsonObject = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "description": "Of your choice, quoted: the same request with the same key is executed once.",
-    "schema": {"type": "string", "pattern": IDEMPOTENCY_KEY, "maxLength": LONGEST_KEY},
-}
-OF_JOBS: Sequence[JsonObject] = (
-    {
-        "name": "status",
-        "in": "query",
-        "description": "Only those that have one of these.",
-        "schema": {"type": "array", "items": {"enum": list(get_args(JobStatus))}},
-    },
-    {"name": "pipeline", "in": "query", "description": "Only those of this one.", "schema": TEXT},
-    {
-        "name": "limit",
-        "in": "query",
-        "description": "At most so many.",
-        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-    },
-    {
-        "name": "cursor",
-        "in": "query",
-        "description": "The `next_cursor` of an earlier page.",
-        "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
-    },
-)
-PARAMETERS: Mapping[str, Sequence[JsonObject]] = {
-    "invoke": (MODE, KEY),
-    "submit": (KEY,),
-    "batch": (TIMEOUT,),
-    "jobs": OF_JOBS,
-}
 REQUESTS = {"invoke": "Request", "submit": "Request", "batch": "Batch"}
 """Bodies of requests that each pipeline has its own of."""
-
-JOB_ID: JsonObject = {
-    "name": "job_id",
-    "in": "path",
-    "required": True,
-    "description": "The job's UUID.",
-    "schema": {"type": "string"},
-}
 
 
 def build_openapi(
@@ -208,7 +153,7 @@ def operation(route: Route, pipelines: Mapping[str, CompiledPipeline], *, open_t
     }
     if open_to_all:
         described["security"] = []
-    if found := [*([JOB_ID] if PARAMETER in route.path else []), *PARAMETERS.get(route.endpoint, ())]:
+    if found := parameters_of(route):
         described["parameters"] = found
     if route.endpoint == "invoke" and route.pipeline:
         described |= _described(pipelines[route.pipeline].info.doc)
@@ -254,6 +199,8 @@ def _responses(route: Route, *, open_to_all: bool) -> JsonObject:
         responses["202"] = _accepted()
     if route.endpoint == "index":
         responses["307"] = {"description": "A browser is sent to the docs page.", "headers": REQUEST_ID | LOCATION}
+    if route.endpoint == "events":
+        responses["204"] = {"description": "The reader has all events; it need not come back.", "headers": REQUEST_ID}
     for status in statuses:
         if not (open_to_all and status in (401, 403)):
             responses[str(status)] = _problem(status, invoke=invoke)
@@ -289,6 +236,9 @@ def _success(route: Route) -> JsonObject:
         content = {"application/json": {"schema": {"type": "array", "items": item}}}
         described = "A result for each, in its place: what its run gave, or why it has none."
         return {"description": described, "headers": REQUEST_ID | RUN_ID, "content": content}
+    if route.endpoint == "events":
+        content = {"text/event-stream": {"schema": TEXT}}
+        return {"description": "The events.", "headers": REQUEST_ID | RUN_ID, "content": content}
     body = BODIES.get(route.endpoint)
     content = {"application/json": {"schema": ref(SHARED, body) if body else {"type": "object"}}}
     if route.endpoint == "metrics":
