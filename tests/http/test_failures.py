@@ -484,11 +484,7 @@ async def test_a_fault_of_our_own_is_a_problem_too(
     assert "ZeroDivisionError" in caplog.text
 
 
-# ----------------------------------------------------------------------------------------------- 501
-
-
-async def test_501_for_modes_to_come(app: PipelineApp) -> None:
-    check_problem(await post(app, "/invoke?mode=async", {"parameters": {}}), 501, "not-implemented")
+# ----------------------------------------------------------------------------------------------- modes
 
 
 async def test_an_unknown_mode_is_422_and_sync_is_the_default(app: PipelineApp) -> None:

@@ -83,15 +83,17 @@ class ForbiddenError(RequestError):
 
 
 class CrossOriginError(RequestError):
-    """A page of another origin had a browser post with a login that browsers send by themselves: cookies, or Basic."""
+    """A page of another origin had a browser use a login that it sends by itself, cookies or Basic, or open a socket."""
 
     code = "cross-origin"
     status = 403
 
-    def __init__(self, *, origin: str) -> None:
+    def __init__(self, *, origin: str, socket: bool = False) -> None:
+        way_in = "post from its own pages, present a key, send the host's CSRF token in its header"
+        if socket:
+            way_in = "open the WebSocket from its own pages, present a key or a signed token"
         super().__init__(
-            f"{origin!r} is not this app's own origin: post from its own pages, present a key, send the host's CSRF "
-            "token in its header, or have Settings(trusted_origins=…) name that origin"
+            f"{origin!r} is not this app's own origin: {way_in}, or have Settings(trusted_origins=…) name that origin"
         )
         self.origin = origin
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from ..errors import ConfigurationError
 
-__all__ = ["DOCS_ASSETS", "PARAMETER", "Route", "as_template", "build_routes", "check_name", "is_known"]
+__all__ = ["DOCS_ASSETS", "PARAMETER", "Route", "as_template", "build_routes", "check_name", "is_known", "socket_paths"]
 
 PIPELINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 RESERVED = frozenset(
@@ -107,6 +107,12 @@ def _answer(route: Route) -> tuple[str, str | None]:
     return "docs" if route.endpoint == "asset" else route.endpoint, route.pipeline
 
 
+def socket_paths(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The paths of WebSockets, each with the pipelines that it serves; the app's own serves all."""
+    own = {f"{root}/{name}/stream": (name,) for root in ("/pipelines", "") for name in names}
+    return {"/stream": tuple(names), **own}
+
+
 def _app_routes() -> Iterator[Route]:
     for path, endpoint in (
         ("/", "index"),
@@ -122,6 +128,10 @@ def _app_routes() -> Iterator[Route]:
     yield Route(f"/jobs/{PARAMETER}/events", ("GET", "HEAD"), "events", "read")
     yield Route(f"/stream/{PARAMETER}", ("GET", "HEAD"), "events", "read", documented=False)
     yield Route("/tokens", ("POST",), "tokens", "read")
+    yield Route("/jobs", ("GET", "HEAD"), "jobs", "read")
+    yield Route(f"/jobs/{PARAMETER}", ("GET", "HEAD"), "job", "read")
+    yield Route(f"/jobs/{PARAMETER}", ("DELETE",), "delete", "cancel")
+    yield Route(f"/jobs/{PARAMETER}/cancel", ("POST",), "cancel", "cancel")
     for name in DOCS_ASSETS:
         yield Route(f"/docs/{name}", ("GET", "HEAD"), "asset", "read", documented=False)
 
@@ -131,6 +141,7 @@ def _pipeline_routes(name: str, *, alone: bool) -> Iterator[Route]:
     for root in roots:
         documented = root == roots[0]
         yield Route(f"{root}/invoke", ("POST",), "invoke", "invoke", name, documented)
+        yield Route(f"{root}/submit", ("POST",), "submit", "invoke", name, documented)
         yield Route(f"{root}/batch", ("POST",), "batch", "invoke", name, documented)
         yield Route(f"{root}/info", ("GET", "HEAD"), "info", "read", name, documented)
         yield Route(f"{root}/schema", ("GET", "HEAD"), "schema", "read", name, documented)
