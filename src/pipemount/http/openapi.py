@@ -71,8 +71,8 @@ INVOKE_STATUSES = tuple(status for status in REASONS if status not in (404, 410)
 STATUSES = {
     "invoke": INVOKE_STATUSES,
     "batch": tuple(status for status in INVOKE_STATUSES if status not in (501, 502)),
-    "events": (*READ_STATUSES, 404, 410, 422, 429),
     "tokens": (400, 401, 403, 404, 405, 406, 413, 415, 422, 500, 503),
+    "events": (*READ_STATUSES, 404, 410, 422, 429),
 }
 SUCCESS = {"tokens": 201}
 RUN_STATUSES = (500, 502, 503, 504)
@@ -221,14 +221,14 @@ def _success(route: Route) -> JsonObject:
     if route.endpoint == "invoke" and route.pipeline:
         content = {"application/json": {"schema": ref(route.pipeline, "Response")}}
         return {"description": "The run completed.", "headers": REQUEST_ID | RUN_ID, "content": content}
-    if route.endpoint == "events":
-        content = {"text/event-stream": {"schema": TEXT}}
-        return {"description": "The events.", "headers": REQUEST_ID | RUN_ID, "content": content}
     if route.endpoint == "batch" and route.pipeline:
         item = {"anyOf": [ref(route.pipeline, "Response"), ref(SHARED, "ItemProblem")]}
         content = {"application/json": {"schema": {"type": "array", "items": item}}}
         described = "A result for each, in its place: what its run gave, or why it has none."
         return {"description": described, "headers": REQUEST_ID | RUN_ID, "content": content}
+    if route.endpoint == "events":
+        content = {"text/event-stream": {"schema": TEXT}}
+        return {"description": "The events.", "headers": REQUEST_ID | RUN_ID, "content": content}
     body = BODIES.get(route.endpoint)
     content = {"application/json": {"schema": ref(SHARED, body) if body else {"type": "object"}}}
     if route.endpoint == "metrics":
