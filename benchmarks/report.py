@@ -15,6 +15,7 @@ from bridge import BridgeReport
 from engine import EngineReport
 from load import GENERATOR, Load
 from measure import CONNECTIONS, Entry
+from streams import StreamsReport
 
 __all__ = ["Report"]
 
@@ -58,6 +59,14 @@ BRIDGE = """\
 Microseconds per request through [the bridge](wsgi.md) and through a2wsgi around the same ASGI app, called as a server
 would call them, in one process and without a network; the rounds are interleaved, and the ratio is the median of the
 ratios within the rounds. The threads wait for each other: there is one interpreter, and one loop.
+"""
+
+STREAMS_HEADING = "## Streams"
+
+STREAMS = """\
+Server-sent events of jobs on one uvicorn, read by bare sockets of two processes on the other core. Memory is what the
+server's resident memory grew by, divided by the streams: connection, request and stream together. The words of a
+generator step are timed from its `yield` to the reader's socket; the first is the first of a stream.
 """
 
 READING = """\
@@ -105,6 +114,7 @@ class Report:
         engine: The engines, on the same graphs.
         hosts: The contenders in Django and Flask.
         bridge: The bridge, beside another.
+        streams: Many streams, and one.
         imports: Seconds by what was imported.
         demonstrations: Seconds by what was tried.
     """
@@ -115,6 +125,7 @@ class Report:
     hosts: list[Entry]
     engine: EngineReport
     bridge: BridgeReport
+    streams: StreamsReport
     imports: dict[str, float]
     demonstrations: dict[str, float]
 
@@ -134,6 +145,7 @@ class Report:
         yield HOSTS_HEADING, self._hosts()
         yield ENGINE_HEADING, self._engine()
         yield BRIDGE_HEADING, self._bridge()
+        yield STREAMS_HEADING, self._streams()
 
     def _hosts(self) -> str:
         if not self.hosts:
@@ -151,6 +163,12 @@ class Report:
 
     def _bridge(self) -> str:
         return self._section(BRIDGE_HEADING, BRIDGE, self.bridge) if self.bridge else ""
+
+    def _streams(self) -> str:
+        if not self.streams:
+            return ""
+        told = f"Measured on {datetime.now(UTC):%Y-%m-%d} with `{self.command}`."
+        return "\n".join([STREAMS_HEADING, "", STREAMS, told, "", _table(list(self.streams.rows()))])
 
     def _section(self, heading: str, text: str, found: EngineReport | BridgeReport) -> str:
         told = f"Measured on {datetime.now(UTC):%Y-%m-%d} with `{self.command}`: medians of {found.rounds} rounds."

@@ -25,22 +25,28 @@ from measure import measure
 from report import Report
 from servers import CORES
 from startup import measure_imports
+from streams import StreamsReport, measure_streams
 
-PARTS = ("requests", "hosts", "engine", "bridge", "imports", "demonstrations")
+PARTS = ("requests", "hosts", "engine", "bridge", "streams", "imports", "demonstrations")
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/benchmark", description="Measure pipemount beside its peers.")
+    parser.add_argument("part", nargs="*", default=[], help="as --parts")
     parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds (default 7)")
     parser.add_argument("--seconds", type=float, default=3.0, help="per contender, round and load (default 3)")
     parser.add_argument("--only", default="", metavar="NAMES", help="of: " + ", ".join(c.name for c in CONTENDERS))
     parser.add_argument("--parts", default=",".join(PARTS), help="of: " + ", ".join(PARTS))
     parser.add_argument("--quick", action="store_true", help="one short round, to see that all is well")
     parser.add_argument(
-        "--write", action="store_true", help="with --parts hosts,engine,bridge: put their sections into the page"
+        "--write",
+        action="store_true",
+        help="with parts of hosts, engine, bridge, streams: put their sections into the page",
     )
     parser.add_argument("--against", metavar="COMMIT", help="only this: requests now beside those of an earlier commit")
     options = parser.parse_args()
+    if options.part:
+        options.parts = ",".join(options.part)
     if options.quick:
         options.rounds, options.seconds = 1, 1.0
     return options
@@ -48,6 +54,10 @@ def parse() -> argparse.Namespace:
 
 def _options_of_part(options: argparse.Namespace) -> dict[str, Any]:
     return {"rounds": 1, "seconds": 0.05} if options.quick else {}
+
+
+def _streams(options: argparse.Namespace) -> StreamsReport:
+    return measure_streams(count=1000, silence=2.0) if options.quick else measure_streams()
 
 
 def main() -> None:
@@ -65,11 +75,12 @@ def main() -> None:
         imports=measure_imports() if "imports" in parts else {},
         engine=measure_engine(**_options_of_part(options)) if "engine" in parts else EngineReport(),
         bridge=measure_bridge(**_options_of_part(options)) if "bridge" in parts else BridgeReport(),
+        streams=_streams(options) if "streams" in parts else StreamsReport(),
         demonstrations=demonstrate() if "demonstrations" in parts else {},
         entries=measure(contenders, rounds=options.rounds, seconds=options.seconds) if "requests" in parts else [],
         hosts=measure(HOSTS, rounds=options.rounds, seconds=options.seconds) if "hosts" in parts else [],
     )
-    if options.write and set(parts) <= {"hosts", "engine", "bridge"}:
+    if options.write and set(parts) <= {"hosts", "engine", "bridge", "streams"}:
         report.write_sections()
         print(f"wrote the section of {' and '.join(parts)} in docs/performance.md")
     elif options.quick or options.only or set(parts) != set(PARTS):

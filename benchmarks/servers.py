@@ -21,6 +21,8 @@ SERVER_CORE, CLIENT_CORE = CORES[0], CORES[-1]
 START_SECONDS = 60.0
 COMMANDS = {
     "uvicorn": "uvicorn --loop uvloop --http httptools --no-access-log --log-level warning --port {port}",
+    "hypercorn": "hypercorn --bind 127.0.0.1:{port} --log-level warning",
+    "granian": "granian --interface asgi --no-access-log --log-level warning --port {port}",
     "gthread": "gunicorn -k gthread --threads 8 --keep-alive 60 --log-level warning --bind 127.0.0.1:{port}",
 }
 
@@ -44,7 +46,7 @@ class Server:
         probe: Path and body of a request that must be answered 200 before the server counts as started;
             a GET when the body is empty.
         core: The core that it is pinned to; ``None`` leaves it free.
-        kind: ``uvicorn`` or ``gthread``.
+        kind: Of ``COMMANDS``.
         source: Where pipemount is imported from.
     """
 

@@ -83,7 +83,7 @@ class ForbiddenError(RequestError):
 
 
 class CrossOriginError(RequestError):
-    """A page of another origin had a browser use a login that it sends by itself, cookies or Basic, or open a socket."""
+    """A page of another origin had a browser use a login that it sends by itself, or open a WebSocket."""
 
     code = "cross-origin"
     status = 403

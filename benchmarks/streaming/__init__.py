@@ -1,0 +1,1 @@
+"""What ``benchmarks/streams.py`` serves and what it reads with."""
