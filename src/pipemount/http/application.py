@@ -23,7 +23,6 @@ from ..errors import (
     PipemountError,
     RunCancelledError,
     UnauthenticatedError,
-    UnsupportedError,
 )
 from ..jobs.desk import Jobs
 from ..jobs.local import Local
@@ -57,6 +56,7 @@ from .routes import PARAMETER, Route, as_template, build_routes, check_name
 from .streaming import Events
 from .streams import Streams
 from .tokens import PLACES, Signing, bearer, shows_token
+from .websocket import Sockets
 
 __all__ = ["Application"]
 
@@ -167,7 +167,7 @@ class Application:
         elif scope["type"] == "lifespan":
             await serve_lifespan(self.lifecycle, receive, send)
         elif scope["type"] == "websocket":
-            await _refuse_websocket(scope, receive, send)
+            await self._sockets(scope, receive, send)
 
     def answers_inline(self, scope: Scope) -> bool:
         """Whether a thread may drive the answer to ``scope`` itself, without a loop: ``runtime.lending`` tells how.
@@ -197,6 +197,7 @@ class Application:
     def _endpoint(self, exchange: Exchange, rest: str) -> Endpoint:
         methods = self._table.get(rest)
         if methods is None:
+            self._sockets.refuse_request(exchange.scope, rest)
             template, value = as_template(rest)
             methods, exchange.params = self._templates.get(template), {"job_id": value}
         if methods is None:
@@ -246,6 +247,7 @@ class Application:
                 "stream": partial(events.invoke, invocation),
             }
         jobs = JobRoutes(self.jobs, self.lifecycle)
+        self._sockets = Sockets(self, invocations)
         monitoring = Monitoring(self, schemes)
         special: dict[str, Callable[[Route], Answer]] = {
             "events": lambda route: events,
@@ -383,15 +385,3 @@ async def _confess(exchange: Exchange, error: Exception) -> None:
     logger.error("an unexpected error while answering", exc_info=error)
     unknown = PipemountError("an unexpected error; see the log")
     await exchange.respond(*problem(unknown, instance=_instance(exchange.scope)))
-
-
-async def _refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
-    """No WebSocket route exists yet: the handshake is refused, with the reason if the server can send it, else 403."""
-    await receive()
-    if "websocket.http.response" not in (scope.get("extensions") or {}):
-        await send({"type": "websocket.close", "code": 1000})
-        return
-    error = UnsupportedError("WebSockets are not available yet; POST …/invoke runs and waits")
-    status, headers, body = problem(error, instance=_instance(scope))
-    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": body})

@@ -15,6 +15,7 @@ Group = Literal[
     "start and stop",
     "requests",
     "streams",
+    "WebSockets",
     "bodies",
     "the host's login",
     "threads",

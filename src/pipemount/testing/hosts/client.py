@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
-__all__ = ["Client", "OpenStream", "Reply"]
+__all__ = ["Client", "OpenStream", "Reply", "Told"]
 
 T = TypeVar("T")
 
@@ -35,6 +35,25 @@ class Reply(NamedTuple):
         return json.loads(self.body)
 
 
+class Told(NamedTuple):
+    """An event of a run, as it came: empty at the end of the stream."""
+
+    number: int
+    kind: str
+    body: str
+
+    @classmethod
+    def of(cls, event: str) -> Told:
+        """The lines of a server-sent event."""
+        lines = dict(line.split(": ", 1) for line in event.splitlines() if ": " in line)
+        return cls(int(lines.get("id", 0)), lines.get("event", ""), lines.get("data", ""))
+
+    @property
+    def value(self) -> Any:
+        """What a generator step yielded."""
+        return json.loads(self.body)["data"]["value"]
+
+
 class OpenStream:
     """A response whose body is still coming."""
 
@@ -47,6 +66,16 @@ class OpenStream:
         """The next event, without its empty line; empty at the end of the stream."""
         lines = list(iter(lambda: self._response.readline().decode().rstrip("\r\n"), ""))
         return "\n".join(lines)
+
+    def told(self) -> Told:
+        """The next event of a run, past comments and what is said to readers."""
+        while (found := self.event()) and "\nid: " not in f"\n{found}":
+            pass
+        return Told.of(found)
+
+    def all_told(self) -> list[Told]:
+        """All events of a run up to its end."""
+        return list(iter(self.told, Told.of("")))
 
     def rest(self) -> list[str]:
         """All events up to the end of the stream, which has to come."""
@@ -103,10 +132,16 @@ class Client:
         return self.request("POST", path, body, {"content-type": "application/json", **(headers or {})})
 
     @contextlib.contextmanager
-    def stream(self, path: str, timeout: float = 30.0) -> Iterator[OpenStream]:
-        """A response that is read event by event; left early, it is aborted."""
+    def stream(
+        self, path: str, value: Any = None, headers: Mapping[str, str] | None = None, timeout: float = 30.0
+    ) -> Iterator[OpenStream]:
+        """A response that is read event by event; left early, it is aborted. With a value it is a ``POST`` of it."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
-        connection.request("GET", path, headers=self.headers)
+        sent = {**self.headers, **(headers or {})}
+        if value is None:
+            connection.request("GET", path, headers=sent)
+        else:
+            connection.request("POST", path, json.dumps(value).encode(), {"content-type": "application/json", **sent})
         opened = OpenStream(connection.getresponse(), connection)
         try:
             yield opened

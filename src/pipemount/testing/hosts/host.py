@@ -47,6 +47,7 @@ class Form:
         users: Whether who signs in (``POST /sign-in``) is the principal; the answer's ``token`` is what his pages send.
         at_root: Whether it can take the pipelines at ``/``, behind its own pages.
         shares_root: Whether at ``/`` what the pipelines do not know is the host's to answer.
+        no_sockets: Why no WebSocket reaches the pipelines; empty if they do.
         nested: Whether the pipelines start after the host and stop before it; else they are around it.
     """
 
@@ -59,9 +60,10 @@ class Form:
     at_root: bool = False
     nested: bool = False
     shares_root: bool = False
+    no_sockets: str = ""
 
 
-def form(*, name: str = "", **facts: bool) -> Callable[[Build], Form]:
+def form(*, name: str = "", **facts: Any) -> Callable[[Build], Form]:
     """Makes a form of a method of a ``Host``; ``facts`` are the attributes of ``Form``."""
     return lambda build: Form(name or build.__name__, build, **facts)
 

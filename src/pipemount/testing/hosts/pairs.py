@@ -62,6 +62,15 @@ class Running:
         """Asks a pipeline."""
         return self.server.post(f"{self.ai}/{pipeline}/invoke", {"parameters": inputs}, headers)
 
+    def recite(self, **inputs: Any) -> contextlib.AbstractContextManager[OpenStream]:
+        """A run of ``recite``, told as it happens."""
+        return self.server.stream(f"{self.ai}/recite/invoke?mode=stream", {"parameters": inputs})
+
+    def follow(self, job_id: str, after: int | None = None) -> contextlib.AbstractContextManager[OpenStream]:
+        """The events of a job, from the start or behind a number."""
+        headers = None if after is None else {"Last-Event-ID": str(after)}
+        return self.server.stream(f"{self.ai}/jobs/{job_id}/events", headers=headers)
+
     def stream(self, name: str) -> contextlib.AbstractContextManager[OpenStream]:
         """One of the product's plain streams."""
         return self.server.stream(f"{self.ai}/-/{name}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -19,7 +19,7 @@ from ...pipelines.steps import step
 from ...settings import Settings
 from ...types import Receive, Scope, Send
 from .setup import KEY, Setup
-from .streams import Streams
+from .streams import BEAT, Streams
 
 __all__ = ["PAGE", "TRACE_ID", "Page", "Product"]
 
@@ -99,9 +99,8 @@ class StreamingApp(PipelineApp):
 
 
 def _pipelines(setup: Setup) -> dict[str, Any]:
-    return {"process": _process(setup), "greet": greet, "digest": digest, "refuse": refuse, "hold": _hold(setup)} | {
-        "trace": trace
-    }
+    plain = {"greet": greet, "digest": digest, "refuse": refuse, "trace": trace}
+    return {"process": _process(setup), "hold": _hold(setup), "recite": _recite(setup), **plain}
 
 
 def _process(setup: Setup) -> Any:
@@ -146,6 +145,27 @@ def _hold(setup: Setup) -> Any:
         return wait(name)
 
     return hold
+
+
+def _recite(setup: Setup) -> Any:
+    """A pipeline that tells the time, part by part: each when its gate opens, or one after the other."""
+
+    @step
+    def speak(parts: int, gate: str) -> Iterator[float]:
+        try:
+            for number in range(parts):
+                while gate and number and not setup.gate(f"{gate}-{number}").exists():
+                    time.sleep(0.005)
+                time.sleep(0 if gate else BEAT)
+                yield time.monotonic()
+        finally:
+            setup.note("recital ends")
+
+    @pipeline
+    def recite(parts: int, gate: str = "") -> Any:
+        return speak(parts, gate)
+
+    return recite
 
 
 @step

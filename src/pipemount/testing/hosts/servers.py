@@ -38,6 +38,8 @@ class Server:
         no_chunks: Why it takes no chunked request; empty if it does.
         ready_line: Printed once by each worker that is up; for servers whose workers must not be stopped before.
         cuts_streams: Whether SIGTERM cuts open responses off, so that no last event can be sent.
+        cuts_sockets: Whether SIGTERM cuts WebSockets off.
+        no_sockets: Why it has no WebSockets; empty if it does.
         unhandled: Whether nobody handles SIGTERM in it, so that the pipelines do.
         unheard: Whether an open stream cannot hear that it stops, and ends at its greatest age.
     """
@@ -57,6 +59,8 @@ class Server:
     no_chunks: str = ""
     ready_line: str = ""
     cuts_streams: bool = False
+    cuts_sockets: bool = False
+    no_sockets: str = ""
     unheard: bool = False
     unhandled: bool = False
 
@@ -127,12 +131,14 @@ _ALL = (
         root_path_sent=True,
         reloads=True,
         ready_line="Started worker-",
+        cuts_sockets=True,
     ),
     Server(
         name="daphne",
         kind="asgi",
         command=("daphne", "-b", "127.0.0.1", "-p", "{port}", "-v", "0", APP),
         cuts_streams=True,
+        cuts_sockets=True,
         root_path=ROOT_PATH,
     ),
     Server(

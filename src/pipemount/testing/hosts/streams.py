@@ -1,11 +1,10 @@
-"""Plain streams beside the pipelines: events at a gate, events without end, bodies read as they come."""
+"""Beside the pipelines: a stream of the host's own, which hears of the end; bodies read as they come."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import json
-import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -14,11 +13,11 @@ from ...errors import HomeLoopError
 from ...types import Receive, Scope, Send
 from .setup import Setup
 
-__all__ = ["FAREWELL", "Streams"]
+__all__ = ["BEAT", "FAREWELL", "Streams"]
 
 EVENT_STREAM = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
 BEAT = 0.05
-"""Seconds between two events of an endless stream."""
+"""Seconds between two events."""
 FAREWELL = "event: end\nretry: 1000\ndata: draining\n\n"
 """The last event of a stream that ends because the server stops."""
 
@@ -34,12 +33,6 @@ class Streams:
         name = scope["path"].rstrip("/").rpartition("/-/")[2]
         if name == "digest":
             await self._digest(receive, send)
-        elif name == "gated":
-            await self._stream(self._gated(), receive, send)
-        elif name == "timed":
-            await self._stream(self._timed(), receive, send)
-        elif name == "endless":
-            await self._stream(self._endless(), receive, send)
         elif name == "home-loop":
             await _answer(send, 200, await self._pipelines.lifecycle.call(self._run_sync_at_home))
         elif name == "until-draining":
@@ -50,7 +43,6 @@ class Streams:
     async def _stream(self, events: AsyncGenerator[str, None], receive: Receive, send: Send) -> None:
         """Sends events until they end or the client has gone; what made them is closed then."""
         await send({"type": "http.response.start", "status": 200, "headers": EVENT_STREAM})
-        self._setup.note("stream begins")
         sending = asyncio.ensure_future(_send_all(events, send))
         gone = asyncio.ensure_future(_disconnected(receive))
         try:
@@ -59,25 +51,6 @@ class Streams:
             for task in (sending, gone):
                 task.cancel()
             await asyncio.gather(sending, gone, return_exceptions=True)
-            self._setup.note("stream ends")
-
-    async def _gated(self) -> AsyncGenerator[str, None]:
-        """Ten events, each produced when the client says that it has the one before."""
-        for number in range(10):
-            while number and not self._setup.gate(f"event-{number}").exists():  # noqa: ASYNC110  another process
-                await asyncio.sleep(0.005)
-            yield f"data: {number}\n\n"
-
-    async def _timed(self) -> AsyncGenerator[str, None]:
-        """Ten events that tell when they were sent, by the clock of the machine."""
-        for _ in range(10):
-            await asyncio.sleep(BEAT)
-            yield f"data: {time.monotonic()}\n\n"
-
-    async def _endless(self) -> AsyncGenerator[str, None]:
-        while True:
-            yield ": beat\n\n"
-            await asyncio.sleep(BEAT)
 
     async def _until_draining(self) -> AsyncGenerator[str, None]:
         async for _ in self._pipelines.ticks(BEAT):

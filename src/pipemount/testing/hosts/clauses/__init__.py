@@ -1,5 +1,17 @@
 """The clauses, by what they are about. To import this package registers them."""
 
-from . import starting, requests, paths, login, users, bodies, streams, threads, django, flask  # isort: skip
+from . import starting, requests, paths, login, users, bodies, streams, sockets, threads, django, flask  # isort: skip
 
-__all__ = ["bodies", "django", "flask", "login", "paths", "requests", "starting", "streams", "threads", "users"]
+__all__ = [
+    "bodies",
+    "django",
+    "flask",
+    "login",
+    "paths",
+    "requests",
+    "sockets",
+    "starting",
+    "streams",
+    "threads",
+    "users",
+]

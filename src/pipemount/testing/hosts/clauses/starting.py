@@ -10,7 +10,6 @@ from pathlib import Path
 from ..clause import clause, expect, same
 from ..pairs import Pair, Running
 from ..process import wait_until
-from ..streams import FAREWELL
 
 __all__: list[str] = []
 
@@ -45,7 +44,7 @@ def first_requests(pair: Pair, folder: Path) -> None:
 
 
 @clause(
-    "an open event stream, then SIGTERM: a last event, an end, `on_cleanup` once",
+    "an open stream of a run, then SIGTERM: its reader is told to come back, and it ends; `on_cleanup` once",
     group="start and stop",
     alone=True,
 )
@@ -53,13 +52,15 @@ def open_stream(pair: Pair, folder: Path) -> str:
     age = 3.0 if pair.server.unheard else 900.0
     with pair.start(folder, stream_age=age) as running:
         same("status", running.invoke("process").status, 200, running)
-        with running.stream("until-draining") as stream:
-            same("first event", stream.event(), ": beat", running)
+        with running.recite(parts=2, gate="never") as stream:
+            same("first event", stream.told().kind, "run_started", running)
             running.server.process.send_signal(signal.SIGTERM)
             last = stream.rest()[-1:]
+        running.open_gate("never-1")
         running.server.wait_for_end(15.0)
         if not pair.server.cuts_streams:
-            same("last event", last, [FAREWELL.rstrip()], running)
+            same("last event", [event.splitlines()[0] for event in last], ["event: reconnect"], running)
+            expect("\nretry: " in last[0] and "\nid: " not in last[0], f"the last words are {last}", running)
         once_each(running)
     if pair.server.cuts_streams:
         return "cut off, with no last event"

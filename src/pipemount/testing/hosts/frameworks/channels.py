@@ -22,11 +22,13 @@ class ChannelsHost(DjangoHost):
 
     @form(name="ProtocolTypeRouter", lifespan=True)
     def with_lifespan(self, product: Product) -> Any:
-        return ProtocolTypeRouter({"http": router(product), "lifespan": product.pipelines})
+        both = router(product)
+        return ProtocolTypeRouter({"http": both, "websocket": both, "lifespan": product.pipelines})
 
     @form(name="URLRouter")
     def router_only(self, product: Product) -> Any:
-        return ProtocolTypeRouter({"http": router(product)})
+        both = router(product)
+        return ProtocolTypeRouter({"http": both, "websocket": both})
 
 
 def router(product: Product) -> Any:

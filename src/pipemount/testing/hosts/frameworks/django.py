@@ -49,7 +49,9 @@ class DjangoASGIHost(DjangoHost):
 
     name, kind, everywhere = "Django ASGI", "asgi", True
 
-    @form(login=True, users=True, at_root=True)
+    @form(
+        login=True, users=True, at_root=True, no_sockets="Django's own URLs serve HTTP only: wrap it, or use Channels"
+    )
     def urls(self, product: Product) -> Any:
         from django.core.asgi import get_asgi_application
 

@@ -43,8 +43,11 @@ class FastAPIHost(Host):
         return product.pipelines.wrap(make(product), product.mount)
 
 
-def login(x_user: Annotated[str | None, Header()] = "ada") -> None:
-    """Whoever does not say otherwise is Ada; a stranger is sent away."""
+async def login(x_user: Annotated[str | None, Header()] = "ada") -> None:
+    """Whoever does not say otherwise is Ada; a stranger is sent away.
+
+    Async, because a thread that such a dependency had for an open WebSocket keeps daphne from ending, pipelines or not.
+    """
     if x_user != "ada":
         raise HTTPException(401, "log in")
 

@@ -1,0 +1,108 @@
+"""``WS /stream``: runs are asked for, followed and cancelled over one connection. Here it is let in."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Protocol
+
+from ..auth.keys import AuthKeys
+from ..auth.tokens import Tokens
+from ..errors import NotFoundError, PipemountError, UnsupportedError
+from ..jobs.desk import Jobs
+from ..jobs.models import owner_of
+from ..runtime.home import shutting_down
+from ..runtime.lifecycle import Lifecycle
+from ..settings import Settings
+from ..types import Receive, Scope, Send
+from .asking import asking
+from .conversation import Conversation, Offer
+from .describe import link
+from .handshake import Guards, admit, refuse
+from .headers import clean_request_id, parse_traceparent, read_headers
+from .invocation import Invocation
+from .paths import locate
+from .routes import socket_paths
+from .streams import Streams
+
+__all__ = ["Sockets"]
+
+logger = logging.getLogger("pipemount")
+
+
+class App(Protocol):
+    """What sockets need of the app."""
+
+    settings: Settings
+    auth: AuthKeys | None
+    tokens: Tokens
+    jobs: Jobs
+    lifecycle: Lifecycle
+    streams: Streams
+
+
+class Sockets:
+    """Answers WebSocket handshakes, and talks with those who are let in.
+
+    Args:
+        app: Theirs.
+        invocations: By the name of the pipeline, how it is asked for.
+    """
+
+    def __init__(self, app: App, invocations: Mapping[str, Invocation]) -> None:
+        asks = {name: asking(invocation) for name, invocation in invocations.items()}
+        self._offers = {
+            path: Offer({name: asks[name] for name in names}, app.jobs, app.lifecycle, app.settings)
+            for path, names in socket_paths(tuple(invocations)).items()
+        }
+        self._guards = Guards(app.auth, app.tokens.verify, app.settings.trusted_origins)
+        self._lifecycle, self._streams = app.lifecycle, app.streams
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one scope of the type ``websocket``."""
+        if (await receive())["type"] != "websocket.connect":
+            return
+        base, rest = locate(scope)
+        instance = link(base, rest)
+        headers = read_headers(scope["headers"])
+        trace = parse_traceparent(headers.traceparent, headers.tracestate)
+        try:
+            offer = self._offer(base, rest)
+            visitor = admit(scope, headers, self._guards)
+            owner = owner_of(visitor.principal)
+            if self._lifecycle.draining:
+                raise shutting_down()
+            await self._lifecycle.ensure_ready()
+            self._streams.check(owner)  # nothing is awaited before it is held
+        except PipemountError as error:
+            await refuse(scope, send, error, instance)
+            return
+        except Exception as error:
+            logger.error("an unexpected error at a WebSocket's handshake", exc_info=error)
+            await refuse(scope, send, PipemountError("an unexpected error; see the log"), instance)
+            return
+        conversation = Conversation(offer, visitor, receive, send, instance, trace)
+        with self._streams.holding(conversation, owner):
+            echo = clean_request_id(headers.request_id)
+            await conversation.run([(b"x-request-id", echo)] if echo else [])
+
+    def refuse_request(self, scope: Scope, rest: str) -> None:
+        """Raise what a plain request is told where a WebSocket is.
+
+        Raises:
+            UnsupportedError: It is a handshake, which the server does not take for one.
+            NotFoundError: It is none.
+        """
+        if rest not in self._offers:
+            return
+        if any(name == b"upgrade" and value.lower() == b"websocket" for name, value in scope["headers"]):
+            raise UnsupportedError(
+                "this server does not speak WebSockets (uvicorn does with `pip install websockets`): "
+                "POST …/invoke?mode=stream and GET …/jobs/{job_id}/events tell the same events over HTTP"
+            )
+        raise NotFoundError(f"{rest} is a WebSocket; over HTTP, GET /jobs/{{job_id}}/events has the events of a job")
+
+    def _offer(self, base: str, rest: str) -> Offer:
+        if (offer := self._offers.get(rest)) is None:
+            raise NotFoundError(f"no WebSocket is served at {rest}, but at {link(base, '/stream')}")
+        return offer
