@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,11 +10,12 @@ from typing import Annotated, Any
 
 import pytest
 from fastapi import BackgroundTasks, Depends, FastAPI, Header, HTTPException, Request, Response
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, APIWebSocketRoute
 from fastapi.security import OAuth2PasswordBearer
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import BaseModel
 from tests.support.asgi import Answer, get, post, request
+from tests.support.sockets import Socket
 
 from pipemount import AuthKeys, PipelineApp, Principal, Settings, StepContext, pipeline, step
 from pipemount.http.components import PREFIX, component_schemas, references
@@ -201,7 +203,45 @@ async def test_every_route_obeys_the_host_dependency() -> None:
 
 
 def test_there_are_only_api_routes() -> None:
-    assert {isinstance(route, APIRoute) for route in two().router().routes} == {True}
+    assert {isinstance(route, APIRoute | APIWebSocketRoute) for route in two().router().routes} == {True}
+
+
+@pytest.mark.parametrize("prefix", ["/ai", "/a b", ""])
+async def test_websockets_are_behind_the_dependencies(prefix: str) -> None:
+    app = host(two(), prefix=prefix, dependencies=[Depends(login)])
+    for path, asked in (
+        ("/stream", {"pipeline": "weather"}),
+        ("/pipelines/weather/stream", {}),
+        ("/weather/stream", {}),
+    ):
+        refused = await Socket(app, prefix + path).refusal()
+        assert refused["status"] == 401
+        async with Socket(app, prefix + path, headers=TOKEN) as socket:
+            assert (await socket.ask(type="invoke", parameters={"city": "Rome"}, **asked))["type"] == "accepted"
+            told = await socket.hear_until("ended")
+            assert list(told[-2]["event"]["data"]["outputs"].values()) == [
+                "The weather in Rome is 3.0 degrees Celsius."
+            ]
+            error = await socket.ask(type="subscribe", job_id="none")
+            assert error["problem"]["instance"] == f"{prefix}{path}".replace(" ", "%20")
+
+
+async def test_the_hosts_user_talks_over_a_websocket() -> None:
+    keyed = PipelineApp(caller, auth=AuthKeys([KEY]))
+    async with Socket(host(keyed, principal=login), "/ai/stream", headers=TOKEN) as socket:
+        await socket.ask(type="invoke", parameters={})
+        told = await socket.hear_until("ended")
+        assert told[-2]["event"]["data"]["outputs"] == {"output": "fastapi:ada:ada"}
+    nobody = host(PipelineApp(caller, auth=AuthKeys([KEY])), principal=lambda: None)
+    assert (await Socket(nobody, "/ai/stream").refusal())["status"] == 401
+
+
+async def test_a_client_that_breaks_off_behind_fastapi() -> None:
+    async with Socket(host(two()), "/ai/stream") as socket:
+        socket.breaks = OSError
+        socket.say(type="ping")
+        while not socket.failed:
+            await asyncio.sleep(0)
 
 
 async def test_dependencies_can_be_overridden() -> None:

@@ -25,7 +25,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from typing_extensions import TypedDict
 
-from pipemount import AuthKeys, PipelineApp, PipelineError, pipeline, step
+from pipemount import AuthKeys, PipelineApp, PipelineError, Settings, pipeline, step
 from pipemount.auth.key import Key
 from pipemount.testing.hosts.frameworks.django import URLS, configure
 from pipemount.types import ASGIApp
@@ -225,7 +225,8 @@ PIPELINES = {"weather": weather, "order": order, "mixed": mixed, "limits": limit
 def make(*, locked: bool) -> PipelineApp:
     """The pipelines as an app of their own."""
     keys = AuthKeys([Key("all", KEY), Key("reader", KEY + "-reader", permissions=("read",))]) if locked else None
-    return PipelineApp(PIPELINES, auth=keys)
+    # Generated requests have the same few keys again and again, with all kinds of bodies.
+    return PipelineApp(PIPELINES, auth=keys, settings=Settings(idempotency_ttl=0.001))
 
 
 def alone(app: PipelineApp, mount: str) -> ASGIApp:

@@ -99,30 +99,6 @@ async def test_what_is_no_scope_of_ours_is_left_alone(app: PipelineApp) -> None:
     assert called == []
 
 
-@pytest.mark.parametrize("explained", [True, False])
-async def test_a_websocket_is_refused(app: PipelineApp, explained: bool) -> None:
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        return {"type": "websocket.connect"}
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    extensions: dict[str, Any] = {"extensions": {"websocket.http.response": {}}} if explained else {}
-    await app({"type": "websocket", "path": "/stream", "headers": [], **extensions}, receive, send)
-
-    if explained:
-        assert [message["type"] for message in sent] == [
-            "websocket.http.response.start",
-            "websocket.http.response.body",
-        ]
-        assert sent[0]["status"] == 501
-        assert b'"code":"not-implemented"' in sent[1]["body"]
-    else:
-        assert sent == [{"type": "websocket.close", "code": 1000}]
-
-
 async def test_an_error_after_the_answer_began_is_raised(app: PipelineApp) -> None:
     connection = Connection(app, "GET", "/health/live")
 

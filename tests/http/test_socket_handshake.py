@@ -7,6 +7,7 @@ import base64
 from typing import Any
 
 import pytest
+from tests.support.asgi import get, request
 from tests.support.sockets import Socket
 
 from pipemount import AuthKeys, PipelineApp, Settings, pipeline, step
@@ -98,6 +99,30 @@ async def test_a_client_that_has_gone_before_is_not_answered(app: PipelineApp) -
     await app(Socket(app).scope, receive, send)
 
 
+async def test_a_plain_request_to_a_socket_is_told_what_it_is(app: PipelineApp) -> None:
+    for path in ("/stream", "/one/stream"):
+        answer = await get(app, path)
+        assert (answer.status, answer.json()["code"]) == (404, "not-found")
+        assert "is a WebSocket" in answer.json()["detail"]
+
+
+async def test_a_server_without_websockets_is_told_what_there_is_instead(app: PipelineApp) -> None:
+    answer = await request(app, "GET", "/stream", headers={"Upgrade": "WebSocket", "Connection": "Upgrade"})
+    assert (answer.status, answer.json()["code"]) == (501, "not-implemented")
+    assert "mode=stream" in answer.json()["detail"]
+    assert (await request(app, "GET", "/nothing", headers={"Upgrade": "websocket"})).status == 404
+
+
+async def test_d9_a_caller_has_so_many_streams_at_most() -> None:
+    app = PipelineApp(doubled, auth=AuthKeys([Key("ada", KEY)]), settings=Settings(max_streams=2))
+    async with app.lifespan(), Socket(app, headers={"X-API-Key": KEY}):
+        async with Socket(app, headers={"X-API-Key": KEY}):
+            refused = await Socket(app, headers={"X-API-Key": KEY}).refusal()
+            assert (refused["status"], refused["code"], refused["limit"]) == (429, "too-many-streams", 2)
+        assert await is_open(app, headers={"X-API-Key": KEY})
+    assert len(app.streams) == 0
+
+
 async def test_the_request_id_is_echoed(app: PipelineApp) -> None:
     socket = Socket(app, headers={"X-Request-ID": "seven"})
     socket.open()
@@ -118,6 +143,7 @@ async def test_an_app_that_is_not_ready_says_when_to_come_back() -> None:
     refused = await Socket(app).refusal()
     assert (refused["status"], refused["code"]) == (503, "starting")
     assert b"retry-after" in refused["headers"]
+    opened.set()
     await app.lifecycle.aclose()
 
 

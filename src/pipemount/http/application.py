@@ -37,14 +37,12 @@ from ..runtime.threads import ThreadPool
 from ..service import Service
 from ..settings import Settings
 from ..types import ASGIApp, Principal, Receive, Scope, Send
-from .asking import asking
 from .at_home import at_home
 from .batch import BatchEndpoint
 from .describe import link
 from .endpoints import About, Endpoints
 from .exchange import Exchange
 from .handover import handed_over
-from .handshake import Guards
 from .headers import read_headers
 from .invocation import Invocation
 from .jobs import JobRoutes, Keyed, Submission
@@ -54,7 +52,7 @@ from .monitoring import Monitoring
 from .origin import from_script, refuse_foreign
 from .paths import locate
 from .problems import log_failure, problem
-from .routes import PARAMETER, Route, as_template, build_routes, check_name, socket_paths
+from .routes import PARAMETER, Route, as_template, build_routes, check_name
 from .streaming import Events
 from .streams import Streams
 from .tokens import PLACES, Signing, bearer, shows_token
@@ -199,10 +197,10 @@ class Application:
     def _endpoint(self, exchange: Exchange, rest: str) -> Endpoint:
         methods = self._table.get(rest)
         if methods is None:
+            self._sockets.refuse_request(exchange.scope, rest)
             template, value = as_template(rest)
             methods, exchange.params = self._templates.get(template), {"job_id": value}
         if methods is None:
-            self._sockets.refuse_request(exchange.scope, rest)
             raise NotFoundError(f"nothing is served at {rest}; GET {link(exchange.base, '/')} lists what is")
         endpoint = methods.get(exchange.scope["method"])
         if endpoint is None:
@@ -249,7 +247,7 @@ class Application:
                 "stream": partial(events.invoke, invocation),
             }
         jobs = JobRoutes(self.jobs, self.lifecycle)
-        self._sockets = self._make_sockets(invocations)
+        self._sockets = Sockets(self, invocations)
         monitoring = Monitoring(self, schemes)
         special: dict[str, Callable[[Route], Answer]] = {
             "events": lambda route: events,
@@ -272,17 +270,6 @@ class Application:
                 takes_token = (route.endpoint, method) in PLACES
                 methods[method] = Endpoint(answer, route.permission, takes_token)
         return table
-
-    def _make_sockets(self, invocations: Mapping[str, Invocation]) -> Sockets:
-        return Sockets(
-            socket_paths(tuple(self.services)),
-            {name: asking(invocation) for name, invocation in invocations.items()},
-            jobs=self.jobs,
-            lifecycle=self.lifecycle,
-            guards=Guards(self.auth, self.tokens.verify, self.settings.trusted_origins),
-            streams=self.streams,
-            settings=self.settings,
-        )
 
     # ------------------------------------------------------------------------------- start and stop
 

@@ -9,7 +9,7 @@ from ..settings import Settings
 from ..types import JsonObject
 from .components import SHARED, component_schemas, ref
 from .describe import link
-from .parameters import parameters_of
+from .parameters import KEY, PARAMETERS, parameters_of
 from .routes import Route
 
 __all__ = ["SECURITY_SCHEMES", "build_openapi", "operation", "operation_id"]
@@ -95,6 +95,7 @@ STATUSES = {
 SUCCESS = {"tokens": 201, "submit": 202, "delete": 204}
 RUN_STATUSES = (409, 500, 502, 503, 504)
 
+PROBLEM, STREAM = "application/problem+json", "text/event-stream"
 TEXT: JsonObject = {"type": "string"}
 REQUEST_ID: JsonObject = {"X-Request-ID": {"description": "The request's own, echoed if it came.", "schema": TEXT}}
 RUN_ID: JsonObject = {"X-Run-ID": {"description": "The run, where one exists.", "schema": TEXT}}
@@ -204,6 +205,9 @@ def _responses(route: Route, *, open_to_all: bool) -> JsonObject:
     for status in statuses:
         if not (open_to_all and status in (401, 403)):
             responses[str(status)] = _problem(status, invoke=invoke)
+    if KEY in PARAMETERS.get(route.endpoint, ()):
+        both = {"anyOf": [ref(SHARED, "ValidationProblem"), ref(SHARED, "Problem")]}
+        responses["422"]["content"] = {PROBLEM: {"schema": both}}
     if route.endpoint == "invoke":
         responses["default"] = _problem(None, invoke=True)
     return responses
@@ -229,7 +233,7 @@ def _success(route: Route) -> JsonObject:
     if route.endpoint == "docs":
         return {"description": "A page.", "headers": REQUEST_ID, "content": {"text/html": {"schema": TEXT}}}
     if route.endpoint == "invoke" and route.pipeline:
-        content = {"application/json": {"schema": ref(route.pipeline, "Response")}}
+        content: JsonObject = {"application/json": {"schema": ref(route.pipeline, "Response")}, STREAM: {}}
         return {"description": "The run completed.", "headers": REQUEST_ID | RUN_ID, "content": content}
     if route.endpoint == "batch" and route.pipeline:
         item = {"anyOf": [ref(route.pipeline, "Response"), ref(SHARED, "ItemProblem")]}
@@ -237,8 +241,7 @@ def _success(route: Route) -> JsonObject:
         described = "A result for each, in its place: what its run gave, or why it has none."
         return {"description": described, "headers": REQUEST_ID | RUN_ID, "content": content}
     if route.endpoint == "events":
-        content = {"text/event-stream": {"schema": TEXT}}
-        return {"description": "The events.", "headers": REQUEST_ID | RUN_ID, "content": content}
+        return {"description": "The events.", "headers": REQUEST_ID | RUN_ID, "content": {STREAM: {}}}
     body = BODIES.get(route.endpoint)
     content = {"application/json": {"schema": ref(SHARED, body) if body else {"type": "object"}}}
     if route.endpoint == "metrics":
@@ -252,7 +255,7 @@ def _problem(status: int | None, *, invoke: bool) -> JsonObject:
     return {
         "description": REASONS[status] if status else "A step chose this status.",
         "headers": headers,
-        "content": {"application/problem+json": {"schema": _problem_schema(status, invoke=invoke)}},
+        "content": {PROBLEM: {"schema": _problem_schema(status, invoke=invoke)}},
     }
 
 

@@ -12,14 +12,14 @@ from .headers import IDEMPOTENCY_KEY, LONGEST_KEY
 from .records import DEFAULT_LIMIT, MAX_LIMIT
 from .routes import PARAMETER, Route
 
-__all__ = ["parameters_of"]
+__all__ = ["KEY", "PARAMETERS", "parameters_of"]
 
 TEXT: JsonObject = {"type": "string"}
 MODE: JsonObject = {
     "name": "mode",
     "in": "query",
     "description": "`async` accepts a job; `stream` tells its events, as does `Accept: text/event-stream`.",
-    "schema": {"type": "string", "enum": ["sync", "async"], "default": "sync"},
+    "schema": {"type": "string", "enum": ["sync", "async", "stream"], "default": "sync"},
 }
 
 TIMEOUT: JsonObject = {

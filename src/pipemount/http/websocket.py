@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Protocol
 
+from ..auth.keys import AuthKeys
+from ..auth.tokens import Tokens
 from ..errors import NotFoundError, PipemountError, UnsupportedError
 from ..jobs.desk import Jobs
 from ..jobs.models import owner_of
@@ -12,12 +15,14 @@ from ..runtime.home import shutting_down
 from ..runtime.lifecycle import Lifecycle
 from ..settings import Settings
 from ..types import Receive, Scope, Send
-from .asking import Ask
+from .asking import asking
 from .conversation import Conversation, Offer
 from .describe import link
 from .handshake import Guards, admit, refuse
 from .headers import clean_request_id, parse_traceparent, read_headers
+from .invocation import Invocation
 from .paths import locate
+from .routes import socket_paths
 from .streams import Streams
 
 __all__ = ["Sockets"]
@@ -25,35 +30,33 @@ __all__ = ["Sockets"]
 logger = logging.getLogger("pipemount")
 
 
+class App(Protocol):
+    """What sockets need of the app."""
+
+    settings: Settings
+    auth: AuthKeys | None
+    tokens: Tokens
+    jobs: Jobs
+    lifecycle: Lifecycle
+    streams: Streams
+
+
 class Sockets:
     """Answers WebSocket handshakes, and talks with those who are let in.
 
     Args:
-        paths: Where sockets are, with the names of the pipelines that each serves.
-        asks: By pipeline.
-        jobs: Where runs are asked for and followed.
-        lifecycle: Of the app.
-        guards: What visitors have to pass.
-        streams: Those that are open, of which a socket is one.
-        settings: Of the app.
+        app: Theirs.
+        invocations: By the name of the pipeline, how it is asked for.
     """
 
-    def __init__(
-        self,
-        paths: Mapping[str, Sequence[str]],
-        asks: Mapping[str, Ask],
-        *,
-        jobs: Jobs,
-        lifecycle: Lifecycle,
-        guards: Guards,
-        streams: Streams,
-        settings: Settings,
-    ) -> None:
+    def __init__(self, app: App, invocations: Mapping[str, Invocation]) -> None:
+        asks = {name: asking(invocation) for name, invocation in invocations.items()}
         self._offers = {
-            path: Offer({name: asks[name] for name in names}, jobs, lifecycle, settings)
-            for path, names in paths.items()
+            path: Offer({name: asks[name] for name in names}, app.jobs, app.lifecycle, app.settings)
+            for path, names in socket_paths(tuple(invocations)).items()
         }
-        self._guards, self._lifecycle, self._streams = guards, lifecycle, streams
+        self._guards = Guards(app.auth, app.tokens.verify, app.settings.trusted_origins)
+        self._lifecycle, self._streams = app.lifecycle, app.streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one scope of the type ``websocket``."""
