@@ -437,8 +437,8 @@ def test_a_timeout_is_watched_even_where_the_steps_could_be_performed_in_place()
 
     with stopped_after(PipelineApp({"hold": hold, "add": addition})) as app:
         app.run_sync("add", a=1)
-        with pytest.raises(DeadlineExceededError, match=r"timeout of 0\.05 s"):
-            app.calling(timeout=0.05).run_sync("hold")
+        with pytest.raises(DeadlineExceededError, match=r"timeout of 0\.0512345 s"):  # as asked, whatever is left of it
+            app.calling(timeout=0.0512345).run_sync("hold")
         release.set()
 
 
@@ -462,8 +462,8 @@ async def test_the_wait_for_a_place_counts() -> None:
         first = asyncio.create_task(app.run("wait"))
         while not app.admission.active:
             await asyncio.sleep(0)
-        with pytest.raises(DeadlineExceededError):
-            await app.calling(timeout=0.05).run("wait", seconds=0)
+        with pytest.raises(DeadlineExceededError, match=r"timeout of 0\.0512345 s"):
+            await app.calling(timeout=0.0512345).run("wait", seconds=0)
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
 

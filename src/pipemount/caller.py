@@ -91,6 +91,7 @@ class Asked(NamedTuple):
         inputs: As validated.
         overrides: As validated.
         terms: What else was said.
+        timeout: Seconds that were asked for: by the call, by the run around it, or by the app's settings.
         until: When it must have ended, on ``time.monotonic()``.
         principal: On whose behalf.
         trace: Of the run around it.
@@ -101,6 +102,7 @@ class Asked(NamedTuple):
     inputs: Any
     overrides: Mapping[str, Any] | None
     terms: Terms
+    timeout: float
     until: float
     principal: Principal | None
     trace: Trace | None
@@ -114,14 +116,15 @@ class Asked(NamedTuple):
     def left(self) -> float:
         """Seconds until it must have ended. Raises ``DeadlineExceededError`` when there are none."""
         if (left := self.until - monotonic()) <= 0:
-            raise DeadlineExceededError(timeout=self.terms.timeout or self.service.settings.request_timeout)
+            raise DeadlineExceededError(timeout=self.timeout)
         return left
 
     def call(self) -> Call:
         """What the service is told to run."""
-        left, name = round(self.left(), 3) or 0.001, self.terms.run_name
-        call = Call(self.inputs, new_run_id(), name, left, self.overrides, self.principal, self.trace)
-        call.places = self.places
+        self.left()
+        name = self.terms.run_name
+        call = Call(self.inputs, new_run_id(), name, self.timeout, self.overrides, self.principal, self.trace)
+        call.places, call.deadline = self.places, self.until
         return call
 
 
@@ -169,17 +172,20 @@ class Caller:
         """In the thread, and under the context variables, of whoever calls."""
         app, terms = self._app, self._terms
         service = _service(app.services, name)
-        until = monotonic() + (terms.timeout or app.settings.request_timeout)
+        timeout = terms.timeout or app.settings.request_timeout
+        until = monotonic() + timeout
         outer = current_call()
         around = outer is not None and not outer.completed  # else the run has left this code behind
         if outer is not None and around:
             _refuse_cancelled(outer)
-            until = min(until, outer.deadline or until)
+            if outer.deadline is not None and outer.deadline < until:
+                timeout, until = outer.timeout or timeout, outer.deadline
         return Asked(
             service=service,
             inputs=service.compiled.input.validate(inputs),
             overrides=_validated_steps(service, terms.steps),
             terms=terms,
+            timeout=timeout,
             until=until,
             principal=acting_principal(app.users) if terms.principal is KEEP else as_principal(terms.principal, "host"),
             trace=None if outer is None else outer.trace,
@@ -198,7 +204,8 @@ class Caller:
         await app.lifecycle.ensure_ready(self._patience(asked))
         if asked.placed:
             return await self._at_home(asked, listeners)
-        await guard(app.admission.enter(), round(asked.left(), 3))
+        asked.left()
+        await guard(app.admission.enter(), asked.timeout, deadline=asked.until)
         began = monotonic()
         try:
             return await self._at_home(asked, listeners)

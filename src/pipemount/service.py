@@ -98,7 +98,7 @@ class Service:
         """Run and wait; the outputs. The place (``admission``) is the caller's to take and to leave.
 
         Args:
-            call: What to run; its name, timeout, index and state are filled in here.
+            call: What to run; its name, timeout, deadline, index and state are filled in here.
             left: Returns when the caller has left; the run is cancelled then.
             listeners: Told the run's events; a ``Feed`` for a reader that takes its time.
 
@@ -115,6 +115,8 @@ class Service:
         call.state, call.places = top.state, (*call.places, self.admission)
         call.asked, call.affinity, call.environment = asked_by(), self.settings.affinity, self._environment
         timeout = call.timeout = call.timeout or self.settings.request_timeout
+        if call.deadline is None:
+            call.deadline = call.began + timeout
         call.run_name = f"{self.name}-{call.run_id}" if call.run_name is None else _filled_in(call)
         try:
             if not listeners:
@@ -124,7 +126,7 @@ class Service:
                 except StopIteration as ended:  # most runs of quick steps end here, and pay for no guard
                     sealed: Sealed = ended.value
                 else:
-                    sealed = await Guarded(run, suspended, timeout, left, call.cancel)
+                    sealed = await Guarded(run, suspended, timeout, left, call.cancel, call.deadline)
             else:
                 sealed = await self._recorded(top.run, call, left, listeners)
             if call.late:
@@ -155,7 +157,9 @@ class Service:
         recorder = Recorder(call.run_id, listeners)
         recorder.emit("run_started", pipeline=self.name, run_name=call.run_name)
         try:
-            result: Sealed = await guard(run(call, self._seal, recorder), call.timeout, left, call.cancel)
+            result: Sealed = await guard(
+                run(call, self._seal, recorder), call.timeout, left, call.cancel, call.deadline
+            )
         except BaseException as error:
             kind, data = _ending(error)
             recorder.record(kind, None, None, data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from time import monotonic
 
 import pytest
 
@@ -149,3 +150,10 @@ async def test_a_caller_that_is_cancelled_together_with_the_deadline_stays_cance
         assert task.cancelling() == 1
 
     await asyncio.ensure_future(body())
+
+
+async def test_a_deadline_that_was_set_before_holds_and_the_error_names_what_was_asked() -> None:
+    with pytest.raises(DeadlineExceededError, match=r"timeout of 30 s"):
+        await guard(asyncio.sleep(60), 30, _never, deadline=monotonic() + 0.01)
+    with pytest.raises(DeadlineExceededError, match=r"timeout of 30 s"):
+        await guard(asyncio.sleep(60), 30, deadline=monotonic() - 1)

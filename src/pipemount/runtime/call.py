@@ -31,7 +31,9 @@ class Call:
         inputs: What the input schema validated to (for native pipelines the generated model).
         run_id: A UUID.
         run_name: For people; may hold ``{date}``, ``{time}``, ``{run_id}`` until the service has filled them in.
-        timeout: Seconds that the run may take; ``None`` until the service has set it.
+        timeout: Seconds that were asked for; ``None`` until the service has set it.
+        deadline: When the run is cancelled, as a point on ``time.monotonic()``: ``timeout`` after it was asked for,
+            the wait for its place included. ``None`` until the service has set it.
         overrides: ``{node id: {"parameters": {name: value}}}``, or ``None``.
         principal: Who asked.
         trace: The caller's trace.
@@ -53,6 +55,7 @@ class Call:
         "began",
         "cancelled",
         "completed",
+        "deadline",
         "environment",
         "graph",
         "inputs",
@@ -87,12 +90,8 @@ class Call:
         self.run_index = 0
         self.cancelled = self.completed = False
         self.began = monotonic()
+        self.deadline: float | None = None
         self.graph: GraphView | None = None
-
-    @property
-    def deadline(self) -> float | None:
-        """When the run is cancelled, as a point on ``time.monotonic()``."""
-        return None if self.timeout is None else self.began + self.timeout
 
     @property
     def late(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from time import monotonic
 from typing import Any, Generic, TypeVar
 
 from ..errors import DeadlineExceededError, RunCancelledError
@@ -21,6 +22,7 @@ async def guard(
     timeout: float | None,
     left: Callable[[], Awaitable[None]] | None = None,
     stopping: Callable[[], None] | None = None,
+    deadline: float | None = None,
 ) -> T:
     """The coroutine's value, or the reason why it was cancelled.
 
@@ -29,14 +31,15 @@ async def guard(
 
     Args:
         coroutine: What is awaited.
-        timeout: Seconds until it is cancelled; ``None`` leaves the deadline to somebody else.
+        timeout: Seconds that it may take, as the error names them; ``None`` leaves the deadline to somebody else.
         left: Awaited in a task of its own while the coroutine is suspended; when it returns, the caller has
             left and the coroutine is cancelled.
         stopping: Called when the coroutine is about to be cancelled for either reason, for whom it reaches
             without a cancellation: threads, and coroutines that keep theirs to themselves.
+        deadline: When it is cancelled, on ``time.monotonic()``; without it ``timeout`` seconds after it suspended.
 
     Raises:
-        DeadlineExceededError: ``timeout`` passed.
+        DeadlineExceededError: The deadline passed.
         RunCancelledError: ``left`` returned.
     """
     try:
@@ -44,7 +47,7 @@ async def guard(
     except StopIteration as stop:
         value: T = stop.value
         return value
-    return await Guarded(coroutine, suspended, timeout, left, stopping)
+    return await Guarded(coroutine, suspended, timeout, left, stopping, deadline)
 
 
 class Guarded(Generic[T]):
@@ -53,6 +56,7 @@ class Guarded(Generic[T]):
     __slots__ = (
         "_asked",
         "_coroutine",
+        "_deadline",
         "_left",
         "_reason",
         "_stopping",
@@ -70,9 +74,10 @@ class Guarded(Generic[T]):
         timeout: float | None,
         left: Callable[[], Awaitable[None]] | None,
         stopping: Callable[[], None] | None = None,
+        deadline: float | None = None,
     ) -> None:
         self._coroutine, self._suspended, self._timeout, self._left = coroutine, suspended, timeout, left
-        self._stopping = stopping
+        self._stopping, self._deadline = stopping, deadline
         self._reason: DeadlineExceededError | RunCancelledError | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._watch: asyncio.Task[None] | None = None
@@ -103,18 +108,19 @@ class Guarded(Generic[T]):
     def _arm(self) -> None:
         self._task = asyncio.current_task()
         self._asked = self._task.cancelling() if self._task is not None else 0
-        if self._left is not None and (self._timeout is None or self._timeout > GRACE):
-            self._timer = asyncio.get_running_loop().call_later(GRACE, self._look)
+        within = self._timeout if self._deadline is None else self._deadline - monotonic()
+        if self._left is not None and (within is None or within > GRACE):
+            self._timer = asyncio.get_running_loop().call_later(GRACE, self._look, within)
         else:
-            self._time(0.0)
+            self._time(within, 0.0)
 
-    def _time(self, passed: float) -> None:
+    def _time(self, within: float | None, passed: float) -> None:
         self._timer = None
-        if self._timeout is not None:
-            self._timer = asyncio.get_running_loop().call_later(self._timeout - passed, self._expire)
+        if within is not None:
+            self._timer = asyncio.get_running_loop().call_later(within - passed, self._expire)
 
-    def _look(self) -> None:
-        self._time(GRACE)
+    def _look(self, within: float | None) -> None:
+        self._time(within, GRACE)
         self._watch = asyncio.get_running_loop().create_task(self._until_left())
 
     async def _until_left(self) -> None:
@@ -123,7 +129,7 @@ class Guarded(Generic[T]):
         self._stop(RunCancelledError("the caller left before the run ended"))
 
     def _expire(self) -> None:
-        assert self._timeout is not None  # noqa: S101 - narrows for the type checker; _time looked
+        assert self._timeout is not None  # noqa: S101 - narrows for the type checker; a deadline has one
         self._stop(DeadlineExceededError(timeout=self._timeout))
 
     def _stop(self, reason: DeadlineExceededError | RunCancelledError) -> None:
