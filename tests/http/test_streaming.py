@@ -99,7 +99,10 @@ async def begun(app: PipelineApp, target: str = "/invoke?mode=stream", **paramet
 @asynccontextmanager
 async def following(app: PipelineApp, job_id: str, target: str = "", **headers: str) -> AsyncIterator[Following]:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    async with app.client() as client, client.stream("GET", target or f"/jobs/{job_id}/events", headers=named) as response:
+    async with (
+        app.client() as client,
+        client.stream("GET", target or f"/jobs/{job_id}/events", headers=named) as response,
+    ):
         assert response.status_code == 200, await response.aread()
         yield Following(response)
 
@@ -152,7 +155,9 @@ async def test_a_run_is_told_as_it_happens(make: Any) -> None:
 async def test_accept_asks_for_a_stream_too(make: Any) -> None:
     app = await make()
     async with app.client() as client:
-        found = await client.post("/talk/invoke", json={"parameters": {"count": 0}}, headers={"accept": "text/event-stream"})
+        found = await client.post(
+            "/talk/invoke", json={"parameters": {"count": 0}}, headers={"accept": "text/event-stream"}
+        )
 
     assert found.headers["content-type"].startswith("text/event-stream")
     assert "event: run_completed" in found.text
@@ -215,7 +220,9 @@ async def test_h3_unless_the_app_lets_it_go_on(make: Any) -> None:
 
 async def test_h3_a_caller_who_leaves_before_the_answer_begins_cancels_the_run(make: Any) -> None:
     app = await make()
-    connection = Connection(app, "POST", "/invoke", query=b"mode=stream", headers=[(b"content-type", b"application/json")])
+    connection = Connection(
+        app, "POST", "/invoke", query=b"mode=stream", headers=[(b"content-type", b"application/json")]
+    )
     connection.feed(b'{"parameters": {}}')
 
     async def broken(message: Any) -> None:
@@ -444,7 +451,9 @@ async def test_d9_a_caller_may_open_so_many_streams(make: Any) -> None:
 
 async def test_a_task_that_somebody_else_cancels_is_cancelled(make: Any) -> None:
     app = await make()
-    connection = Connection(app, "POST", "/invoke", query=b"mode=stream", headers=[(b"content-type", b"application/json")])
+    connection = Connection(
+        app, "POST", "/invoke", query=b"mode=stream", headers=[(b"content-type", b"application/json")]
+    )
     connection.feed(b'{"parameters": {}}')
     answering = asyncio.ensure_future(connection.run())
     while len(connection.sent) < 3:
