@@ -127,10 +127,15 @@ class Events:
         while not subscription.ended:
             events = await stream.hear(ask, self._heartbeat)
             if events is None:
-                await exchange.write(sse.reconnect(stream.ending or "left", self._retry * (1 + random())))  # noqa: S311
+                if stream.ending != "left":
+                    await exchange.write(self._farewell(stream))
                 break
             await exchange.write(sse.frames(events) if events else sse.HEARTBEAT)
         await exchange.end()
+
+    def _farewell(self, stream: Stream) -> bytes:
+        """Not all come back at the same moment, who had to go at the same moment."""
+        return sse.reconnect(stream.ending or "", self._retry * (1 + random()))  # noqa: S311  no secret
 
 
 async def _ask_home(lifecycle: Lifecycle, subscription: Subscription, timeout: float) -> Sequence[JobEvent]:
