@@ -18,11 +18,13 @@
     │   ├── NotFoundError             404
     │   ├── MethodNotAllowedError     405
     │   ├── NotAcceptableError        406
+    │   ├── RequestTimeoutError       408
     │   ├── LengthRequiredError       411
     │   ├── BodyTooLargeError         413
     │   ├── UnsupportedMediaTypeError 415
     │   ├── InvalidInputsError        422
-    │   └── OverloadedError           429
+    │   ├── OverloadedError           429
+    │   └── RateLimitedError          429
     ├── RunError                      a run's, 5xx unless the author chose otherwise
     │   ├── PipelineError             raised by a step on purpose; its message is public
     │   ├── StepFailedError           500
@@ -62,7 +64,9 @@ from .request import (
     NotAcceptableError,
     NotFoundError,
     OverloadedError,
+    RateLimitedError,
     RequestError,
+    RequestTimeoutError,
     UnauthenticatedError,
     UnsupportedMediaTypeError,
 )
@@ -105,8 +109,10 @@ __all__ = [
     "OverloadedError",
     "PipelineError",
     "PipemountError",
+    "RateLimitedError",
     "RemoteError",
     "RequestError",
+    "RequestTimeoutError",
     "RunCancelledError",
     "RunError",
     "RunSuspendedError",

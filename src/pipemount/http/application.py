@@ -26,11 +26,11 @@ from ..errors import (
     UnsupportedError,
 )
 from ..runtime.acting import UserProvider
-from ..runtime.admission import Admission
 from ..runtime.draining import observe
 from ..runtime.environment import StepEnvironment
 from ..runtime.lending import NotInlineError
 from ..runtime.lifecycle import Lifecycle
+from ..runtime.sharing import admission_of
 from ..runtime.threads import ThreadPool
 from ..service import Service
 from ..settings import Settings
@@ -101,11 +101,9 @@ class Application:
         self.settings = settings or Settings()
         self.auth = auth
         self.tokens = Tokens(auth, token_secret)
-        self.admission = Admission(self.settings.max_concurrency, self.settings.max_queue)
-        self.services = {
-            name: Service(name, compiled, self.settings, self.admission)
-            for name, compiled in _compiled(pipelines).items()
-        }
+        compiled = _compiled(pipelines)
+        self.admission = admission_of(self.settings, compiled)
+        self.services = {name: Service(name, one, self.settings, self.admission) for name, one in compiled.items()}
         self.environments: list[StepEnvironment] = [] if step_environment is None else [step_environment]
         self.users: list[UserProvider] = []
         self._stack = AsyncExitStack()

@@ -142,7 +142,7 @@ class EstimatorPipeline:
     async def _judged(self, call: Call, recorder: Recorder | None) -> Mapping[str, Any]:
         threads: ThreadPool = call.state
         try:
-            return await threads.run(partial(self._judge, call, recorder))
+            return await threads.run(partial(self._judge, call, recorder), call)
         finally:
             call.cancelled = True  # a thread that is still at it works for nobody
 
