@@ -267,15 +267,8 @@ class Caller:
 
 def _leave(asked: Asked, call: Call | None, began: float) -> None:
     """Give the place back, when what still runs in threads has returned."""
-    admission, pipeline, who = asked.service.admission, asked.service.name, asked.principal or OWN
-
-    def leave() -> None:
-        admission.leave(monotonic() - began, pipeline, who)
-
-    if call is None or call.stragglers is None:
-        leave()
-    else:
-        call.stragglers.then(leave)
+    service, who = asked.service, asked.principal or OWN
+    service.admission.leave_behind(None if call is None else call.stragglers, began, service.name, who)
 
 
 _INLINE = InlineThread()

@@ -48,6 +48,13 @@ class RateLimit:
 
 _YEAR = 366 * 86400.0
 
+_ABOVE_0 = (
+    *("max_concurrency", "threads", "request_timeout", "max_body_bytes", "body_timeout", "max_stream_age"),
+    *("max_streams", "heartbeat", "stream_retry"),
+    *("max_jobs", "max_job_bytes", "job_ttl", "idempotency_ttl", "max_event_buffer", "max_event_bytes"),
+    *("max_batch", "batch_concurrency"),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -63,6 +70,8 @@ class Settings:
         rate_limit: How often such a caller may ask for runs, e.g. ``RateLimit(100, 60)``; no limit by default.
         request_timeout: Seconds after which a run is cancelled and answered 504; also the most that a
             request may ask for.
+        max_batch: The most items of one batch.
+        batch_concurrency: How many of a batch may run at the same time, in places that nobody else wants.
         max_body_bytes: The largest request body; reading stops there with 413.
         body_timeout: Seconds that a request's body may take to come, before its 408; a body that does come has one
             more for each 16 KiB.
@@ -80,6 +89,20 @@ class Settings:
         max_stream_age: Seconds after which an open stream ends, for its reader to come back: a stream keeps a server
             that was told to stop from stopping, and not every server can be heard.
         max_token_age: The most seconds that a signed token may be good for.
+        max_streams: Streams that one caller may have open; further ones are answered 429. All whom nobody knows are
+            one caller.
+        heartbeat: Seconds of silence in a stream after which a comment is sent, for proxies that close what is silent.
+        stream_retry: Seconds after which a reader comes back that lost its stream.
+        stream_disconnect: What becomes of a run that ``mode=stream`` began when its reader leaves: ``"cancel"`` it, or
+            let it ``"continue"``.
+        max_jobs: Jobs that have ended and are still known; the oldest are forgotten first, those with an
+            ``Idempotency-Key`` after the others.
+        max_job_bytes: What all jobs may take in memory: inputs, results, events.
+        job_ttl: Seconds for which a job that has ended is known.
+        idempotency_ttl: Seconds for which an ``Idempotency-Key`` stands for its first request.
+        max_event_buffer: Events that steps say on the way (``delta``, ``data``, ``log``, ``progress``) that are kept of
+            a job; the oldest make way.
+        max_event_bytes: Bytes that those may have.
         open_routes: Routes that need no key even when keys are set, e.g. ``("/health/live", "/docs")``; the app
             refuses one that it does not have.
         metrics: The permission that ``GET /metrics`` takes, ``"read"`` or ``"admin"``; ``"off"`` and it is not served.
@@ -94,6 +117,8 @@ class Settings:
     key_queue: int = 0
     rate_limit: RateLimit | None = None
     request_timeout: float = 300.0
+    max_batch: int = 1000
+    batch_concurrency: int = 8
     max_body_bytes: int = 10 * 1024 * 1024
     body_timeout: float = 30.0
     invoke_disconnect: Literal["cancel", "continue"] = "cancel"
@@ -105,18 +130,28 @@ class Settings:
     cleanup_timeout: float = 10.0
     max_stream_age: float = 900.0
     max_token_age: float = 7 * 86400.0
+    max_streams: int = 1000
+    heartbeat: float = 15.0
+    stream_retry: float = 2.0
+    stream_disconnect: Literal["cancel", "continue"] = "cancel"
+    max_jobs: int = 1000
+    max_job_bytes: int = 256 * 1024 * 1024
+    job_ttl: float = 86400.0
+    idempotency_ttl: float = 86400.0
+    max_event_buffer: int = 256
+    max_event_bytes: int = 1024 * 1024
     open_routes: tuple[str, ...] = ("/health/live",)
     metrics: Literal["read", "admin", "off"] = "read"
     title: str = ""
     version: str = "0.1.0"
 
     def __post_init__(self) -> None:
-        limits = "max_concurrency", "threads", "request_timeout", "max_body_bytes", "body_timeout", "max_stream_age"
-        for name in limits:
+        for name in _ABOVE_0:
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"Settings({name}={getattr(self, name)!r}): must be above 0")
-        if self.invoke_disconnect not in ("cancel", "continue"):
-            raise ConfigurationError(f"Settings(invoke_disconnect={self.invoke_disconnect!r}): 'cancel' or 'continue'")
+        for name in ("stream_disconnect", "invoke_disconnect"):
+            if getattr(self, name) not in ("cancel", "continue"):
+                raise ConfigurationError(f"Settings({name}={getattr(self, name)!r}): 'cancel' or 'continue'")
         if self.key_limits is None and self.key_queue:
             raise ConfigurationError(f"Settings(key_queue={self.key_queue!r}): say key_concurrency as well")
         if self.affinity not in ("any", "request"):

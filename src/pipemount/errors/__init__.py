@@ -19,11 +19,17 @@
     │   ├── MethodNotAllowedError     405
     │   ├── NotAcceptableError        406
     │   ├── RequestTimeoutError       408
+    │   ├── JobEndedError             409
+    │   ├── JobNotEndedError          409
+    │   ├── IdempotencyRunningError   409
+    │   ├── EventsPrunedError         410
     │   ├── LengthRequiredError       411
     │   ├── BodyTooLargeError         413
     │   ├── UnsupportedMediaTypeError 415
     │   ├── InvalidInputsError        422
+    │   ├── IdempotencyMismatchError  422
     │   ├── OverloadedError           429
+    │   │   └── TooManyStreamsError   429
     │   └── RateLimitedError          429
     ├── RunError                      a run's, 5xx unless the author chose otherwise
     │   ├── PipelineError             raised by a step on purpose; its message is public
@@ -34,6 +40,7 @@
     │   ├── InvalidOutputsError       500
     │   ├── DeadlineExceededError     504
     │   ├── RunSuspendedError         409
+    │   ├── JobCancelledError         409
     │   └── RunCancelledError         499
     ├── UnavailableError              503, with the seconds after which to come back
     ├── UnsupportedError              501
@@ -56,8 +63,13 @@ from .request import (
     BodyTooLargeError,
     CrossOriginError,
     CsrfFailedError,
+    EventsPrunedError,
     ForbiddenError,
+    IdempotencyMismatchError,
+    IdempotencyRunningError,
     InvalidInputsError,
+    JobEndedError,
+    JobNotEndedError,
     LengthRequiredError,
     MalformedRequestError,
     MethodNotAllowedError,
@@ -67,6 +79,7 @@ from .request import (
     RateLimitedError,
     RequestError,
     RequestTimeoutError,
+    TooManyStreamsError,
     UnauthenticatedError,
     UnsupportedMediaTypeError,
 )
@@ -75,6 +88,7 @@ from .run import (
     DeadlineExceededError,
     DynamicBodyError,
     InvalidOutputsError,
+    JobCancelledError,
     PipelineError,
     RunCancelledError,
     RunError,
@@ -94,11 +108,17 @@ __all__ = [
     "DeadlineExceededError",
     "DefinitionError",
     "DynamicBodyError",
+    "EventsPrunedError",
     "ForbiddenError",
     "ForeignAnswerError",
     "HomeLoopError",
+    "IdempotencyMismatchError",
+    "IdempotencyRunningError",
     "InvalidInputsError",
     "InvalidOutputsError",
+    "JobCancelledError",
+    "JobEndedError",
+    "JobNotEndedError",
     "LengthRequiredError",
     "MalformedRequestError",
     "MethodNotAllowedError",
@@ -119,6 +139,7 @@ __all__ = [
     "StepFailedError",
     "StepTimeoutError",
     "StoreError",
+    "TooManyStreamsError",
     "UnauthenticatedError",
     "UnavailableError",
     "UnknownStepError",

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, NamedTuple, Self, overload
 
 from ..adapters.protocol import CompiledPipeline
@@ -21,10 +22,12 @@ from ..errors import (
     NotFoundError,
     PipemountError,
     RunCancelledError,
-    RunError,
     UnauthenticatedError,
     UnsupportedError,
 )
+from ..jobs.desk import Jobs
+from ..jobs.local import Local
+from ..jobs.memory import MemoryStore
 from ..runtime.acting import UserProvider
 from ..runtime.draining import observe
 from ..runtime.environment import StepEnvironment
@@ -35,6 +38,7 @@ from ..runtime.threads import ThreadPool
 from ..service import Service
 from ..settings import Settings
 from ..types import ASGIApp, Principal, Receive, Scope, Send
+from .batch import BatchEndpoint
 from .describe import link
 from .endpoints import About, Endpoints
 from .exchange import Exchange
@@ -46,8 +50,10 @@ from .middleware import LifespanMiddleware, PipelineMiddleware
 from .monitoring import Monitoring
 from .origin import from_script, refuse_foreign
 from .paths import locate
-from .problems import problem
+from .problems import log_failure, problem
 from .routes import PARAMETER, Route, as_template, build_routes, check_name
+from .streaming import Events
+from .streams import Streams
 from .tokens import PLACES, UNKNOWN_JOB, Signing, bearer, shows_token
 
 __all__ = ["Application"]
@@ -104,6 +110,8 @@ class Application:
         compiled = _compiled(pipelines)
         self.admission = admission_of(self.settings, compiled)
         self.services = {name: Service(name, one, self.settings, self.admission) for name, one in compiled.items()}
+        self._store = MemoryStore(self.settings)
+        self.jobs = Jobs(self._store, Local(self._store, self.services, self.settings))
         self.environments: list[StepEnvironment] = [] if step_environment is None else [step_environment]
         self.users: list[UserProvider] = []
         self._stack = AsyncExitStack()
@@ -111,11 +119,12 @@ class Application:
         self.lifecycle = Lifecycle(
             start=self._start,
             stop=self._stop,
-            drain=self.admission.drained,
+            drain=self._drain,
             settings=self.settings,
             name=", ".join(self.services),
         )
         self.lifespan = Lifespan(self.lifecycle)
+        self.streams = Streams(self.settings.max_streams, self.settings.max_stream_age, self.lifecycle.until_draining)
         # Not "routes": Starlette looks through a mounted app's "routes" when it resolves a name of the host.
         self.route_table = build_routes(tuple(self.services), self.settings.open_routes, self.settings.metrics)
         self.signing = Signing(self.tokens, self.route_table, self.settings, self._find_job)
@@ -223,10 +232,15 @@ class Application:
         schemes = self.auth.accept if self.auth else ()
         about = About(self.pipelines, self.route_table, self.settings, schemes)
         endpoints = Endpoints(about, self.lifecycle.answer_probe)
+        events = Events(self.jobs, self.lifecycle, self.settings, self.streams)
         invocations = {name: Invocation(service, self.lifecycle) for name, service in self.services.items()}
+        for invocation in invocations.values():
+            invocation.others["stream"] = partial(events.invoke, invocation)
         monitoring = Monitoring(self, schemes)
         special: dict[str, Callable[[Route], Answer]] = {
+            "events": lambda route: events,
             "invoke": lambda route: invocations[route.pipeline or ""],
+            "batch": lambda route: BatchEndpoint(self.services[route.pipeline or ""], self.lifecycle),
             "metrics": lambda route: monitoring.metrics,
             "status": lambda route: monitoring.status,
             "tokens": lambda route: self.signing,
@@ -247,8 +261,10 @@ class Application:
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self.admission.forget()
+            self._store.forget()
             for service in self.services.values():
                 service.meter.forget()
+            self.streams.forget()
         async with AsyncExitStack() as stack:
             threads = ThreadPool(self.settings.threads)
             stack.callback(threads.close)
@@ -258,7 +274,14 @@ class Application:
                     {"threads": threads, "settings": self.settings, "environments": tuple(self.environments)}
                 )
                 stack.push_async_callback(service.stop)
+            await self.jobs.start()
+            stack.push_async_callback(self.jobs.stop)
             self._stack = stack.pop_all()
+
+    async def _drain(self) -> None:
+        """Let what runs end; jobs that only wait are cancelled."""
+        await self.jobs.drain()
+        await self.admission.drained()
 
     async def _stop(self) -> None:
         """Stop in reverse order; a failing ``on_cleanup`` does not keep the others from theirs, and is raised."""
@@ -327,10 +350,7 @@ async def _explain(exchange: Exchange, error: PipemountError) -> None:
     if isinstance(error, RunCancelledError) or exchange.started:
         logger.info("%s: %s", error.code, error)
         return
-    if isinstance(error, RunError) and error.status >= 500:
-        logger.error("run %s failed: %s", error.run_id, error, exc_info=error)
-    elif isinstance(error, RunError):  # what a step tells its caller; it may quote the caller, so line ends are escaped
-        logger.info("run %s was answered %d: %r", error.run_id, error.status, str(error))
+    log_failure(error)
     if isinstance(error, UnauthenticatedError) and from_script(exchange.scope):
         error = error.for_script()
     await exchange.respond(*problem(error, instance=_instance(exchange.scope)))

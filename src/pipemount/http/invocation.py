@@ -6,12 +6,11 @@ import json
 import math
 import re
 from asyncio import _get_running_loop
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from os import getpid
 from time import monotonic
-from typing import Any
-from urllib.parse import parse_qs
+from typing import Any, Protocol
 from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import ValidationError
@@ -32,24 +31,39 @@ from ..runtime.guard import guard
 from ..runtime.lending import NotInlineError
 from ..runtime.lifecycle import Lifecycle
 from ..service import Sealed, Service, new_run_id
-from ..types import Message, Principal, Scope
+from ..types import Message, Principal, Scope, Trace
 from .continuing import to_the_end
 from .exchange import Exchange
-from .headers import accepts_json, is_json, parse_content_length, parse_traceparent, wants_event_stream
+from .headers import (
+    accepts_json,
+    is_json,
+    parse_content_length,
+    parse_traceparent,
+    wants_event_stream,
+)
 from .models import request_model
+from .query import read_query
 from .reading import Resumed, Visit, given, pacer, quota_headers, read_body
 
-__all__ = ["Invocation"]
+__all__ = ["Answers", "Invocation", "check_body", "check_json", "lets_infinity_in", "refuse_non_finite"]
 
 JSON = (b"content-type", b"application/json")
 MODES = ("sync", "async", "stream")
-MAX_QUERY_FIELDS = 1000
 
 
 class Invocation:
-    """The endpoint of one pipeline: from the body's bytes to the response's bytes."""
+    """The endpoint of one pipeline: from the body's bytes to the response's bytes.
+
+    Attributes:
+        service: The pipeline.
+        lifecycle: Of the app.
+        others: Who answers a request that does not want to run and wait at once, by how it wants to be answered:
+            ``async``, ``stream``, and ``keyed``, which is to wait for what happens only once.
+    """
 
     def __init__(self, service: Service, lifecycle: Lifecycle) -> None:
+        self.service, self.lifecycle = service, lifecycle
+        self.others: dict[str, Callable[[Exchange], Awaitable[None]]] = {}
         self._service, self._lifecycle = service, lifecycle
         settings = service.settings
         self._admission, self._limit, self._name = service.admission, settings.max_body_bytes, service.name
@@ -57,20 +71,30 @@ class Invocation:
         self._continues = settings.invoke_disconnect == "continue"
         request = request_model(service.name, service.compiled, max_timeout=settings.request_timeout)
         self._validate_json = request.adapter.validator.validate_json
-        self._lets_infinity_in = _lets_infinity_in(service.compiled.input)
-        self._dump_inputs = service.compiled.input.adapter.serializer.to_json
-        self._template = _template(service)
+        self._lets_infinity_in = lets_infinity_in(service.compiled.input)
+        self.dump_inputs = service.compiled.input.adapter.serializer.to_json
+        self.body = Answers(service).body
 
     def answers_inline(self, scope: Scope) -> bool:
         """Whether a request can be answered without a loop, as far as that can be told beforehand."""
         lifecycle = self._lifecycle
         if not (self._service.inline and lifecycle.ready and lifecycle.pid == getpid()) or scope["query_string"]:
             return False
-        return not any(name == b"accept" and b"event-stream" in value for name, value in scope["headers"])
+        return not any(
+            (name == b"accept" and b"event-stream" in value) or name == b"idempotency-key"
+            for name, value in scope["headers"]
+        )
 
     async def __call__(self, exchange: Exchange) -> None:
         """Answer ``exchange``; every failure is raised as a ``PipemountError``."""
-        declared = _check_head(exchange, self._limit)
+        headers = exchange.headers
+        if exchange.scope["query_string"] or headers.idempotency_key is not None or headers.accept is not None:
+            if (mode := _mode(exchange)) in self.others:
+                await self.others[mode](exchange)
+                return
+            if mode not in ("sync", "keyed"):
+                raise UnsupportedError(f"mode={mode} is not available yet; leave it out to run and wait")
+        declared = check_json(exchange, self._limit)
         lifecycle, admission, who = self._lifecycle, self._admission, exchange.principal
         loop = _get_running_loop()
         if not lifecycle.ready or lifecycle.pid != getpid():
@@ -100,10 +124,13 @@ class Invocation:
             else:
                 visit = Visit(admission, self._name, who)
                 sent = await self._read(exchange, Resumed(suspended, receiving), declared, visit)
-            call = self._call(sent, exchange)
+            trace = None
+            if headers.traceparent is not None:
+                trace = parse_traceparent(headers.traceparent, headers.tracestate)
+            call = self.read(sent, who, trace)
             if waited or (visit is not None and visit.waited):
                 self._count_wait(call, waited + (visit.waited if visit is not None else 0.0))
-            used = self._dump_inputs(call.inputs, by_alias=True)  # before a step can change them
+            used = self.dump_inputs(call.inputs, by_alias=True)  # before a step can change them
             if (loop is lifecycle.home or loop is None) and not self._continues:
                 _, outputs = await self._service.invoke(call, exchange.left)
             else:
@@ -114,16 +141,16 @@ class Invocation:
             raise InvalidInputsError(errors=[_in_body(fault) for fault in error.errors]) from error
         finally:
             if call is not None and call.stragglers is not None:
-                call.stragglers.then(lambda: admission.leave(monotonic() - began, self._name, who))
+                admission.leave_behind(call.stragglers, began, self._name, who)
             elif visit is None or visit.has_place:
                 admission.leave(monotonic() - began, self._name, who)
             else:
                 visit.end()
-        body = self._body(call, outputs, used)
-        headers = [JSON, (b"content-length", b"%d" % len(body)), (b"x-run-id", call.run_id.encode("ascii"))]
+        body = self.body(call, outputs, used, monotonic() - call.began)
+        told = [JSON, (b"content-length", b"%d" % len(body)), (b"x-run-id", call.run_id.encode("ascii"))]
         if admission.rates is not None:
-            headers += quota_headers(admission.rates, who)
-        await exchange.respond(200, headers, body)
+            told += quota_headers(admission.rates, who)
+        await exchange.respond(200, told, body)
 
     async def _wait(self, who: Principal | None) -> float:
         """Take a place, waiting for it; the seconds that took."""
@@ -153,7 +180,7 @@ class Invocation:
         run = self._lifecycle.call(partial(self._service.invoke, call))
         return await (to_the_end(call, run) if self._continues else guard(run, None, exchange.left))
 
-    def _call(self, body: bytes, exchange: Exchange) -> Call:
+    def read(self, body: bytes, principal: Principal | None, trace: Trace | None = None) -> Call:
         """The body as what is to be run; validated once, in one pass. Raises 400 and 422."""
         try:
             sent = self._validate_json(body)
@@ -161,30 +188,44 @@ class Invocation:
             raise _explain(error) from None
         except OverflowError:  # pydantic lets it pass for a timedelta that is out of range
             raise InvalidInputsError(errors=[OUT_OF_RANGE]) from None
-        if self._lets_infinity_in and SUSPICIOUS.search(body):
-            _refuse_non_finite(body)
-        headers = exchange.headers
-        trace = None
-        if headers.traceparent is not None:
-            trace = parse_traceparent(headers.traceparent, headers.tracestate)
+        if self._lets_infinity_in:
+            refuse_non_finite(body)
         return Call(
             sent["parameters"],
             new_run_id(),
             sent.get("run_name"),
             sent.get("timeout"),
             sent.get("steps") or None,
-            exchange.principal,
+            principal,
             trace,
         )
 
-    def _body(self, call: Call, outputs: bytes, used: bytes) -> bytes:
+
+class Ran(Protocol):
+    """What an answer tells of a run."""
+
+    @property
+    def run_id(self) -> str: ...
+    @property
+    def run_index(self) -> int: ...
+    @property
+    def run_name(self) -> str | None: ...
+
+
+class Answers:
+    """The response of every run of a pipeline, with places for what differs."""
+
+    def __init__(self, service: Service) -> None:
+        self._template = _template(service)
+
+    def body(self, run: Ran, outputs: bytes, used: bytes, seconds: float) -> bytes:
         """The response in the fields of HTTP.md; only what differs from run to run is written anew."""
         return self._template % (
             outputs,
-            monotonic() - call.began,
-            call.run_id.encode("ascii"),
-            call.run_index,
-            to_json(call.run_name),
+            seconds,
+            run.run_id.encode("ascii"),
+            run.run_index,
+            to_json(run.run_name),
             used,
         )
 
@@ -196,7 +237,7 @@ FINITE = frozenset(
 """Kinds of schema that take no infinity where the model that holds them says ``allow_inf_nan=False``."""
 
 
-def _lets_infinity_in(inputs: Schema) -> bool:
+def lets_infinity_in(inputs: Schema) -> bool:
     """Whether a number in the inputs may be one that JSON does not have, without validation finding it.
 
     The generated model finds those in its own fields; models inside it, and values of any type, do not.
@@ -222,13 +263,17 @@ def _template(service: Service) -> bytes:
     )
 
 
-def _check_head(exchange: Exchange, limit: int) -> int | None:
-    """What the headers and the query alone tell; the declared length of the body."""
-    headers = exchange.headers
-    if exchange.scope["query_string"] or (headers.accept is not None and wants_event_stream(headers.accept)):
-        _check_mode(exchange)
-    if headers.accept is not None and not accepts_json(headers.accept):
+def check_json(exchange: Exchange, limit: int) -> int | None:
+    """That JSON is taken, and sent; see ``check_body``."""
+    accept = exchange.headers.accept
+    if accept is not None and not accepts_json(accept):
         raise NotAcceptableError("this route answers application/json; name it in Accept, or send no Accept")
+    return check_body(exchange, limit)
+
+
+def check_body(exchange: Exchange, limit: int) -> int | None:
+    """That the headers tell of JSON, and not of too much; the declared length."""
+    headers = exchange.headers
     if headers.content_type != b"application/json" and not is_json(headers.content_type):
         raise UnsupportedMediaTypeError("send a JSON object and say so: Content-Type: application/json")
     if headers.content_length is None:
@@ -239,19 +284,18 @@ def _check_head(exchange: Exchange, limit: int) -> int | None:
     return declared
 
 
-def _check_mode(exchange: Exchange) -> None:
-    sent = exchange.scope["query_string"].decode("latin-1")
-    try:
-        query = parse_qs(sent, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
-    except ValueError:
-        raise MalformedRequestError(f"the query has more than {MAX_QUERY_FIELDS} fields; send fewer") from None
-    modes = query.get("mode", ["sync"])
+def _mode(exchange: Exchange) -> str:
+    """How the caller wants to be answered: ``sync``, ``keyed``, ``async`` or ``stream``."""
+    headers = exchange.headers
+    modes = read_query(exchange.scope).get("mode", ["sync"]) if exchange.scope["query_string"] else ["sync"]
     if len(modes) > 1 or modes[0] not in MODES:
         fault = {"loc": ["query", "mode"], "msg": f"Input should be one of {', '.join(MODES)}", "type": "enum"}
         raise InvalidInputsError(errors=[fault])
-    if modes[0] != "sync" or wants_event_stream(exchange.headers.accept):
-        mode = "stream" if modes[0] == "sync" else modes[0]
-        raise UnsupportedError(f"mode={mode} is not available yet; leave it out to run and wait")
+    if modes[0] != "sync":
+        return modes[0]
+    if wants_event_stream(headers.accept):
+        return "stream"
+    return "sync" if headers.idempotency_key is None else "keyed"
 
 
 # --------------------------------------------------------------------------------------- bad bodies
@@ -272,8 +316,10 @@ def _in_body(fault: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**fault, "loc": ["parameters", *fault["loc"]]}
 
 
-def _refuse_non_finite(body: bytes) -> None:
+def refuse_non_finite(body: bytes) -> None:
     """Raise for NaN, infinities, and numbers that overflow to them (RFC 8259, section 6)."""
+    if not SUSPICIOUS.search(body):
+        return
     try:
         json.loads(body, parse_constant=_refuse, parse_float=_finite, parse_int=_finite_int)
     except (ValueError, RecursionError) as error:

@@ -16,6 +16,7 @@ from .line import Line
 
 if TYPE_CHECKING:
     from .rates import Rates
+    from .stragglers import Stragglers
 
 __all__ = ["OWN", "Admission", "Caller", "Ticket", "caller_of", "smoothed"]
 
@@ -105,7 +106,9 @@ class Admission:
         if not self.try_enter(pipeline, who):
             await self.line_up(pipeline, who, within).place()
 
-    def line_up(self, pipeline: str = "", who: Principal | None = None, within: float | None = None) -> Ticket:
+    def line_up(
+        self, pipeline: str = "", who: Principal | None = None, within: float | None = None, *, again: bool = False
+    ) -> Ticket:
         """Wait for a place, beginning now: ``await ticket.place()`` on the running loop. Raises ``OverloadedError``.
 
         What was accepted and has yet to run, a job that is queued, has such a ticket, and so counts as waiting.
@@ -115,9 +118,11 @@ class Admission:
             who: On whose behalf.
             within: Seconds in which the run must have ended. Who would spend more than half of them waiting, behind
                 others who wait, would wait in vain, and is refused.
+            again: It had a place before: it is not refused.
         """
         with self._lock:
-            self._refuse_crowd(pipeline, who, within)
+            if not again:
+                self._refuse_crowd(pipeline, who, within)
             return self._line_up(pipeline, caller_of(who))
 
     def check(self, pipeline: str = "", who: Principal | None = None, count: int = 1) -> None:
@@ -136,6 +141,18 @@ class Admission:
         """What to raise where no place is free and nobody waits for one."""
         with self._lock:
             return self._refusal("app", self._wait())
+
+    def charge(self, who: Principal | None, count: int) -> None:
+        """Count ``count`` runs more that ``who`` asked for at once. Raises ``RateLimitedError``."""
+
+    @property
+    def spare(self) -> int:
+        """Places that nobody has and nobody waits for."""
+        return 0 if self.queued else len(self._free)
+
+    def try_spare(self, pipeline: str = "", who: Principal | None = None) -> bool:
+        """Take a place that nobody waits for, if there is one; never waits, never refuses."""
+        return not self.queued and self._take()
 
     def _take(self) -> bool:
         try:
@@ -202,6 +219,19 @@ class Admission:
         """Give the place back; ``duration`` is what the run took, in seconds."""
         self._mean = smoothed(self._mean, duration)
         self._give_back(pipeline, None)
+
+    def leave_behind(
+        self, stragglers: Stragglers | None, began: float, pipeline: str = "", who: Principal | None = None
+    ) -> None:
+        """``leave`` when the run's ``stragglers`` have returned, if there are any; ``began`` on ``monotonic()``."""
+
+        def leave() -> None:
+            self.leave(monotonic() - began, pipeline, who)
+
+        if stragglers is None:
+            leave()
+        else:
+            stragglers.then(leave)
 
     def _return(self, pipeline: str, caller: Caller) -> None:
         """A place is free again."""

@@ -38,11 +38,11 @@ class Rates:
             return self.policy.window
         return max(0.0, self._used(caller) + count * self._each - self.policy.window - SLACK)
 
-    def count(self, caller: Caller) -> None:
-        """``caller`` has asked."""
+    def count(self, caller: Caller, count: int = 1) -> None:
+        """``caller`` has asked ``count`` times."""
         if caller is None:
             return
-        self._full[caller] = self._clock() + self._used(caller) + self._each
+        self._full[caller] = self._clock() + self._used(caller) + count * self._each
         if len(self._full) > KEPT:
             self._forget_some()
 

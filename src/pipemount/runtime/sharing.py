@@ -93,21 +93,34 @@ class SharedAdmission(Admission):
         caller = caller_of(who)
         with self._lock:
             self._refuse_often(caller, 1)
-            if all(share.has_room for share in self._shares(pipeline, caller)) and self._take():
+            if self._take_share(pipeline, caller):
                 self._count(caller)
-                for share in self._shares(pipeline, caller):
-                    share.active += 1
                 return True
             self._refuse_crowd(pipeline, who)
             return False
 
-    def line_up(self, pipeline: str = "", who: Principal | None = None, within: float | None = None) -> Ticket:
+    def try_spare(self, pipeline: str = "", who: Principal | None = None) -> bool:
+        """As of an ``Admission``; of the shares as well."""
+        with self._lock:
+            return not self.queued and self._take_share(pipeline, caller_of(who))
+
+    def charge(self, who: Principal | None, count: int) -> None:
+        """As of an ``Admission``."""
+        caller = caller_of(who)
+        with self._lock:
+            self._refuse_often(caller, count)
+            self._count(caller, count)
+
+    def line_up(
+        self, pipeline: str = "", who: Principal | None = None, within: float | None = None, *, again: bool = False
+    ) -> Ticket:
         """As of an ``Admission``; of the shares as well."""
         caller = caller_of(who)
         with self._lock:
-            self._refuse_often(caller, 1)
-            self._refuse_crowd(pipeline, who, within)
-            self._count(caller)
+            if not again:
+                self._refuse_often(caller, 1)
+                self._refuse_crowd(pipeline, who, within)
+                self._count(caller)
             return self._line_up(pipeline, caller)
 
     def check(self, pipeline: str = "", who: Principal | None = None, count: int = 1) -> None:
@@ -126,6 +139,15 @@ class SharedAdmission(Admission):
             full = next((share for share in self._shares(pipeline, caller) if not share.has_room), None)
             self._drop(caller)
             return super().refusal() if full is None else self._refusal(full.full, full.wait())
+
+    def _take_share(self, pipeline: str, caller: Caller) -> bool:
+        shares = (*self._shares(pipeline, caller),)
+        if not (all(share.has_room for share in shares) and self._take()):
+            self._drop(caller)
+            return False
+        for share in shares:
+            share.active += 1
+        return True
 
     def _line_up(self, pipeline: str, caller: Caller) -> Ticket:
         for share in self._shares(pipeline, caller):
@@ -148,9 +170,9 @@ class SharedAdmission(Admission):
             policy = self.rates.policy
             raise RateLimitedError(quota=policy.quota, window=policy.window, retry_after=wait)
 
-    def _count(self, caller: Caller) -> None:
+    def _count(self, caller: Caller, count: int = 1) -> None:
         if self.rates is not None:
-            self.rates.count(caller)
+            self.rates.count(caller, count)
 
     # ------------------------------------------------------------------------------------------ going
 
