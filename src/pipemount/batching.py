@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import NamedTuple, TypeAlias
 
-from .errors import DeadlineExceededError, OverloadedError, PipemountError, RunCancelledError
+from .errors import DeadlineExceededError, PipemountError, RunCancelledError
 from .runtime.admission import Admission
 from .runtime.call import Call
+from .runtime.guard import guard
 from .runtime.stragglers import Stragglers
 from .service import Sealed, Service
 from .types import Principal
@@ -19,9 +21,6 @@ __all__ = ["Batch", "Done", "Outcome", "Place"]
 
 SLICE = 0.005
 """Seconds that runs which never wait may keep the loop from everybody else."""
-
-RETRY = 0.05
-"""Seconds until a batch asks again for a place in a queue that filled up in the very moment that it gave way."""
 
 logger = logging.getLogger("pipemount")
 
@@ -50,17 +49,17 @@ class Place:
         self._admission, self._pipeline, self._who = admission, pipeline, who
         self._held, self._began = True, monotonic()
 
-    async def give_way(self) -> None:
-        """If somebody waits: leave the place to them, and wait for another behind them."""
-        while self._admission.queued or not self._held:
+    async def give_way(self, timeout: float, deadline: float) -> None:
+        """If somebody waits: leave the place to them, and wait for another behind them.
+
+        Raises:
+            DeadlineExceededError: It was not to be had before the deadline.
+        """
+        if self._admission.queued or not self._held:
             self.leave()
-            try:
-                await self._admission.line_up(self._pipeline, self._who, again=True).place()
-            except OverloadedError:
-                await asyncio.sleep(RETRY)
-            else:
-                self._held, self._began = True, monotonic()
-                return
+            ticket = self._admission.line_up(self._pipeline, self._who, again=True)
+            await guard(ticket.place(), timeout, deadline=deadline)
+            self._held, self._began = True, monotonic()
 
     def leave(self, stragglers: Stragglers | None = None) -> None:
         """Give it back, if it is held; when the ``stragglers`` have returned, if there are any."""
@@ -157,7 +156,8 @@ class Batch:
             finally:
                 self._keep_place_of(call)
             if self._place is not None and self._left:
-                await self._place.give_way()
+                with suppress(DeadlineExceededError):  # the others are told so, one by one
+                    await self._place.give_way(self._timeout, self._deadline)
             if monotonic() - since > SLICE:
                 await asyncio.sleep(0)
                 since = monotonic()

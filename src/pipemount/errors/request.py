@@ -149,7 +149,6 @@ class RequestTimeoutError(RequestError):
     def __init__(self, *, timeout: float) -> None:
         super().__init__(f"the request's body was not there within {timeout:g} s; send it without pauses")
         self.timeout = timeout
-        self.headers = {"connection": "close"}
 
 
 class JobEndedError(RequestError):

@@ -171,6 +171,8 @@ class Invocation:
         """A body that is not there yet, or not whole; back with a place."""
         if _get_running_loop() is None:
             return await exchange.read(await first, self._limit, declared, pacer(self._body_timeout))
+        if self._admission.queued:
+            visit.step_aside()
         sent = await read_body(exchange, self._limit, declared, self._body_timeout, first, visit.step_aside)
         await visit.come_back(self._timeout)
         return sent

@@ -18,7 +18,7 @@ from .problems import Headers
 
 __all__ = ["Resumed", "Visit", "given", "pacer", "quota_headers", "read_body"]
 
-GRACE = 0.05
+GRACE = 0.01
 """Seconds that a body may be on its way before its request gives its place back."""
 
 PACE = 16 * 1024
@@ -60,7 +60,12 @@ async def read_body(
     except TimeoutError:
         if not deadline.expired():
             raise
-        raise RequestTimeoutError(timeout=timeout) from None
+        error = RequestTimeoutError(timeout=timeout)
+        if (
+            exchange.scope.get("http_version", "1.1") < "2"
+        ):  # RFC 9110, section 15.5.9; later versions have no such header
+            error.headers = {"connection": "close"}
+        raise error from None
     finally:
         if timer is not None:
             timer.cancel()
@@ -120,9 +125,10 @@ class Visit:
         self.has_place, self.waited = True, 0.0
 
     def step_aside(self) -> None:
-        """Give the place back, if not too many wait already."""
-        self._away = self._admission.step_aside(self._pipeline, self._who)
-        self.has_place = not self._away
+        """Give the place back, unless that was done or too many have done so."""
+        if self.has_place:
+            self._away = self._admission.step_aside(self._pipeline, self._who)
+            self.has_place = not self._away
 
     async def come_back(self, timeout: float) -> None:
         """With the body: take a place again. Raises ``DeadlineExceededError`` when ``timeout`` passes first."""

@@ -26,6 +26,9 @@ Caller = tuple[str, str] | None
 OWN = Principal("", source="own")
 """The team's own code, on behalf of nobody."""
 
+READERS = 1024
+"""Requests that may be on their way at the same time without a place; further ones keep theirs."""
+
 LONGEST = 300
 """Seconds: nobody is told to come back later than that."""
 
@@ -195,7 +198,7 @@ class Admission:
     def step_aside(self, pipeline: str = "", who: Principal | None = None) -> bool:
         """Give the place back while the request's body is on its way; ``False`` where too many do that already."""
         with self._lock:
-            if self.queued + self.reading >= self.queue:
+            if self.reading >= READERS:
                 return False
             self.reading += 1
         self._give_back(pipeline, caller_of(who))

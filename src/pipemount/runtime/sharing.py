@@ -46,6 +46,11 @@ class Share:
         return self.active < self.limits.concurrency
 
     @property
+    def is_crowded(self) -> bool:
+        """Whether as many wait, or read, as may be here at all."""
+        return self.waiting >= self.limits.concurrency + self.limits.queue
+
+    @property
     def is_full(self) -> bool:
         """Whether it has as many runs as it may, running and waiting for whatever."""
         return self.active + self.waiting >= self.limits.concurrency + self.limits.queue
@@ -157,12 +162,13 @@ class SharedAdmission(Admission):
     def _refuse_crowd(self, pipeline: str, who: Principal | None, within: float | None = None) -> None:
         """With the lock held. The caller's own share comes first: that is what it can do something about."""
         caller = caller_of(who)
-        for share in self._shares(pipeline, caller):
-            if share.is_full:
-                wait = share.wait()
-                self._drop(caller)
-                raise self._refusal(share.full, wait)
-        super()._refuse_crowd(pipeline, who, within)
+        try:
+            for share in self._shares(pipeline, caller):
+                if share.is_full:
+                    raise self._refusal(share.full, share.wait())
+            super()._refuse_crowd(pipeline, who, within)
+        finally:
+            self._drop(caller)
 
     def _refuse_often(self, caller: Caller, count: int) -> None:
         if self.rates is not None and (wait := self.rates.wait(caller, count)) > 0:
@@ -180,7 +186,7 @@ class SharedAdmission(Admission):
         """As of an ``Admission``; of the shares as well."""
         with self._lock:
             shares = (*self._shares(pipeline, caller_of(who)),)
-            if any(share.waiting >= share.limits.queue for share in shares):
+            if any(share.full == "key" and share.is_crowded for share in shares):
                 return False
             for share in shares:
                 share.waiting += 1
