@@ -138,6 +138,7 @@ async def _read(invocation: Invocation, exchange: Exchange) -> JobRequest:
     headers, service = exchange.headers, invocation.service
     limit = service.settings.max_body_bytes
     declared = check_body(exchange, limit)
+    service.admission.check(service.name, exchange.principal)
     body = await read_body(exchange, limit, declared, service.settings.body_timeout)
     call = invocation.read(body, exchange.principal, parse_traceparent(headers.traceparent, headers.tracestate))
     sent = from_json(body)
