@@ -273,13 +273,19 @@ class Info(BaseModel):
 
 
 class Sample(BaseModel):
-    """One value of a metric. A counter and a gauge have a ``value``, a histogram the other members."""
+    """One value of a counter or a gauge."""
 
     labels: dict[str, str]
-    value: float | None = None
-    count: int | None = None
-    sum: float | None = Field(None, description="Of all that was observed.")
-    buckets: dict[str, int] | None = Field(None, description="How many were observed up to a bound, by bound.")
+    value: float
+
+
+class Observed(BaseModel):
+    """One value of a histogram."""
+
+    labels: dict[str, str]
+    count: int
+    sum: float = Field(description="Of all that was observed.")
+    buckets: dict[str, int] = Field(description="How many were observed up to a bound, by bound.")
 
 
 class Metric(BaseModel):
@@ -288,7 +294,7 @@ class Metric(BaseModel):
     name: str
     type: Literal["counter", "gauge", "histogram"]
     help: str
-    samples: list[Sample]
+    samples: list[Sample | Observed]
 
 
 class Metrics(BaseModel):

@@ -23,7 +23,7 @@ from .exposition import OPENMETRICS, PROMETHEUS, Family, Histogram, Sample, as_j
 from .headers import accepts_json, preferred
 from .problems import Headers
 
-__all__ = ["Monitored", "Monitoring"]
+__all__ = ["Monitored", "Monitoring", "plain"]
 
 PATIENCE = 1.0
 """Seconds that a reader waits for a home loop which is busy: so long it lags at least."""
@@ -177,15 +177,15 @@ def _pipeline(service: Service) -> JsonObject:
 
 
 def _told(settings: Settings) -> JsonObject:
-    return {field.name: _plain(getattr(settings, field.name)) for field in fields(settings)}
+    return {field.name: plain(getattr(settings, field.name)) for field in fields(settings)}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """What a setting says, as far as JSON can: of a function or an object only what it is."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list | set | frozenset):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return type(value).__name__ if not hasattr(value, "__name__") else value.__name__
