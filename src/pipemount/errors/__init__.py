@@ -18,10 +18,15 @@
     │   ├── NotFoundError             404
     │   ├── MethodNotAllowedError     405
     │   ├── NotAcceptableError        406
+    │   ├── JobEndedError             409
+    │   ├── JobNotEndedError          409
+    │   ├── IdempotencyRunningError   409
+    │   ├── EventsPrunedError         410
     │   ├── LengthRequiredError       411
     │   ├── BodyTooLargeError         413
     │   ├── UnsupportedMediaTypeError 415
     │   ├── InvalidInputsError        422
+    │   ├── IdempotencyMismatchError  422
     │   └── OverloadedError           429
     ├── RunError                      a run's, 5xx unless the author chose otherwise
     │   ├── PipelineError             raised by a step on purpose; its message is public
@@ -32,6 +37,7 @@
     │   ├── InvalidOutputsError       500
     │   ├── DeadlineExceededError     504
     │   ├── RunSuspendedError         409
+    │   ├── JobCancelledError         409
     │   └── RunCancelledError         499
     ├── UnavailableError              503, with the seconds after which to come back
     ├── UnsupportedError              501
@@ -54,8 +60,13 @@ from .request import (
     BodyTooLargeError,
     CrossOriginError,
     CsrfFailedError,
+    EventsPrunedError,
     ForbiddenError,
+    IdempotencyMismatchError,
+    IdempotencyRunningError,
     InvalidInputsError,
+    JobEndedError,
+    JobNotEndedError,
     LengthRequiredError,
     MalformedRequestError,
     MethodNotAllowedError,
@@ -71,6 +82,7 @@ from .run import (
     DeadlineExceededError,
     DynamicBodyError,
     InvalidOutputsError,
+    JobCancelledError,
     PipelineError,
     RunCancelledError,
     RunError,
@@ -90,11 +102,17 @@ __all__ = [
     "DeadlineExceededError",
     "DefinitionError",
     "DynamicBodyError",
+    "EventsPrunedError",
     "ForbiddenError",
     "ForeignAnswerError",
     "HomeLoopError",
+    "IdempotencyMismatchError",
+    "IdempotencyRunningError",
     "InvalidInputsError",
     "InvalidOutputsError",
+    "JobCancelledError",
+    "JobEndedError",
+    "JobNotEndedError",
     "LengthRequiredError",
     "MalformedRequestError",
     "MethodNotAllowedError",

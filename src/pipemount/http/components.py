@@ -25,11 +25,13 @@ from .models import (
     Problem,
     Schemas,
     Status,
+    TokenResponse,
     ValidationProblem,
     batch_model,
     request_model,
     response_model,
 )
+from .tokens import token_request
 from .wire import WireJsonSchema
 
 __all__ = ["PREFIX", "SHARED", "component_schemas", "redirected", "ref", "references"]
@@ -37,17 +39,8 @@ __all__ = ["PREFIX", "SHARED", "component_schemas", "redirected", "ref", "refere
 PREFIX = "#/components/schemas/"
 SHARED = "pipemount"
 SHARED_MODELS = (
-    Problem,
-    ValidationProblem,
-    InvocationProblem,
-    ItemProblem,
-    Index,
-    Health,
-    PipelineList,
-    Info,
-    Schemas,
-    Status,
-    Metrics,
+    *(Problem, ValidationProblem, InvocationProblem, ItemProblem, Index, Health, PipelineList, Info, Schemas, Status),
+    *(Metrics, TokenResponse),
 )
 
 
@@ -76,6 +69,7 @@ def component_schemas(pipelines: Mapping[str, CompiledPipeline], settings: Setti
             renamed[f"{name}_Batch"]["examples"] = [[found[0]["parameters"]]]
         components |= renamed
     shared = {model.__name__: Schema(model, TypeAdapter(model), "serialization") for model in SHARED_MODELS}
+    shared["TokenRequest"] = token_request(settings)
     components |= _owned(SHARED, shared, taken)
     components[f"{SHARED}_Timeout"] = {"type": "number", "minimum": MIN_TIMEOUT, "maximum": settings.request_timeout}
     return dict(sorted(components.items()))

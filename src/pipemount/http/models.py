@@ -7,6 +7,7 @@ what is answered, for the OpenAPI document and ``/schema``.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal, NotRequired, TypeAlias, Union
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints, TypeAdapter, create_model
@@ -189,6 +190,16 @@ class Index(BaseModel):
 
     pipelines: list[str]
     routes: list[RouteEntry]
+
+
+class TokenResponse(BaseModel):
+    """A token for one job, and the links that carry it."""
+
+    token: str = Field(description="What `?token=` takes.")
+    job_id: str
+    permission: Literal["read", "cancel"]
+    expires_at: datetime
+    urls: dict[str, str] = Field(description="By what is there: `job`, `events`, `cancel`, `websocket`.")
 
 
 class PipelineEntry(BaseModel):

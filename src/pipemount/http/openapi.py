@@ -32,6 +32,7 @@ SUMMARIES = {
     "batch": "Run the pipeline for each of a list",
     "info": "Everything about the pipeline",
     "schema": "JSON Schemas of the pipeline",
+    "tokens": "Sign a token for one job",
 }
 BODIES = {
     "index": "Index",
@@ -42,11 +43,15 @@ BODIES = {
     "metrics": "Metrics",
     "info": "Info",
     "schema": "Schemas",
+    "tokens": "TokenResponse",
 }
+TAKES = {"tokens": "TokenRequest"}
+"""Bodies of requests that are the same in every app."""
 REASONS = {
     400: "Not JSON, or two credentials in one request.",
     401: "No key, or a wrong one.",
     403: "The key lacks the permission.",
+    404: "There is no such job, or it is somebody else's.",
     405: "The method is not allowed here.",
     406: "None of the accepted media types can be produced.",
     413: "The body is over the app's limit.",
@@ -60,8 +65,13 @@ REASONS = {
     504: "The deadline passed; the run was cancelled.",
 }
 READ_STATUSES = (400, 401, 403, 405, 406, 500, 503)
-INVOKE_STATUSES = tuple(REASONS)
-BATCH_STATUSES = tuple(status for status in REASONS if status not in (501, 502))
+INVOKE_STATUSES = tuple(status for status in REASONS if status != 404)
+STATUSES = {
+    "invoke": INVOKE_STATUSES,
+    "batch": tuple(status for status in INVOKE_STATUSES if status not in (501, 502)),
+    "tokens": (400, 401, 403, 404, 405, 406, 413, 415, 422, 500, 503),
+}
+SUCCESS = {"tokens": 201}
 RUN_STATUSES = (500, 502, 503, 504)
 
 TEXT: JsonObject = {"type": "string"}
@@ -147,7 +157,10 @@ def operation(route: Route, pipelines: Mapping[str, CompiledPipeline], *, open_t
         described["parameters"] = [MODE]
         content = {"application/json": {"schema": ref(route.pipeline, "Request")}}
         described["requestBody"] = {"required": True, "content": content}
-    if route.endpoint == "batch" and route.pipeline:
+    elif body := TAKES.get(route.endpoint):
+        content = {"application/json": {"schema": ref(SHARED, body)}}
+        described["requestBody"] = {"required": True, "content": content}
+    elif route.endpoint == "batch" and route.pipeline:
         described["parameters"] = [TIMEOUT]
         content = {"application/json": {"schema": ref(route.pipeline, "Batch")}}
         described["requestBody"] = {"required": True, "content": content}
@@ -179,8 +192,8 @@ def _camel(scheme: str) -> str:
 
 def _responses(route: Route, *, open_to_all: bool) -> JsonObject:
     invoke = route.endpoint in ("invoke", "batch")
-    statuses = {"invoke": INVOKE_STATUSES, "batch": BATCH_STATUSES}.get(route.endpoint, READ_STATUSES)
-    responses = {"200": _success(route)}
+    statuses = STATUSES.get(route.endpoint, READ_STATUSES)
+    responses = {str(SUCCESS.get(route.endpoint, 200)): _success(route)}
     if route.endpoint == "index":
         responses["307"] = {"description": "A browser is sent to the docs page.", "headers": REQUEST_ID | LOCATION}
     for status in statuses:
@@ -221,7 +234,7 @@ def _problem(status: int | None, *, invoke: bool) -> JsonObject:
 
 def _problem_schema(status: int | None, *, invoke: bool) -> JsonObject:
     if not invoke:
-        return ref(SHARED, "Problem")
+        return ref(SHARED, "ValidationProblem" if status == 422 else "Problem")
     if status == 422:
         return {"anyOf": [ref(SHARED, "ValidationProblem"), ref(SHARED, "InvocationProblem")]}
     if status is None or status in RUN_STATUSES:

@@ -117,6 +117,7 @@ def _app_routes() -> Iterator[Route]:
         ("/status", "status"),
     ):
         yield Route(path, ("GET", "HEAD"), endpoint, "read")
+    yield Route("/tokens", ("POST",), "tokens", "read")
     for name in DOCS_ASSETS:
         yield Route(f"/docs/{name}", ("GET", "HEAD"), "asset", "read", documented=False)
 
