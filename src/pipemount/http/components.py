@@ -39,8 +39,8 @@ __all__ = ["PREFIX", "SHARED", "component_schemas", "redirected", "ref", "refere
 PREFIX = "#/components/schemas/"
 SHARED = "pipemount"
 SHARED_MODELS = (
-    *(Problem, ValidationProblem, InvocationProblem, ItemProblem, Index, Health, PipelineList, Info, Schemas, Status),
-    *(Metrics, TokenResponse),
+    *(Problem, ValidationProblem, InvocationProblem, ItemProblem, Index, Health, PipelineList, Info, Schemas),
+    *(Status, Metrics, TokenResponse),
 )
 
 

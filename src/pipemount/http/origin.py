@@ -4,8 +4,8 @@ A page of another origin can have a browser post to us, cookies included, but ca
 send ``Origin`` with every such request (Fetch standard, 3.2) and most send ``Sec-Fetch-Site`` (Fetch Metadata). So a
 request that a login vouches for must come from the app's own origin or a trusted one, unless a token that the host
 verified proves the same. No page of another origin makes a browser send ``Authorization: Bearer`` or ``X-API-Key``:
-whoever presents a key so is not asked. ``Basic`` is like a cookie: once somebody has given a name and a key, the browser
-sends them by itself, whether this app asked for them or a proxy before it.
+whoever presents a key so is not asked. ``Basic`` is like a cookie: once somebody has given a name and a key, the
+browser sends them by itself, whether this app asked for them or a proxy before it.
 """
 
 from __future__ import annotations
