@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 from prometheus_client import parser
 from prometheus_client.openmetrics import parser as openmetrics_parser
-from tests.support.asgi import Answer, get, post
+from tests.support.asgi import Answer, Connection, get, post
 
 from pipemount import AuthKeys, PipelineApp, PipelineError, Settings, pipeline, step
 from pipemount.auth.key import Key
@@ -22,6 +22,7 @@ from pipemount.errors import ConfigurationError, OverloadedError
 from pipemount.http import monitoring
 from pipemount.http.components import PREFIX
 from pipemount.http.openapi import build_openapi
+from pipemount.jobs.models import STATUSES, JobRequest
 from pipemount.runtime import loops
 from pipemount.types import JsonObject
 
@@ -237,8 +238,10 @@ async def test_a_home_loop_that_stands_still_is_told_as_slow(monkeypatch: pytest
     loops.spawn(home, lambda: _stand_still(entered, go), Context())
     await asyncio.to_thread(entered.wait)
     answer = await get(app, "/metrics")
+    assert (await get(app, "/status")).json()["jobs"] is None
     go.set()
     assert metric(answer, "pipemount_loop_lag_seconds") >= 0.01
+    assert metric(answer, "pipemount_jobs") == []
     assert metric(await get(app, "/metrics"), "pipemount_loop_lag_seconds") >= 0
     await app.lifecycle.aclose()
 
@@ -287,3 +290,26 @@ def test_settings_are_told_as_far_as_json_can() -> None:
         "c": "object",
         "d": ["x"],
     }
+
+
+async def test_jobs_and_streams_are_counted() -> None:
+    async with started({"waiting": waiting, "doubling": doubling}) as app:
+        request = JobRequest(job_id=str(uuid4()), pipeline="waiting", fingerprint="", inputs=b"{}")
+        await app.jobs.submit(request)
+        connection = Connection(app, "GET", f"/jobs/{request.job_id}/events")
+        connection.feed(b"")
+        reading = asyncio.create_task(connection.run())
+        while not len(app.streams):
+            await asyncio.sleep(0)
+        metrics, status = await get(app, "/metrics"), (await get(app, "/status")).json()
+        connection.disconnect()
+        await reading
+        await app.jobs.cancel(request.job_id, None, "enough")
+        await app.jobs.until_ended(request.job_id, None)
+        after = (await get(app, "/status")).json()
+    assert {sample["labels"]["state"]: sample["value"] for sample in metric(metrics, "pipemount_jobs")} == status[
+        "jobs"
+    ]
+    assert status["jobs"] == dict.fromkeys(STATUSES, 0) | {"running": 1}
+    assert metric(metrics, "pipemount_streams_open") == status["streams"] == 1
+    assert (after["jobs"]["cancelled"], after["jobs"]["running"], after["streams"]) == (1, 0, 0)

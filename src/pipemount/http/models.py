@@ -355,6 +355,8 @@ class Status(BaseModel):
     uptime: float | None = Field(description="Seconds since.")
     pipemount: str = Field(description="The version of pipemount.")
     concurrency: Concurrency
+    jobs: dict[str, int] | None = Field(description="That are known, by status; null where they are not at hand.")
+    streams: int = Field(description="Streams of events that are open.")
     pipelines: dict[str, PipelineStatus]
     auth: Auth
     settings: dict[str, Any]
