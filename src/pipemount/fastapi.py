@@ -4,15 +4,15 @@
 
     app.include_router(pipelines.router(), prefix="/ai", dependencies=[Depends(login)])
 
-Every route is an ``APIRoute``, because FastAPI applies dependencies to nothing else, and hands the untouched request
-over to the app: FastAPI reads no body and validates no parameter of ours.
+Every route is an ``APIRoute`` or an ``APIWebSocketRoute``, because FastAPI applies dependencies to nothing else, and
+hands the untouched request over to the app: FastAPI reads no body and validates no parameter of ours.
 """
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, ClassVar, ForwardRef
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Request, Response, WebSocket
 from fastapi.openapi.models import APIKey, HTTPBase
 from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
@@ -26,7 +26,7 @@ from .http.components import PREFIX, component_schemas, redirected, references
 from .http.handover import as_principal, hand_over
 from .http.openapi import SECURITY_SCHEMES, operation, operation_id
 from .http.paths import child_scope, locate
-from .http.routes import PARAMETER, Route, is_known
+from .http.routes import PARAMETER, Route, is_known, socket_paths
 from .types import JsonObject, Message, Principal, Receive, Scope, Send
 
 __all__ = ["router"]
@@ -59,6 +59,8 @@ def router(pipelines: Application, *, principal: Callable[..., Any] | None = Non
         if route.documented:
             _add_route(result, route, pipelines, principal)
     _add_rest(result, pipelines, principal)
+    for path in socket_paths(tuple(pipelines.pipelines)):
+        _add_socket(result, path, pipelines, principal)
     return result
 
 
@@ -98,6 +100,26 @@ def _add_rest(result: APIRouter, pipelines: Application, principal: Callable[...
         response_model=tuple[models],
         route_class_override=_rest_class(frozenset(route.path for route in pipelines.route_table)),
     )
+
+
+def _add_socket(result: APIRouter, path: str, pipelines: Application, principal: Callable[..., Any] | None) -> None:
+    """A WebSocket. What stands before it must take a ``WebSocket`` or an ``HTTPConnection``, as FastAPI asks."""
+
+    async def connect(websocket: WebSocket, user: Any = None) -> None:
+        scope = websocket.scope
+        base, located = locate(scope)
+        child = child_scope(scope, base + located.removesuffix(path), path)
+        if user is not None:
+            hand_over(child, principal=as_principal(user, "fastapi"))
+        await pipelines(child, websocket.receive, websocket.send)
+
+    async def connect_user(websocket: WebSocket, user: Annotated[Any, Depends(principal)]) -> None:
+        await connect(websocket, user)
+
+    async def connect_anybody(websocket: WebSocket) -> None:
+        await connect(websocket)
+
+    result.add_api_websocket_route(path, connect_anybody if principal is None else connect_user)
 
 
 def _rest_class(known: frozenset[str]) -> type[APIRoute]:

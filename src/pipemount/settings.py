@@ -14,7 +14,7 @@ _YEAR = 366 * 86400.0
 
 _ABOVE_0 = (
     *("max_concurrency", "threads", "request_timeout", "max_body_bytes", "max_stream_age"),
-    *("max_streams", "heartbeat", "stream_retry"),
+    *("max_streams", "max_subscriptions", "heartbeat", "stream_retry"),
     *("max_jobs", "max_job_bytes", "job_ttl", "idempotency_ttl", "max_event_buffer", "max_event_bytes"),
     *("max_batch", "batch_concurrency"),
 )
@@ -48,8 +48,9 @@ class Settings:
             one caller.
         heartbeat: Seconds of silence in a stream after which a comment is sent, for proxies that close what is silent.
         stream_retry: Seconds after which a reader comes back that lost its stream.
-        stream_disconnect: What becomes of a run that ``mode=stream`` began when its reader leaves: ``"cancel"`` it, or
-            let it ``"continue"``.
+        stream_disconnect: What becomes of a run that ``mode=stream`` or a WebSocket began when its reader leaves:
+            ``"cancel"`` it, or let it ``"continue"``.
+        max_subscriptions: Jobs that one WebSocket tells of at the same time.
         max_jobs: Jobs that have ended and are still known; the oldest are forgotten first, those with an
             ``Idempotency-Key`` after the others.
         max_job_bytes: What all jobs may take in memory: inputs, results, events.
@@ -80,6 +81,7 @@ class Settings:
     max_stream_age: float = 900.0
     max_token_age: float = 7 * 86400.0
     max_streams: int = 1000
+    max_subscriptions: int = 32
     heartbeat: float = 15.0
     stream_retry: float = 2.0
     stream_disconnect: Literal["cancel", "continue"] = "cancel"

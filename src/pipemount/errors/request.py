@@ -83,15 +83,17 @@ class ForbiddenError(RequestError):
 
 
 class CrossOriginError(RequestError):
-    """A page of another origin had a browser post with the cookies of the host's login."""
+    """A page of another origin had a browser post with the cookies of the host's login, or open a WebSocket."""
 
     code = "cross-origin"
     status = 403
 
-    def __init__(self, *, origin: str) -> None:
+    def __init__(self, *, origin: str, socket: bool = False) -> None:
+        way_in = "post from its own pages, present a key, send the host's CSRF token in its header"
+        if socket:
+            way_in = "open the WebSocket from its own pages, present a key or a signed token"
         super().__init__(
-            f"{origin!r} is not this app's own origin: post from its own pages, present a key, send the host's CSRF "
-            "token in its header, or have Settings(trusted_origins=…) name that origin"
+            f"{origin!r} is not this app's own origin: {way_in}, or have Settings(trusted_origins=…) name that origin"
         )
         self.origin = origin
 

@@ -23,7 +23,6 @@ from ..errors import (
     PipemountError,
     RunCancelledError,
     UnauthenticatedError,
-    UnsupportedError,
 )
 from ..jobs.desk import Jobs
 from ..jobs.local import Local
@@ -38,11 +37,13 @@ from ..runtime.threads import ThreadPool
 from ..service import Service
 from ..settings import Settings
 from ..types import ASGIApp, Principal, Receive, Scope, Send
+from .asking import asking
 from .batch import BatchEndpoint
 from .describe import link
 from .endpoints import About, Endpoints
 from .exchange import Exchange
 from .handover import handed_over
+from .handshake import Guards
 from .headers import read_headers
 from .invocation import Invocation
 from .lifespan import Lifespan, serve_lifespan
@@ -51,10 +52,11 @@ from .monitoring import Monitoring
 from .origin import from_script, refuse_foreign
 from .paths import locate
 from .problems import log_failure, problem
-from .routes import PARAMETER, Route, as_template, build_routes, check_name
+from .routes import PARAMETER, Route, as_template, build_routes, check_name, socket_paths
 from .streaming import Events
 from .streams import Streams
 from .tokens import PLACES, UNKNOWN_JOB, Signing, bearer, shows_token
+from .websocket import Sockets
 
 __all__ = ["Application"]
 
@@ -165,7 +167,7 @@ class Application:
         elif scope["type"] == "lifespan":
             await serve_lifespan(self.lifecycle, receive, send)
         elif scope["type"] == "websocket":
-            await _refuse_websocket(scope, receive, send)
+            await self._sockets(scope, receive, send)
 
     def answers_inline(self, scope: Scope) -> bool:
         """Whether a thread may drive the answer to ``scope`` itself, without a loop: ``runtime.lending`` tells how.
@@ -198,6 +200,7 @@ class Application:
             template, value = as_template(rest)
             methods, exchange.params = self._templates.get(template), {"job_id": value}
         if methods is None:
+            self._sockets.refuse_request(exchange.scope, rest)
             raise NotFoundError(f"nothing is served at {rest}; GET {link(exchange.base, '/')} lists what is")
         endpoint = methods.get(exchange.scope["method"])
         if endpoint is None:
@@ -238,6 +241,7 @@ class Application:
         invocations = {name: Invocation(service, self.lifecycle) for name, service in self.services.items()}
         for invocation in invocations.values():
             invocation.others["stream"] = partial(events.invoke, invocation)
+        self._sockets = self._make_sockets(invocations)
         monitoring = Monitoring(self, schemes)
         special: dict[str, Callable[[Route], Answer]] = {
             "events": lambda route: events,
@@ -255,6 +259,17 @@ class Application:
                 takes_token = (route.endpoint, method) in PLACES
                 methods[method] = Endpoint(answer, route.permission, takes_token)
         return table
+
+    def _make_sockets(self, invocations: Mapping[str, Invocation]) -> Sockets:
+        return Sockets(
+            socket_paths(tuple(self.services)),
+            {name: asking(invocation) for name, invocation in invocations.items()},
+            jobs=self.jobs,
+            lifecycle=self.lifecycle,
+            guards=Guards(self.auth, self.tokens.verify, self.settings.trusted_origins),
+            streams=self.streams,
+            settings=self.settings,
+        )
 
     # ------------------------------------------------------------------------------- start and stop
 
@@ -370,15 +385,3 @@ async def _confess(exchange: Exchange, error: Exception) -> None:
     logger.error("an unexpected error while answering", exc_info=error)
     unknown = PipemountError("an unexpected error; see the log")
     await exchange.respond(*problem(unknown, instance=_instance(exchange.scope)))
-
-
-async def _refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
-    """No WebSocket route exists yet: the handshake is refused, with the reason if the server can send it, else 403."""
-    await receive()
-    if "websocket.http.response" not in (scope.get("extensions") or {}):
-        await send({"type": "websocket.close", "code": 1000})
-        return
-    error = UnsupportedError("WebSockets are not available yet; POST …/invoke runs and waits")
-    status, headers, body = problem(error, instance=_instance(scope))
-    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": body})

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from ..errors import CrossOriginError
 from ..types import Scope
 
-__all__ = ["from_script", "refuse_foreign"]
+__all__ = ["from_script", "refuse_foreign", "refuse_foreign_socket"]
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 BY_ITSELF = frozenset({b"", b"basic", b"digest", b"negotiate", b"ntlm"})
@@ -45,6 +45,29 @@ def refuse_foreign(scope: Scope, trusted: Collection[str]) -> None:
         raise CrossOriginError(origin=origin)
     if headers.get(b"sec-fetch-site", b"none") not in (b"same-origin", b"none"):  # it tells schemes apart, too
         raise CrossOriginError(origin=origin or "another site")
+
+
+def refuse_foreign_socket(scope: Scope, trusted: Collection[str], *, vouched: bool) -> None:
+    """Raise ``CrossOriginError`` for a WebSocket that a page of another origin opens.
+
+    Unlike a request's, a socket's answers can be read by any page that opens it, so it is refused whether a cookie
+    came along or not. All browsers send ``Origin`` with it (RFC 6455, 10.2): what comes without is none, and has to
+    show something better than a cookie.
+
+    Args:
+        scope: Of the handshake.
+        trusted: Origins that may.
+        vouched: Whether the host's login tells who it is.
+    """
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    if _is_deliberate(headers):
+        return
+    origin = headers.get(b"origin", b"").decode("latin-1")
+    if not origin:
+        if vouched and b"cookie" in headers:
+            raise CrossOriginError(origin="no origin", socket=True)
+    elif origin not in trusted and ((sent := _split(origin)) is None or sent != _own(origin, headers)):
+        raise CrossOriginError(origin=origin, socket=True)
 
 
 def _is_deliberate(headers: dict[bytes, bytes]) -> bool:

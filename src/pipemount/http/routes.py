@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from ..errors import ConfigurationError
 
-__all__ = ["DOCS_ASSETS", "PARAMETER", "Route", "as_template", "build_routes", "check_name", "is_known"]
+__all__ = ["DOCS_ASSETS", "PARAMETER", "Route", "as_template", "build_routes", "check_name", "is_known", "socket_paths"]
 
 PIPELINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 RESERVED = frozenset(
@@ -105,6 +105,12 @@ def build_routes(names: Sequence[str], open_routes: Sequence[str] = (), metrics:
 def _answer(route: Route) -> tuple[str, str | None]:
     """What routes have in common that answer the same."""
     return "docs" if route.endpoint == "asset" else route.endpoint, route.pipeline
+
+
+def socket_paths(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The paths of WebSockets, each with the pipelines that it serves; the app's own serves all."""
+    own = {f"{root}/{name}/stream": (name,) for root in ("/pipelines", "") for name in names}
+    return {"/stream": tuple(names), **own}
 
 
 def _app_routes() -> Iterator[Route]:

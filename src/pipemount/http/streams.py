@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from contextvars import Context
-from typing import Literal, TypeAlias, TypeVar
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 from ..errors import TooManyStreamsError
 from ..runtime.loops import Loop
 from .exchange import ClientLeftError
 
-__all__ = ["Ending", "Stream", "Streams"]
+__all__ = ["Ending", "Open", "Stream", "Streams"]
 
 T = TypeVar("T")
 
@@ -22,6 +23,16 @@ Ending: TypeAlias = Literal["left", "draining", "age"]
 
 FAREWELL = 1.0
 """Seconds in which a reader has to take the last words of a server that stops."""
+
+
+class Open(Protocol):
+    """What is open, as far as it is told of its end."""
+
+    def end(self, ending: Ending) -> None:
+        """Have it end, with its last words."""
+
+    def abandon(self) -> None:
+        """Have it end now."""
 
 
 class Streams:
@@ -67,14 +78,27 @@ class Streams:
             self._open[owner] += 1
         return Stream(self, owner, left)
 
-    def _enter(self, stream: Stream, loop: Loop) -> float:
+    @contextmanager
+    def holding(self, held: Open, owner: str | None) -> Iterator[None]:
+        """``held`` is open while the block runs, and told of the server's end: a WebSocket. Raises as ``open`` does."""
+        with self._lock:
+            self.check(owner)
+            self._open[owner] += 1
+        loop = asyncio.get_running_loop()
+        self._enter(held, loop)
+        try:
+            yield
+        finally:
+            self._leave(held, loop, owner)
+
+    def _enter(self, stream: Open, loop: Loop) -> float:
         """It is open; until when, by the loop's clock."""
         if (shore := self._shores.get(loop)) is None:
             shore = self._shores[loop] = _Shore(loop, self._until_draining)
         shore.streams.add(stream)
         return loop.time() + self._longest
 
-    def _leave(self, stream: Stream, loop: Loop, owner: str | None) -> None:
+    def _leave(self, stream: Open, loop: Loop, owner: str | None) -> None:
         if (shore := self._shores.get(loop)) is not None:
             shore.streams.discard(stream)
             if not shore.streams:
@@ -90,7 +114,7 @@ class _Shore:
     """The streams on one loop. One task for all of them waits for the server's end."""
 
     def __init__(self, loop: Loop, until_draining: Callable[[], Awaitable[None]]) -> None:
-        self.streams: set[Stream] = set()
+        self.streams: set[Open] = set()
         self._task = loop.create_task(self._watch(until_draining), context=Context())
 
     def close(self) -> None:
