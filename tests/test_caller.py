@@ -368,7 +368,7 @@ def test_a_stop_between_the_look_and_the_place(monkeypatch: pytest.MonkeyPatch) 
     app.run_sync("in_place", a=1)
     enter = app.admission.try_enter
 
-    def stop_and_enter() -> bool:
+    def stop_and_enter(*of_whom: Any) -> bool:
         monkeypatch.undo()
         app.lifecycle.close()
         return enter()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .runtime.acting import acting_as
     from .runtime.context import StepContext, get_step_context
     from .runtime.logs import StepLogHandler
-    from .settings import Settings
+    from .settings import Limits, RateLimit, Settings
     from .types import Principal
 
 __version__ = VERSION
@@ -30,11 +30,13 @@ __all__ = [
     "AuthKeys",
     "Codec",
     "CompileError",
+    "Limits",
     "PipelineApp",
     "PipelineError",
     "PipelineMiddleware",
     "PipemountError",
     "Principal",
+    "RateLimit",
     "Retry",
     "Settings",
     "Static",
@@ -54,11 +56,13 @@ _HOMES = {
     "AuthKeys": "auth.keys",
     "Codec": "pipelines.codecs",
     "CompileError": "errors",
+    "Limits": "settings",
     "PipelineApp": "app",
     "PipelineError": "errors",
     "PipelineMiddleware": "http.middleware",
     "PipemountError": "errors",
     "Principal": "types",
+    "RateLimit": "settings",
     "Retry": "pipelines.specs",
     "Settings": "settings",
     "Static": "pipelines.static",

@@ -207,6 +207,7 @@ class PipelineApp(Application):
         run_name: str | None = None,
         principal: Any = KEEP,
         steps: Mapping[str, Any] | None = None,
+        wait: bool = True,
     ) -> Caller:
         """``run``, ``run_sync``, ``stream`` and ``stream_sync`` on terms of their own.
 
@@ -221,11 +222,13 @@ class PipelineApp(Application):
             principal: On whose behalf: a ``Principal``, a name, the host's user, ``None`` for nobody; by default
                 whoever is acting, see ``acting_as``.
             steps: Overrides of steps' own default parameters: ``{"describe": {"parameters": {"unit": "F"}}}``.
+            wait: Whether to wait for a place where all are taken; ``False`` raises ``OverloadedError`` at once.
 
         Raises:
             ConfigurationError: One of them cannot be used.
         """
-        return Caller(self, Terms(timeout=timeout, run_name=run_name, principal=principal, steps=steps))
+        terms = Terms(timeout=timeout, run_name=run_name, principal=principal, steps=steps, wait=wait)
+        return Caller(self, terms)
 
     def client(self, **options: Any) -> httpx.AsyncClient:
         """An HTTP client that reaches this app without a network: streamed, on any event loop.

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import NamedTuple, TypeAlias
 
 from .errors import DeadlineExceededError, OverloadedError, PipemountError, RunCancelledError
 from .runtime.admission import Admission
 from .runtime.call import Call
+from .runtime.guard import guard
+from .runtime.stragglers import Stragglers
 from .service import Sealed, Service
+from .types import Principal
 
 __all__ = ["Batch", "Done", "Outcome", "Place"]
 
@@ -44,26 +48,27 @@ Outcome: TypeAlias = Done | PipemountError
 class Place:
     """The place that a batch was given, as any request is. Between two runs those go first who wait for one."""
 
-    def __init__(self, admission: Admission) -> None:
-        self._admission, self._held, self._began = admission, True, monotonic()
+    def __init__(self, admission: Admission, pipeline: str, who: Principal | None) -> None:
+        self._admission, self._pipeline, self._who = admission, pipeline, who
+        self._held, self._began = True, monotonic()
 
     async def give_way(self) -> None:
         """If somebody waits: leave the place to them, and wait for another behind them."""
         while self._admission.queued or not self._held:
             self.leave()
             try:
-                await self._admission.enter()
+                await self._admission.line_up(self._pipeline, self._who, again=True).place()
             except OverloadedError:
                 await asyncio.sleep(RETRY)
             else:
                 self._held, self._began = True, monotonic()
                 return
 
-    def leave(self) -> None:
-        """Give it back, if it is held."""
+    def leave(self, stragglers: Stragglers | None = None) -> None:
+        """Give it back, if it is held; when the ``stragglers`` have returned, if there are any."""
         if self._held:
             self._held = False
-            self._admission.leave(monotonic() - self._began)
+            self._admission.leave_behind(stragglers, self._began, self._pipeline, self._who)
 
 
 class Batch:
@@ -101,6 +106,7 @@ class Batch:
             index: call for index, call in enumerate(calls) if isinstance(call, PipemountError)
         }
         self._idle = width - 1
+        self._who = next((call.principal for call in calls if isinstance(call, Call)), None)
         self._todo: Iterator[tuple[int, Call]] = iter(())
         self._left = 0
 
@@ -139,6 +145,8 @@ class Batch:
         else:
             seconds = monotonic() - began
             self._outcomes.update((i, Done(call, one, seconds)) for (i, call), one in zip(todo, sealed, strict=True))
+        finally:
+            self._keep_place_of(calls[0])
         return True
 
     # ---------------------------------------------------------------------------------------- one by one
@@ -148,12 +156,22 @@ class Batch:
         since = monotonic()
         while self._left:
             self._recruit(helpers)
-            await self._run_next()
-            if self._place is not None:
-                await self._place.give_way()
+            index, call = self._next()
+            try:
+                self._outcomes[index] = await self._outcome(call)
+            finally:
+                self._keep_place_of(call)
+            if self._place is not None and self._left:
+                await self._give_way(self._place)
             if monotonic() - since > SLICE:
                 await asyncio.sleep(0)
                 since = monotonic()
+
+    async def _give_way(self, place: Place) -> None:
+        """What is left when the deadline has passed needs no place."""
+        if monotonic() < self._deadline:
+            with suppress(DeadlineExceededError):
+                await guard(place.give_way(), self._timeout, deadline=self._deadline)
 
     def _recruit(self, helpers: asyncio.TaskGroup) -> None:
         """See that as many run at the same time as may, and as there are places for."""
@@ -164,23 +182,27 @@ class Batch:
 
     async def _help(self) -> None:
         """Run one after the other, each in a place that nobody else wants."""
-        admission = self._service.admission
+        admission, name = self._service.admission, self._service.name
         try:
-            while self._left and admission.try_spare():
+            while self._left and admission.try_spare(name, self._who):
                 began = monotonic()
+                index, call = self._next()
                 try:
-                    await self._run_next()
+                    self._outcomes[index] = await self._outcome(call)
                 finally:
-                    admission.leave(monotonic() - began)
+                    admission.leave_behind(call.stragglers, began, name, self._who)
                 await asyncio.sleep(0)
         finally:
             self._idle += 1
 
-    async def _run_next(self) -> None:
-        if (found := next(self._todo, None)) is not None:
-            self._left -= 1
-            index, call = found
-            self._outcomes[index] = await self._outcome(call)
+    def _next(self) -> tuple[int, Call]:
+        self._left -= 1
+        return next(self._todo)
+
+    def _keep_place_of(self, call: Call) -> None:
+        """The place that a run had is its functions' that still run in threads; the batch takes another."""
+        if self._place is not None and call.stragglers:
+            self._place.leave(call.stragglers)
 
     async def _outcome(self, call: Call) -> Outcome:
         call.began = monotonic()

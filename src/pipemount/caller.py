@@ -26,7 +26,7 @@ from .pipelines.options import checked_timeout
 from .pipelines.steps import KEEP
 from .runtime import loops
 from .runtime.acting import UserProvider, acting_principal, as_principal
-from .runtime.admission import Admission
+from .runtime.admission import OWN, Admission
 from .runtime.call import Call
 from .runtime.context import current_call
 from .runtime.events import Event, Listener
@@ -63,12 +63,14 @@ class Terms:
         run_name: For people; may hold ``{date}``, ``{time}`` and ``{run_id}``.
         principal: On whose behalf, if not on that of whoever is acting: a ``Principal``, a name, a user, ``None``.
         steps: Overrides of steps' own default parameters: ``{"describe": {"parameters": {"unit": "F"}}}``.
+        wait: Whether to wait for a place where all are taken; ``False`` raises ``OverloadedError`` at once.
     """
 
     timeout: float | None = None
     run_name: str | None = None
     principal: Any = KEEP
     steps: Mapping[str, Any] | None = None
+    wait: bool = True
 
     def __post_init__(self) -> None:
         checked_timeout(self.timeout)
@@ -96,6 +98,7 @@ class Asked(NamedTuple):
         principal: On whose behalf.
         trace: Of the run around it.
         places: Those that that run and the ones around it have.
+        outer: The run around it.
     """
 
     service: Service
@@ -107,6 +110,7 @@ class Asked(NamedTuple):
     principal: Principal | None
     trace: Trace | None
     places: tuple[Admission, ...]
+    outer: Call | None = None
 
     @property
     def placed(self) -> bool:
@@ -124,7 +128,7 @@ class Asked(NamedTuple):
         self.left()
         name = self.terms.run_name
         call = Call(self.inputs, new_run_id(), name, self.timeout, self.overrides, self.principal, self.trace)
-        call.places, call.deadline = self.places, self.until
+        call.places, call.deadline, call.outer = self.places, self.until, self.outer
         return call
 
 
@@ -190,6 +194,7 @@ class Caller:
             principal=acting_principal(app.users) if terms.principal is KEEP else as_principal(terms.principal, "host"),
             trace=None if outer is None else outer.trace,
             places=outer.places if outer is not None and around else (),
+            outer=outer if around else None,
         )
 
     def _patience(self, asked: Asked) -> float:
@@ -203,17 +208,26 @@ class Caller:
         app = self._app
         await app.lifecycle.ensure_ready(self._patience(asked))
         if asked.placed:
-            return await self._at_home(asked, listeners)
-        asked.left()
-        await guard(app.admission.enter(), asked.timeout, deadline=asked.until)
+            return await self._at_home(asked, asked.call(), listeners)
+        await self._enter(asked)
         began = monotonic()
+        call: Call | None = None
         try:
-            return await self._at_home(asked, listeners)
+            call = asked.call()
+            return await self._at_home(asked, call, listeners)
         finally:
-            app.admission.leave(monotonic() - began)
+            _leave(asked, call, began)
 
-    async def _at_home(self, asked: Asked, listeners: Sequence[Listener]) -> RunResult:
-        call, compiled = asked.call(), asked.service.layers.top.compiled
+    async def _enter(self, asked: Asked) -> None:
+        """Take a place: wait for one, or raise, as the terms say."""
+        admission, pipeline, who = self._app.admission, asked.service.name, asked.principal or OWN
+        if asked.terms.wait:
+            await guard(admission.enter(pipeline, who, asked.left()), asked.timeout, deadline=asked.until)
+        elif not admission.try_enter(pipeline, who):
+            raise admission.refusal(pipeline, who)
+
+    async def _at_home(self, asked: Asked, call: Call, listeners: Sequence[Listener]) -> RunResult:
+        compiled = asked.service.layers.top.compiled
         try:
             sealed = await self._app.lifecycle.call(lambda: asked.service.invoke(call, listeners=listeners))
         except asyncio.CancelledError as error:
@@ -231,7 +245,8 @@ class Caller:
         app, service = self._app, asked.service
         if not self._is_ready(service) or asked.terms.timeout is not None or not _is_ours(REQUEST_THREAD.get()):
             return None
-        if loops.running_loop() is not None or not (asked.placed or app.admission.try_enter()):
+        who = asked.principal or OWN
+        if loops.running_loop() is not None or not (asked.placed or app.admission.try_enter(service.name, who)):
             return None
         began = monotonic()
         token = REQUEST_THREAD.set(_INLINE)
@@ -243,11 +258,17 @@ class Caller:
         finally:
             REQUEST_THREAD.reset(token)
             if not asked.placed:
-                app.admission.leave(monotonic() - began)
+                _leave(asked, None, began)
 
     def _is_ready(self, service: Service) -> bool:
         lifecycle = self._app.lifecycle
         return service.inline and lifecycle.ready and lifecycle.pid == getpid()
+
+
+def _leave(asked: Asked, call: Call | None, began: float) -> None:
+    """Give the place back, when what still runs in threads has returned."""
+    service, who = asked.service, asked.principal or OWN
+    service.admission.leave_behind(None if call is None else call.stragglers, began, service.name, who)
 
 
 _INLINE = InlineThread()

@@ -3,17 +3,53 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from .errors import ConfigurationError
 
-__all__ = ["Settings"]
+__all__ = ["Limits", "RateLimit", "Settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many runs at the same time, and how many that wait.
+
+    Attributes:
+        concurrency: Runs at the same time.
+        queue: Runs that may wait.
+    """
+
+    concurrency: int
+    queue: int
+
+    def __post_init__(self) -> None:
+        if not (self.concurrency > 0 and self.queue >= 0):
+            raise ConfigurationError(f"{self!r}: concurrency must be above 0, queue must not be negative")
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """How often a caller may ask for runs: a quota that may be used at once, and fills up evenly.
+
+    Attributes:
+        quota: Runs.
+        window: Seconds in which an empty quota fills up.
+    """
+
+    quota: int
+    window: float = 60.0
+
+    def __post_init__(self) -> None:
+        if not (self.quota > 0 and self.window > 0):
+            raise ConfigurationError(f"{self!r}: quota and window must be above 0")
+
 
 _YEAR = 366 * 86400.0
 
 _ABOVE_0 = (
-    *("max_concurrency", "threads", "request_timeout", "max_body_bytes", "max_stream_age"),
+    *("max_concurrency", "threads", "request_timeout", "max_body_bytes", "body_timeout", "max_stream_age"),
     *("max_streams", "max_subscriptions", "heartbeat", "stream_retry"),
     *("max_jobs", "max_job_bytes", "job_ttl", "idempotency_ttl", "max_event_buffer", "max_event_bytes"),
     *("max_batch", "batch_concurrency"),
@@ -27,11 +63,20 @@ class Settings:
     Attributes:
         max_concurrency: Runs at the same time; further ones wait in the queue.
         max_queue: Runs that may wait; further ones are answered 429.
+        pipeline_limits: Shares of single pipelines, e.g. ``{"churn": Limits(4, 16)}``; the app's limits hold as well.
+        key_concurrency: Runs at the same time of each key and of each of the host's users; callers without a name are
+            one caller together.
+        key_queue: Runs of such a caller that may wait beside those; further ones are answered 429.
+        rate_limit: How often such a caller may ask for runs, e.g. ``RateLimit(100, 60)``; no limit by default.
         request_timeout: Seconds after which a run is cancelled and answered 504; also the most that a
             request may ask for.
         max_batch: The most items of one batch.
         batch_concurrency: How many of a batch may run at the same time, in places that nobody else wants.
         max_body_bytes: The largest request body; reading stops there with 413.
+        body_timeout: Seconds that a request's body may take to come, before its 408; a body that does come has one
+            more for each 16 KiB.
+        invoke_disconnect: What becomes of a run whose caller leaves while it waits for the answer of ``/invoke``:
+            ``"cancel"``, or ``"continue"`` to its end.
         affinity: Where sync steps run that do not say so themselves: ``"any"`` of the app's threads, or the thread
             that handles the ``"request"``, where there is one: one after the other, inside its open transaction.
         trusted_origins: Origins beside the app's own, e.g. ``"https://app.example"``, whose pages may post with the
@@ -68,10 +113,16 @@ class Settings:
 
     max_concurrency: int = 256
     max_queue: int = 1024
+    pipeline_limits: Mapping[str, Limits] = field(default_factory=dict, hash=False)
+    key_concurrency: int | None = None
+    key_queue: int = 0
+    rate_limit: RateLimit | None = None
     request_timeout: float = 300.0
     max_batch: int = 1000
     batch_concurrency: int = 8
     max_body_bytes: int = 10 * 1024 * 1024
+    body_timeout: float = 30.0
+    invoke_disconnect: Literal["cancel", "continue"] = "cancel"
     threads: int = min(128, 32 * (os.cpu_count() or 1))
     affinity: Literal["any", "request"] = "any"
     trusted_origins: tuple[str, ...] = ()
@@ -100,8 +151,11 @@ class Settings:
         for name in _ABOVE_0:
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"Settings({name}={getattr(self, name)!r}): must be above 0")
-        if self.stream_disconnect not in ("cancel", "continue"):
-            raise ConfigurationError(f"Settings(stream_disconnect={self.stream_disconnect!r}): 'cancel' or 'continue'")
+        for name in ("stream_disconnect", "invoke_disconnect"):
+            if getattr(self, name) not in ("cancel", "continue"):
+                raise ConfigurationError(f"Settings({name}={getattr(self, name)!r}): 'cancel' or 'continue'")
+        if self.key_limits is None and self.key_queue:
+            raise ConfigurationError(f"Settings(key_queue={self.key_queue!r}): say key_concurrency as well")
         if self.affinity not in ("any", "request"):
             raise ConfigurationError(f"Settings(affinity={self.affinity!r}): 'any' or 'request'")
         if self.metrics not in ("read", "admin", "off"):
@@ -111,3 +165,8 @@ class Settings:
                 raise ConfigurationError(f"Settings({name}={getattr(self, name)!r}): must not be negative")
         if not 1 <= self.max_token_age <= _YEAR:
             raise ConfigurationError(f"Settings(max_token_age={self.max_token_age!r}): from a second to a year")
+
+    @property
+    def key_limits(self) -> Limits | None:
+        """``key_concurrency`` and ``key_queue``, if callers have shares."""
+        return None if self.key_concurrency is None else Limits(self.key_concurrency, self.key_queue)

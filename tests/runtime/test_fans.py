@@ -23,7 +23,7 @@ from pipemount.runtime.fans import Work
 from pipemount.runtime.plan import build_plan
 from pipemount.runtime.recorder import Recorder
 from pipemount.runtime.run import Run
-from pipemount.runtime.threads import ThreadPool
+from pipemount.runtime.threads import Owner, ThreadPool
 from pipemount.runtime.turn import Turn
 
 
@@ -492,9 +492,9 @@ async def test_a_worker_takes_many_sync_items_in_one_hop() -> None:
     hops: list[Callable[[], Any]] = []
 
     class Counting(ThreadPool):
-        async def run(self, function: Callable[[], Any]) -> Any:
+        async def run(self, function: Callable[[], Any], owner: Owner | None = None) -> Any:
             hops.append(function)
-            return await super().run(function)
+            return await super().run(function, owner)
 
     body, pool = over(sync_double, 1), Counting(1)
     try:

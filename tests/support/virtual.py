@@ -7,7 +7,7 @@ import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from pipemount.runtime.threads import ThreadPool
+from pipemount.runtime.threads import Owner, ThreadPool
 
 __all__ = ["VirtualLoop", "VirtualThreads", "run_virtually"]
 
@@ -52,7 +52,7 @@ class VirtualThreads(ThreadPool):
         """Called by a sync step, in the place of being busy."""
         self._spent += seconds
 
-    async def run(self, function: Callable[[], T]) -> T:
+    async def run(self, function: Callable[[], T], owner: Owner | None = None) -> T:
         error = None
         try:
             value = function()

@@ -24,6 +24,7 @@ from ..pipelines.snapshot import Snapshot
 from ..pipelines.specs import Affinity, StepSpec
 from ..runtime.lending import REQUEST_THREAD
 from ..runtime.loops import call_from_loop
+from ..runtime.threads import Errand, Owner
 from ..types import Scope
 
 __all__ = ["SensitiveThread", "aatomic", "atomic", "atomic_aliases", "sync_steps"]
@@ -98,17 +99,23 @@ class SensitiveThread:
         """Whether this is asked in that thread, while it performs something."""
         return self._thread == get_ident()
 
-    async def run(self, function: Callable[[], T]) -> T:
+    async def run(self, function: Callable[[], T], owner: Owner | None = None) -> T:
         """Calls ``function`` there, from any loop, under the caller's context variables."""
-        ask = sync_to_async(lambda: self._outcome(function))
+        errand = Errand()
+        ask = sync_to_async(lambda: self._outcome(function, errand))
         here = asyncio.get_running_loop() is self._loop
-        outcome = await (ask() if here else call_from_loop(self._loop, ask))
+        try:
+            outcome = await (ask() if here else call_from_loop(self._loop, ask))
+        except asyncio.CancelledError:
+            errand.given_up(owner)
+            raise
         if isinstance(outcome, _Raised):
             raise outcome.error
         return outcome
 
-    def _outcome(self, function: Callable[[], T]) -> T | _Raised:
+    def _outcome(self, function: Callable[[], T], errand: Errand) -> T | _Raised:
         """What came of it, as a value: futures refuse some exceptions."""
+        errand.begin()
         around, self._thread = self._thread, get_ident()
         try:
             return function()
@@ -116,6 +123,7 @@ class SensitiveThread:
             return _Raised(error)
         finally:
             self._thread = around
+            errand.end()
 
 
 class _Raised(NamedTuple):

@@ -18,6 +18,7 @@
     │   ├── NotFoundError             404
     │   ├── MethodNotAllowedError     405
     │   ├── NotAcceptableError        406
+    │   ├── RequestTimeoutError       408
     │   ├── JobEndedError             409
     │   ├── JobNotEndedError          409
     │   ├── IdempotencyRunningError   409
@@ -27,8 +28,9 @@
     │   ├── UnsupportedMediaTypeError 415
     │   ├── InvalidInputsError        422
     │   ├── IdempotencyMismatchError  422
-    │   └── OverloadedError           429
-    │       └── TooManyStreamsError   429
+    │   ├── OverloadedError           429
+    │   │   └── TooManyStreamsError   429
+    │   └── RateLimitedError          429
     ├── RunError                      a run's, 5xx unless the author chose otherwise
     │   ├── PipelineError             raised by a step on purpose; its message is public
     │   ├── StepFailedError           500
@@ -74,7 +76,9 @@ from .request import (
     NotAcceptableError,
     NotFoundError,
     OverloadedError,
+    RateLimitedError,
     RequestError,
+    RequestTimeoutError,
     TooManyStreamsError,
     UnauthenticatedError,
     UnsupportedMediaTypeError,
@@ -125,8 +129,10 @@ __all__ = [
     "OverloadedError",
     "PipelineError",
     "PipemountError",
+    "RateLimitedError",
     "RemoteError",
     "RequestError",
+    "RequestTimeoutError",
     "RunCancelledError",
     "RunError",
     "RunSuspendedError",

@@ -19,6 +19,7 @@ from .request import (
     NotFoundError,
     OverloadedError,
     RequestError,
+    RequestTimeoutError,
     UnauthenticatedError,
     UnsupportedMediaTypeError,
 )
@@ -118,6 +119,7 @@ _NEAREST: Mapping[int, type[PipemountError]] = {
     404: NotFoundError,
     405: MethodNotAllowedError,
     406: NotAcceptableError,
+    408: RequestTimeoutError,
     411: LengthRequiredError,
     413: BodyTooLargeError,
     415: UnsupportedMediaTypeError,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,10 +25,13 @@ __all__ = [
     "NotAcceptableError",
     "NotFoundError",
     "OverloadedError",
+    "RateLimitedError",
     "RequestError",
+    "RequestTimeoutError",
     "TooManyStreamsError",
     "UnauthenticatedError",
     "UnsupportedMediaTypeError",
+    "rate_headers",
 ]
 
 
@@ -136,6 +140,18 @@ class NotAcceptableError(RequestError):
 
     code = "not-acceptable"
     status = 406
+
+
+class RequestTimeoutError(RequestError):
+    """The request's body did not come in the time that it may take (RFC 9110, section 15.5.9)."""
+
+    code = "request-timeout"
+    status = 408
+
+    def __init__(self, *, timeout: float) -> None:
+        super().__init__(f"the request's body was not there within {timeout:g} s; send it without pauses")
+        self.timeout = timeout
+        self.headers = {"connection": "close"}
 
 
 class JobEndedError(RequestError):
@@ -268,15 +284,65 @@ class IdempotencyMismatchError(RequestError):
 
 
 class OverloadedError(RequestError):
-    """Running and queued runs are both at their limit."""
+    """Running and queued runs are both at their limit.
+
+    Args:
+        retry_after: Seconds until a place is likely to be free.
+        full: What is: ``app``, ``pipeline`` or ``key``, which tells whether another pipeline or key would be served.
+    """
 
     code = "overloaded"
     status = 429
 
-    def __init__(self, *, retry_after: int) -> None:
-        super().__init__(f"all places are taken; try again in {retry_after} s")
-        self.retry_after = retry_after
+    def __init__(self, *, retry_after: int, full: str = "app") -> None:
+        whose = "" if full == "app" else f" of this {full}"
+        super().__init__(f"all places{whose} are taken; try again in {retry_after} s")
+        self.retry_after, self.full = retry_after, full
         self.headers = {"retry-after": str(retry_after)}
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {"full": self.full}
+
+
+class RateLimitedError(RequestError):
+    """The caller has asked as often as it may for now (draft-ietf-httpapi-ratelimit-headers).
+
+    Args:
+        quota: How often it may ask.
+        window: In how many seconds.
+        retry_after: Seconds until it may ask again.
+    """
+
+    code = "quota-exceeded"
+    status = 429
+
+    def __init__(self, *, quota: int, window: float, retry_after: float) -> None:
+        seconds = max(1, math.ceil(retry_after))  # no sooner than the header of the quota says
+        super().__init__(f"the quota of {quota} per {window:g} s is used up; try again in {seconds} s")
+        self.quota, self.window, self.retry_after = quota, window, seconds
+        self.headers = {"retry-after": str(seconds), **rate_headers(quota, window, left=0, reset=seconds)}
+
+    @property
+    def docs_url(self) -> str:
+        """The type that is registered for this problem."""
+        return "https://iana.org/assignments/http-problem-types#quota-exceeded"
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {"violated-policies": [POLICY], "quota": self.quota, "window": self.window}
+
+
+POLICY = "default"
+"""The name of the one policy that an app has."""
+
+
+def rate_headers(quota: int, window: float, *, left: int, reset: int) -> Mapping[str, str]:
+    """What a caller is told of its quota, as structured fields (RFC 9651)."""
+    return {
+        "ratelimit-policy": f'"{POLICY}";q={quota};w={math.ceil(window)}',
+        "ratelimit": f'"{POLICY}";r={left};t={reset}',
+    }
 
 
 class TooManyStreamsError(OverloadedError):

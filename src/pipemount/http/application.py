@@ -28,11 +28,11 @@ from ..jobs.desk import Jobs
 from ..jobs.local import Local
 from ..jobs.memory import MemoryStore
 from ..runtime.acting import UserProvider
-from ..runtime.admission import Admission
 from ..runtime.draining import observe
 from ..runtime.environment import StepEnvironment
 from ..runtime.lending import NotInlineError
 from ..runtime.lifecycle import Lifecycle
+from ..runtime.sharing import admission_of
 from ..runtime.threads import ThreadPool
 from ..service import Service
 from ..settings import Settings
@@ -111,11 +111,9 @@ class Application:
         self.settings = settings or Settings()
         self.auth = auth
         self.tokens = Tokens(auth, token_secret)
-        self.admission = Admission(self.settings.max_concurrency, self.settings.max_queue)
-        self.services = {
-            name: Service(name, compiled, self.settings, self.admission)
-            for name, compiled in _compiled(pipelines).items()
-        }
+        compiled = _compiled(pipelines)
+        self.admission = admission_of(self.settings, compiled)
+        self.services = {name: Service(name, one, self.settings, self.admission) for name, one in compiled.items()}
         self._store = MemoryStore(self.settings)
         self.jobs = Jobs(self._store, Local(self._store, self.services, self.settings))
         self.environments: list[StepEnvironment] = [] if step_environment is None else [step_environment]

@@ -15,6 +15,7 @@ from ..types import Principal, Trace
 from .exchange import Exchange
 from .headers import parse_idempotency_key, parse_traceparent
 from .invocation import Invocation, check_body
+from .reading import read_body
 
 __all__ = ["Ask", "asking", "idempotency_of", "read_request"]
 
@@ -70,7 +71,7 @@ async def read_request(invocation: Invocation, exchange: Exchange, way: str) -> 
         parse_idempotency_key(headers.idempotency_key)
     if not lifecycle.ready or lifecycle.pid != getpid():
         await lifecycle.ensure_ready()
-    body = await exchange.read(await exchange.receive(), limit, declared)
+    body = await read_body(exchange, limit, declared, service.settings.body_timeout)
     trace = parse_traceparent(headers.traceparent, headers.tracestate)
     return asking(invocation)(body, exchange.principal, trace, idempotency_of(exchange, service, way, body))
 

@@ -28,6 +28,7 @@ from .models import MIN_TIMEOUT
 from .paths import locate
 from .problems import log_failure
 from .query import read_query
+from .reading import read_body
 
 __all__ = ["BatchEndpoint", "Items"]
 
@@ -55,11 +56,13 @@ class BatchEndpoint:
         timeout = self._timeout(exchange)
         deadline = monotonic() + timeout
         await self._lifecycle.ensure_ready()
-        await guard(admission.enter(), timeout, deadline=deadline)
-        place = Place(admission)
+        name, who = self._service.name, exchange.principal
+        await guard(admission.enter(name, who, timeout), timeout, deadline=deadline)
+        place = Place(admission, name, who)
         try:
-            sent = await exchange.read(await exchange.receive(), settings.max_body_bytes, declared)
+            sent = await read_body(exchange, settings.max_body_bytes, declared, settings.body_timeout)
             items = self._items.read(sent)
+            admission.charge(who, len(items) - 1)
             calls = self._calls(items, exchange)
             batch = Batch(
                 self._service,

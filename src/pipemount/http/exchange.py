@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from ..errors import BodyTooLargeError, MalformedRequestError, RunCancelledError
@@ -86,13 +86,16 @@ class Exchange:
 
     # ----------------------------------------------------------------------------------- the caller
 
-    async def read(self, message: Message, limit: int, declared: int | None) -> bytes:
+    async def read(
+        self, message: Message, limit: int, declared: int | None, came: Callable[[int], None] | None = None
+    ) -> bytes:
         """The request's body, of which ``message`` is the first part.
 
         Args:
             message: What ``receive`` gave.
             limit: Bytes; reading stops as soon as they are exceeded.
             declared: The ``Content-Length``, if there is one.
+            came: Told how many bytes have come, whenever some have.
 
         Raises:
             BodyTooLargeError: More than ``limit`` came.
@@ -110,6 +113,8 @@ class Exchange:
             chunks.append(chunk)
             if not message.get("more_body"):
                 break
+            if came is not None:
+                came(size)
             message = await self.receive()
         if declared is not None and size != declared:
             raise MalformedRequestError(f"the body has {size} bytes, its Content-Length says {declared}")

@@ -18,6 +18,7 @@ from pydantic_core import to_json
 
 from ..errors import (
     BodyTooLargeError,
+    DeadlineExceededError,
     InvalidInputsError,
     MalformedRequestError,
     NotAcceptableError,
@@ -28,8 +29,9 @@ from ..runtime.call import Call
 from ..runtime.guard import guard
 from ..runtime.lending import NotInlineError
 from ..runtime.lifecycle import Lifecycle
-from ..service import Service, new_run_id
-from ..types import Principal, Scope, Trace
+from ..service import Sealed, Service, new_run_id
+from ..types import Message, Principal, Scope, Trace
+from .continuing import to_the_end
 from .exchange import Exchange
 from .headers import (
     accepts_json,
@@ -40,6 +42,7 @@ from .headers import (
 )
 from .models import request_model
 from .query import read_query
+from .reading import Resumed, Visit, given, pacer, quota_headers, read_body
 
 __all__ = ["Answers", "Invocation", "check_body", "check_json", "lets_infinity_in", "refuse_non_finite"]
 
@@ -61,8 +64,11 @@ class Invocation:
         self.service, self.lifecycle = service, lifecycle
         self.others: dict[str, Callable[[Exchange], Awaitable[None]]] = {}
         self._service, self._lifecycle = service, lifecycle
-        self._admission, self._limit = service.admission, service.settings.max_body_bytes
-        request = request_model(service.name, service.compiled, max_timeout=service.settings.request_timeout)
+        settings = service.settings
+        self._admission, self._limit, self._name = service.admission, settings.max_body_bytes, service.name
+        self._timeout, self._body_timeout = settings.request_timeout, settings.body_timeout
+        self._continues = settings.invoke_disconnect == "continue"
+        request = request_model(service.name, service.compiled, max_timeout=settings.request_timeout)
         self._validate_json = request.adapter.validator.validate_json
         self._lets_infinity_in = lets_infinity_in(service.compiled.input)
         self.dump_inputs = service.compiled.input.adapter.serializer.to_json
@@ -86,41 +92,90 @@ class Invocation:
             await other(exchange)
             return
         declared = check_json(exchange, self._limit)
-        lifecycle, admission = self._lifecycle, self._admission
+        lifecycle, admission, who = self._lifecycle, self._admission, exchange.principal
         loop = _get_running_loop()
         if not lifecycle.ready or lifecycle.pid != getpid():
             if loop is None:
                 raise NotInlineError
             await lifecycle.ensure_ready()
-        if not admission.try_enter():
+        waited = 0.0
+        if not admission.try_enter(self._name, who):
             if loop is None:
                 raise NotInlineError
-            await guard(admission.enter(), self._service.settings.request_timeout)
+            waited = await self._wait(who)
         began = monotonic()
+        call: Call | None = None
+        visit: Visit | None = None
         try:
             if loop is None and not (lifecycle.ready and self._service.inline):
                 raise NotInlineError  # it was stopped before we had a place, for which a stop waits
-            message = await exchange.receive()
-            sent: bytes = message.get("body", b"")
-            if len(sent) != declared or message.get("more_body"):  # not announced, not whole, or not true
-                sent = await exchange.read(message, self._limit, declared)
+            receiving = exchange.receive().__await__()
+            try:
+                suspended = next(receiving)
+            except StopIteration as ended:
+                message: Message = ended.value
+                sent: bytes = message.get("body", b"")
+                if len(sent) != declared or message.get("more_body"):  # not announced, not whole, or not true
+                    visit = Visit(admission, self._name, who)
+                    sent = await self._read(exchange, given(message), declared, visit)
+            else:
+                visit = Visit(admission, self._name, who)
+                sent = await self._read(exchange, Resumed(suspended, receiving), declared, visit)
             trace = None
             if headers.traceparent is not None:
                 trace = parse_traceparent(headers.traceparent, headers.tracestate)
-            call = self.read(sent, exchange.principal, trace)
+            call = self.read(sent, who, trace)
+            if waited or (visit is not None and visit.waited):
+                self._count_wait(call, waited + (visit.waited if visit is not None else 0.0))
             used = self.dump_inputs(call.inputs, by_alias=True)  # before a step can change them
-            try:
-                if loop is lifecycle.home or loop is None:
-                    _, outputs = await self._service.invoke(call, exchange.left)
-                else:
-                    _, outputs = await guard(lifecycle.call(partial(self._service.invoke, call)), None, exchange.left)
-            except InvalidInputsError as error:  # found only when the run began, e.g. in a Static value
-                raise InvalidInputsError(errors=[_in_body(fault) for fault in error.errors]) from error
+            if (loop is lifecycle.home or loop is None) and not self._continues:
+                _, outputs = await self._service.invoke(call, exchange.left)
+            else:
+                _, outputs = await self._apart(call, exchange)
+        except InvalidInputsError as error:
+            if call is None:
+                raise
+            raise InvalidInputsError(errors=[_in_body(fault) for fault in error.errors]) from error
         finally:
-            admission.leave(monotonic() - began)
+            if call is not None and call.stragglers is not None:
+                admission.leave_behind(call.stragglers, began, self._name, who)
+            elif visit is None or visit.has_place:
+                admission.leave(monotonic() - began, self._name, who)
+            else:
+                visit.end()
         body = self.body(call, outputs, used, monotonic() - call.began)
         told = [JSON, (b"content-length", b"%d" % len(body)), (b"x-run-id", call.run_id.encode("ascii"))]
+        if admission.rates is not None:
+            told += quota_headers(admission.rates, who)
         await exchange.respond(200, told, body)
+
+    async def _wait(self, who: Principal | None) -> float:
+        """Take a place, waiting for it; the seconds that took."""
+        began = monotonic()
+        await guard(self._admission.line_up(self._name, who, self._timeout).place(), self._timeout)
+        return monotonic() - began
+
+    def _count_wait(self, call: Call, waited: float) -> None:
+        """The time that a run may take includes that for which it waited. Raises if none is left."""
+        timeout = call.timeout or self._timeout
+        call.deadline = call.began + timeout - waited
+        if waited >= timeout:
+            error = DeadlineExceededError(timeout=timeout)
+            error.run_id = call.run_id
+            raise error
+
+    async def _read(self, exchange: Exchange, first: Awaitable[Message], declared: int | None, visit: Visit) -> bytes:
+        """A body that is not there yet, or not whole; back with a place."""
+        if _get_running_loop() is None:
+            return await exchange.read(await first, self._limit, declared, pacer(self._body_timeout))
+        sent = await read_body(exchange, self._limit, declared, self._body_timeout, first, visit.step_aside)
+        await visit.come_back(self._timeout)
+        return sent
+
+    async def _apart(self, call: Call, exchange: Exchange) -> Sealed:
+        """A run that is not simply awaited: it lives on another loop, or goes on when its caller leaves."""
+        run = self._lifecycle.call(partial(self._service.invoke, call))
+        return await (to_the_end(call, run) if self._continues else guard(run, None, exchange.left))
 
     def read(self, body: bytes, principal: Principal | None, trace: Trace | None = None) -> Call:
         """The body as what is to be run; validated once, in one pass. Raises 400 and 422."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from contextvars import Context
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from time import monotonic, time
 from typing import Any, NamedTuple, Protocol
 
@@ -159,7 +159,8 @@ def _histogram(service: Service) -> Histogram:
 
 
 def _rejected(admission: Admission) -> Mapping[str, int]:
-    return {"full": admission.rejected}
+    """By what was full; of the app that is its places and its queue."""
+    return {reason: admission.refusals[reason] for reason in ("app", "pipeline", "key", "rate")}
 
 
 # -------------------------------------------------------------------------------------------- status
@@ -207,6 +208,8 @@ def plain(value: Any) -> Any:
     """What a setting says, as far as JSON can: of a function or an object only what it is."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list | set | frozenset):

@@ -31,6 +31,7 @@ from .describe import link
 from .exchange import Exchange
 from .headers import accepts_json, is_json, parse_content_length
 from .problems import Headers
+from .reading import read_body
 from .routes import PARAMETER, Route
 
 __all__ = ["PLACES", "SignedToken", "Signing", "bearer", "private", "shows_token", "take_token", "token_request"]
@@ -99,6 +100,7 @@ class Signing:
     def __init__(self, tokens: Tokens, routes: Sequence[Route], settings: Settings, find: Find) -> None:
         self._tokens, self._find = tokens, find
         self._limit, self._max_body_bytes = settings.max_token_age, settings.max_body_bytes
+        self._body_timeout = settings.body_timeout
         self._request = token_request(settings).adapter
         places = [(route, method) for route in routes if route.documented for method in route.methods]
         self._paths = [
@@ -153,7 +155,7 @@ class Signing:
         declared, limit = parse_content_length(headers.content_length), min(LARGEST_BODY, self._max_body_bytes)
         if declared is not None and declared > limit:
             raise BodyTooLargeError(limit=limit)
-        return await exchange.read(await exchange.receive(), limit, declared)
+        return await read_body(exchange, limit, declared, self._body_timeout)
 
     def _asked(self, body: bytes) -> Any:
         try:

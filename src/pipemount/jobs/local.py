@@ -19,6 +19,7 @@ from ..pipelines.schema import describe_errors
 from ..runtime.call import Call
 from ..runtime.events import TERMINAL, Event
 from ..runtime.feed import Feed, reading
+from ..runtime.stragglers import Stragglers
 from ..service import Service
 from ..settings import Settings
 from .encoding import encode
@@ -40,12 +41,14 @@ class Work:
         job: As it was when it was submitted.
         stopping: Called before the run is cancelled, for whom a cancellation does not reach: threads.
         reason: Why it is cancelled, once it is.
+        stragglers: Functions of it that still run in threads when it has ended, if there are any.
     """
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self.stopping: Callable[[], None] | None = None
         self.reason: str | None = None
+        self.stragglers: Stragglers | None = None
         self.task: asyncio.Task[None] | None = None
         self._run: asyncio.Future[Performed] | None = None
         self._claimed = False
@@ -143,7 +146,8 @@ class Local:
 
     async def _work(self, work: Work) -> None:
         service = self._services[work.job.request.pipeline]
-        await service.admission.enter()
+        request = work.job.request
+        await service.admission.enter(service.name, request.principal)
         began = monotonic()
         work.claimed()
         try:
@@ -153,7 +157,7 @@ class Local:
         except Exception:
             logger.exception("job %s could not be performed to its end", work.job.id)
         finally:
-            service.admission.leave(monotonic() - began)
+            service.admission.leave_behind(work.stragglers, began, service.name, request.principal)
 
     async def _perform(self, lease: Lease, work: Work, service: Service) -> None:
         feed = Feed(self._settings.max_event_buffer, self._settings.max_event_bytes)
@@ -199,6 +203,12 @@ async def perform_run(service: Service, work: Work, feed: Feed) -> Performed:
         _, outputs = await service.invoke(call, listeners=(feed,))
     except InvalidInputsError as error:  # found only when the run began, e.g. in a Static value
         raise _in_request(error) from error
+    except asyncio.CancelledError:
+        if call.stragglers is not None:  # until they return the job is cancelling
+            await call.stragglers.gone()
+        raise
+    finally:
+        work.stragglers = call.stragglers
     return Performed(outputs, monotonic() - began, call.run_index, call.run_name)
 
 

@@ -5,20 +5,67 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import OverloadedError
+from ..types import Principal
+from .line import Line
 
-__all__ = ["Admission"]
+if TYPE_CHECKING:
+    from .rates import Rates
+    from .stragglers import Stragglers
+
+__all__ = ["OWN", "Admission", "Caller", "Ticket", "caller_of", "smoothed"]
+
+Caller = tuple[str, str] | None
+"""Who asks, as far as limits are concerned; ``None`` for the app's own code, which none but the app's concern."""
+
+OWN = Principal("", source="own")
+"""The team's own code, on behalf of nobody."""
+
+LONGEST = 300
+"""Seconds: nobody is told to come back later than that."""
+
+
+class Ticket(NamedTuple):
+    """A place in the line of those who wait for a place to run."""
+
+    admission: Admission
+    pipeline: str
+    caller: Caller
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[None]
+
+    async def place(self) -> None:
+        """Return with a place, which is to be given back (``leave``). Who is cancelled meanwhile has none."""
+        try:
+            await self.future
+        except asyncio.CancelledError:
+            self.admission.withdraw(self)
+            raise
 
 
 class Admission:
-    """Places for runs: ``limit`` at the same time, ``queue`` that wait in the order they came.
+    """Places for runs: ``limit`` at the same time, ``queue`` that wait.
 
-    ``enter`` takes a place or raises; each ``enter`` is followed by one ``leave``. A free place is a token in a deque,
-    whose ``pop`` and ``append`` are atomic: taking one while some are free needs no lock.
+    Who waits is served in turns of the callers, each one's in the order in which they came. ``enter`` takes a place or
+    raises; each ``enter`` is followed by one ``leave``. A free place is a token in a deque, whose ``pop`` and
+    ``append`` are atomic: taking one while some are free needs no lock.
+
+    Args:
+        limit: Places.
+        queue: Who may wait.
+
+    Attributes:
+        refusals: How many were told to come back, by what was full: ``app``, ``pipeline``, ``key``, ``rate``.
+        reading: Requests whose bodies are on their way. They have no place, and count as if they waited.
+        rates: How often each caller may ask, if that is limited.
     """
+
+    rates: Rates | None = None
 
     def __init__(self, limit: int, queue: int) -> None:
         self.limit, self.queue = limit, queue
@@ -26,12 +73,13 @@ class Admission:
 
     def forget(self) -> None:
         """Begin from nothing, as in a forked child: the runs that are under way are the parent's."""
-        self.rejected = 0
+        self.refusals: Counter[str] = Counter()
+        self.queued = self.reading = 0
         self._free: deque[None] = deque([None] * self.limit)
-        self._waiting: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
+        self._line: Line[Ticket] = Line()
         self._drains: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
-        self._lock = threading.Lock()
-        self._mean = 0.1
+        self._lock = threading.RLock()
+        self._mean, self._moved = 0.0, 0.0
 
     @property
     def active(self) -> int:
@@ -39,28 +87,72 @@ class Admission:
         return self.limit - len(self._free)
 
     @property
-    def queued(self) -> int:
-        """Runs that wait for a place."""
-        return len(self._waiting)
+    def rejected(self) -> int:
+        """How many were told to come back."""
+        return self.refusals.total()
 
-    def try_enter(self) -> bool:
+    # ------------------------------------------------------------------------------------------ coming
+
+    def try_enter(self, pipeline: str = "", who: Principal | None = None) -> bool:
         """Take a free place, without waiting; raises ``OverloadedError`` when the queue is full too."""
-        if not self._waiting and self._take():
+        if not self.queued and self._take():
             return True
         with self._lock:
-            if len(self._waiting) >= self.queue:
-                self.rejected += 1
-                raise OverloadedError(retry_after=self._retry_after())
+            self._refuse_crowd(pipeline, who)
         return False
+
+    async def enter(self, pipeline: str = "", who: Principal | None = None, within: float | None = None) -> None:
+        """Take a place, waiting for one if need be; ``within`` as of ``line_up``. Raises ``OverloadedError``."""
+        if not self.try_enter(pipeline, who):
+            await self.line_up(pipeline, who, within).place()
+
+    def line_up(
+        self, pipeline: str = "", who: Principal | None = None, within: float | None = None, *, again: bool = False
+    ) -> Ticket:
+        """Wait for a place, beginning now: ``await ticket.place()`` on the running loop. Raises ``OverloadedError``.
+
+        What was accepted and has yet to run, a job that is queued, has such a ticket, and so counts as waiting.
+
+        Args:
+            pipeline: Its name in the app.
+            who: On whose behalf.
+            within: Seconds in which the run must have ended. Who would spend more than half of them waiting, behind
+                others who wait, would wait in vain, and is refused.
+            again: It had a place before: it is not refused.
+        """
+        with self._lock:
+            if not again:
+                self._refuse_crowd(pipeline, who, within)
+            return self._line_up(pipeline, caller_of(who))
+
+    def check(self, pipeline: str = "", who: Principal | None = None, count: int = 1) -> None:
+        """Raise what ``line_up`` would raise now. For what is refused before its body is read.
+
+        Args:
+            pipeline: Its name in the app.
+            who: On whose behalf.
+            count: Runs that are asked for.
+        """
+        if not self._free:
+            with self._lock:
+                self._refuse_crowd(pipeline, who)
+
+    def refusal(self, pipeline: str = "", who: Principal | None = None) -> OverloadedError:
+        """What to raise where no place is free and nobody waits for one."""
+        with self._lock:
+            return self._refusal("app", self._wait())
+
+    def charge(self, who: Principal | None, count: int) -> None:
+        """Count ``count`` runs more that ``who`` asked for at once. Raises ``RateLimitedError``."""
 
     @property
     def spare(self) -> int:
         """Places that nobody has and nobody waits for."""
-        return 0 if self._waiting else len(self._free)
+        return 0 if self.queued else len(self._free)
 
-    def try_spare(self) -> bool:
+    def try_spare(self, pipeline: str = "", who: Principal | None = None) -> bool:
         """Take a place that nobody waits for, if there is one; never waits, never refuses."""
-        return not self._waiting and self._take()
+        return not self.queued and self._take()
 
     def _take(self) -> bool:
         try:
@@ -69,36 +161,142 @@ class Admission:
             return False
         return True
 
-    async def enter(self) -> None:
-        """Take a place, waiting for one if need be. Raises ``OverloadedError``."""
-        if self.try_enter():
-            return
+    def _line_up(self, pipeline: str, caller: Caller) -> Ticket:
+        """With the lock held."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        with self._lock:
-            self._waiting.append((loop, future))
+        ticket = Ticket(self, pipeline, caller, loop, loop.create_future())
+        if not self.queued:
+            self._moved = monotonic()
+        self.queued += 1
+        self._line.append(caller, pipeline, ticket)
         self._hand_on()  # a place may have come free since we looked
-        try:
-            await future
-        except asyncio.CancelledError:
-            self._withdraw(loop, future)
-            raise
+        return ticket
 
-    def leave(self, duration: float) -> None:
+    def _refuse_crowd(self, pipeline: str, who: Principal | None, within: float | None = None) -> None:
+        """With the lock held: raise if no more may wait, or in vain."""
+        hopeless = within is not None and self.queued >= self.limit and self._wait() > within / 2
+        if hopeless or self.queued + self.reading >= self.queue:
+            raise self._refusal("app", self._wait())
+
+    def _refusal(self, full: str, wait: float) -> OverloadedError:
+        self.refusals[full] += 1
+        return OverloadedError(retry_after=min(LONGEST, max(1, math.ceil(wait))), full=full)
+
+    def _wait(self) -> float:
+        """Seconds until one more that waits is likely to have a place.
+
+        From the mean duration of recent runs; those under way take no less than the time in which none has ended.
+        """
+        mean = max(self._mean, monotonic() - self._moved) if self.queued else self._mean
+        return mean * (self.queued + 1) / self.limit
+
+    # ----------------------------------------------------------------------------------- slow bodies
+
+    def step_aside(self, pipeline: str = "", who: Principal | None = None) -> bool:
+        """Give the place back while the request's body is on its way; ``False`` where too many do that already."""
+        with self._lock:
+            if self.queued + self.reading >= self.queue:
+                return False
+            self.reading += 1
+        self._give_back(pipeline, caller_of(who))
+        return True
+
+    def come_back(self, pipeline: str = "", who: Principal | None = None) -> Ticket:
+        """The body is there: wait for a place again."""
+        with self._lock:
+            self.reading -= 1
+            return self._line_up(pipeline, caller_of(who))
+
+    def stay_away(self, pipeline: str = "", who: Principal | None = None) -> None:
+        """The body did not come."""
+        with self._lock:
+            self.reading -= 1
+        self._tell_drained()
+
+    # ------------------------------------------------------------------------------------------ going
+
+    def leave(self, duration: float, pipeline: str = "", who: Principal | None = None) -> None:
         """Give the place back; ``duration`` is what the run took, in seconds."""
-        self._mean += (duration - self._mean) * 0.05
-        self._give_back()
+        self._mean = smoothed(self._mean, duration)
+        self._give_back(pipeline, None)
 
-    def _give_back(self) -> None:
+    def leave_behind(
+        self, stragglers: Stragglers | None, began: float, pipeline: str = "", who: Principal | None = None
+    ) -> None:
+        """``leave`` when the run's ``stragglers`` have returned, if there are any; ``began`` on ``monotonic()``."""
+
+        def leave() -> None:
+            self.leave(monotonic() - began, pipeline, who)
+
+        if stragglers is None:
+            leave()
+        else:
+            stragglers.then(leave)
+
+    def _return(self, pipeline: str, caller: Caller) -> None:
+        """A place is free again."""
         self._free.append(None)
-        if self._waiting:
-            self._hand_on()
+
+    def _give_back(self, pipeline: str, caller: Caller) -> None:
+        self._return(pipeline, caller)
+        if self.queued:
+            with self._lock:
+                self._hand_on()
         if self._drains:
             self._tell_drained()
 
+    def withdraw(self, ticket: Ticket) -> None:
+        """Whoever has ``ticket`` waits no more; a place that it was just given goes to the next."""
+        with self._lock:
+            if self._line.remove(ticket.caller, ticket.pipeline, ticket):
+                self._unqueue(ticket)
+                return
+        if ticket.future.done() and not ticket.future.cancelled():  # granted in the same tick
+            self._give_back(ticket.pipeline, ticket.caller)
+
+    def _unqueue(self, ticket: Ticket) -> None:
+        """With the lock held: ``ticket`` is out of the line."""
+        self.queued -= 1
+        self._moved = monotonic()
+
+    # ---------------------------------------------------------------------------------------- handing on
+
+    def _hand_on(self) -> None:
+        """With the lock held: places to those whose turn it is."""
+        while self.queued and (ticket := self._next()) is not None:
+            self._unqueue(ticket)
+            try:
+                ticket.loop.call_soon_threadsafe(self._wake, ticket)
+            except RuntimeError:  # that loop is closed, its waiter is gone
+                self._return(ticket.pipeline, ticket.caller)
+
+    def _next(self) -> Ticket | None:
+        """With the lock held: who goes on, with a place."""
+        if not self._take():
+            return None
+        if (ticket := self._line.take(self._fits)) is None:
+            self._free.append(None)
+        return ticket
+
+    def _fits(self, ticket: Ticket) -> bool:
+        """Whether nothing but a place is missing."""
+        return True
+
+    def _wake(self, ticket: Ticket) -> None:
+        if ticket.future.done():  # withdrawn in the meantime
+            self._give_back(ticket.pipeline, ticket.caller)
+        else:
+            ticket.future.set_result(None)
+
+    # --------------------------------------------------------------------------------------- draining
+
+    @property
+    def _idle(self) -> bool:
+        return not (self.active or self.queued or self.reading)
+
     def _tell_drained(self) -> None:
         with self._lock:
-            told, self._drains = ([], self._drains) if self.active or self._waiting else (self._drains, [])
+            told, self._drains = (self._drains, []) if self._idle else ([], self._drains)
         for loop, future in told:
             with suppress(RuntimeError):  # that loop is closed: nobody waits there any more
                 loop.call_soon_threadsafe(_wake_once, future)
@@ -106,7 +304,7 @@ class Admission:
     async def drained(self) -> None:
         """Return when nothing runs and nothing waits."""
         with self._lock:
-            if not self.active and not self._waiting:
+            if self._idle:
                 return
             loop = asyncio.get_running_loop()
             future: asyncio.Future[None] = loop.create_future()
@@ -117,32 +315,17 @@ class Admission:
             with suppress(ValueError):  # already told
                 self._drains.remove((loop, future))
 
-    def _hand_on(self) -> None:
-        with self._lock:
-            while self._waiting and self._take():
-                loop, future = self._waiting.popleft()
-                try:
-                    loop.call_soon_threadsafe(self._wake, future)
-                except RuntimeError:  # that loop is closed, its waiter is gone
-                    self._free.append(None)
 
-    def _wake(self, future: asyncio.Future[None]) -> None:
-        if future.done():  # withdrawn in the meantime
-            self._give_back()
-        else:
-            future.set_result(None)
+def smoothed(mean: float, duration: float) -> float:
+    """The mean of recent durations, with one more."""
+    return mean + (duration - mean) * 0.05 if mean else duration
 
-    def _withdraw(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
-        with self._lock, suppress(ValueError):
-            self._waiting.remove((loop, future))
-            return
-        if future.done() and not future.cancelled():  # granted in the same tick
-            self._give_back()
 
-    def _retry_after(self) -> int:
-        """Seconds until a place in the queue is likely free, from the mean duration of recent runs."""
-        rounds = (len(self._waiting) + 1) / self.limit
-        return min(60, max(1, math.ceil(self._mean * rounds)))
+def caller_of(who: Principal | None) -> Caller:
+    """Those without a name are one caller together."""
+    if who is None:
+        return ("", "")
+    return None if who is OWN else (who.source, who.name)
 
 
 def _wake_once(future: asyncio.Future[None]) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from threading import Lock
 from time import monotonic
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ..types import Principal, Trace
+from .stragglers import Stragglers
 
 if TYPE_CHECKING:
     from ..drawing.graph import GraphView
@@ -15,9 +17,11 @@ if TYPE_CHECKING:
     from .admission import Admission
     from .environment import StepEnvironment
     from .lending import RequestThread
+    from .threads import Errand
 
 __all__ = ["Call"]
 
+_MAKING = Lock()
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -39,6 +43,8 @@ class Call:
         trace: The caller's trace.
         state: The ``pipeline_state`` that ``start`` returned.
         places: Where it, and the runs around it, have their places, once it runs.
+        outer: The run around it, if there is one: its place may do for both.
+        stragglers: Its functions that no thread could be stopped in, once there was one.
         run_index: The how-manieth run of its pipeline in this process it is, from 1.
         completed: Whether the run has ended well.
         cancelled: Whether nobody waits for the run any more; set on the home loop, read from threads, too.
@@ -59,6 +65,7 @@ class Call:
         "environment",
         "graph",
         "inputs",
+        "outer",
         "overrides",
         "places",
         "principal",
@@ -66,6 +73,7 @@ class Call:
         "run_index",
         "run_name",
         "state",
+        "stragglers",
         "timeout",
         "trace",
     )
@@ -92,6 +100,8 @@ class Call:
         self.began = monotonic()
         self.deadline: float | None = None
         self.graph: GraphView | None = None
+        self.outer: Call | None = None
+        self.stragglers: Stragglers | None = None
 
     @property
     def late(self) -> bool:
@@ -102,6 +112,21 @@ class Call:
     def cancel(self) -> None:
         """Nobody waits for the run any more: its steps may stop."""
         self.cancelled = True
+
+    def keep(self, errand: Errand) -> None:
+        """A function of the run goes on in its thread though nobody waits for it. From any loop."""
+        with _MAKING:
+            if self.stragglers is None:  # one without stragglers is falsy
+                self.stragglers = Stragglers()
+        self.stragglers.add(errand)
+        errand.tell(self.stragglers.ended)
+        if self.outer is not None:
+            self.outer.keep(errand)
+
+    @property
+    def cancelling(self) -> bool:
+        """Whether a function that was given up still runs in its thread; the run keeps its place until it returns."""
+        return bool(self.stragglers)
 
     @property
     def metadata(self) -> Mapping[str, Any]:

@@ -142,7 +142,7 @@ class _InThreads:
         more = True
         try:
             while more:
-                more, failed = await self._run_in_thread(functools.partial(self._slice, failed))
+                more, failed = await self._run_in_thread(functools.partial(self._slice, failed), self._part.call)
                 if failed is not None:
                     await asyncio.sleep(self._retry_or_raise(self._part, failed.turn, failed.attempt, failed.error))
         except BaseException as error:  # raised where somebody waits

@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import ConfigurationError
 from ..pipelines.snapshot import Snapshot
 from ..pipelines.specs import Hook
-from .context import CURRENT
+from .context import CURRENT, current_call
 from .environment import StepEnvironment
 from .failures import is_signal
 from .threads import ThreadPool
@@ -68,7 +68,7 @@ async def call_hook(hook: Hook, threads: ThreadPool, *offered: Any, environment:
     call = functools.partial(function, *args, **kwargs)
     if inspect.iscoroutinefunction(inspect.unwrap(function)):
         return await call()
-    result = await threads.run(functools.partial(_surrounded, call, environment))
+    result = await threads.run(functools.partial(_surrounded, call, environment), current_call())
     return await result if inspect.isawaitable(result) else result
 
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from ..errors import RunCancelledError
 from .loops import running_loop
-from .threads import Job
+from .threads import Job, Owner
 
 __all__ = ["REQUEST_THREAD", "InlineThread", "NotInlineError", "RequestThread", "WaitingThread", "asked_by", "drive"]
 
@@ -37,8 +37,8 @@ class RequestThread(Protocol):
     def is_here(self) -> bool:
         """Whether this is asked in that thread, or when it lends itself no more: a run asked for here is not its."""
 
-    async def run(self, function: Callable[[], T]) -> T:
-        """Call ``function`` there, under a copy of the caller's context variables."""
+    async def run(self, function: Callable[[], T], owner: Owner | None = None) -> T:
+        """Call ``function`` there, under a copy of the caller's context variables; as ``ThreadPool.run``."""
 
 
 REQUEST_THREAD: ContextVar[RequestThread | None] = ContextVar("pipemount_request_thread", default=None)
@@ -71,7 +71,7 @@ class InlineThread:
     def __init__(self, *, takes_all: bool = True) -> None:
         self.takes_all = takes_all
 
-    async def run(self, function: Callable[[], T]) -> T:
+    async def run(self, function: Callable[[], T], owner: Owner | None = None) -> T:
         """Call ``function`` here and now; never suspends."""
         return copy_context().run(function)
 
@@ -110,15 +110,15 @@ class WaitingThread:
             item.perform()
         return item
 
-    async def run(self, function: Callable[[], T]) -> T:
+    async def run(self, function: Callable[[], T], owner: Owner | None = None) -> T:
         """Call ``function`` in the thread. Raises ``RunCancelledError`` where that waits no more."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
+        job = Job(asyncio.get_running_loop(), function)
         with self._lock:
             if self._closed:
                 raise _gone()
-            self._items.put(Job(loop, future, copy_context(), function))
-        return await future
+            self._items.put(job)
+        found: T = await job.outcome(owner)
+        return found
 
     def close(self) -> None:
         """The thread goes on: work that it has not performed fails."""

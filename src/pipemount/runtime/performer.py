@@ -42,7 +42,7 @@ class Performer:
         start, attempt = 0, 1
         while True:
             work = functools.partial(_walk_chain, run, turns, slots, start, attempt)
-            position, error = await self.threads_for(run, turns[start].step).run(work)
+            position, error = await self.threads_for(run, turns[start].step).run(work, run.call)
             if error is None:
                 return
             if position != start:
@@ -121,7 +121,8 @@ class Performer:
         """An attempt that takes more than a call on the loop."""
         if turn.step.timeout is not None:
             return await self._timed(run, turn, context, turn.step.timeout)
-        return await self.threads_for(run, turn.step).run(functools.partial(call_in_thread, run, turn, context))
+        work = functools.partial(call_in_thread, run, turn, context)
+        return await self.threads_for(run, turn.step).run(work, run.call)
 
     async def _timed(self, run: Run, turn: Turn, context: StepContext, timeout: float) -> Any:
         """An attempt under its timeout, which counts from when a thread takes it: waiting for one is no fault."""
@@ -135,7 +136,9 @@ class Performer:
         value = None
         try:
             async with asyncio.timeout(timeout if threads is None else None) as limit:
-                value = await (call_on_loop(run, turn, context) if threads is None else threads.run(in_thread))
+                value = await (
+                    call_on_loop(run, turn, context) if threads is None else threads.run(in_thread, run.call)
+                )
         except TimeoutError as error:
             if not limit.expired():
                 raise

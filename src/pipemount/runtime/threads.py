@@ -8,11 +8,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from queue import SimpleQueue
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from .failures import SIGNALS
 
-__all__ = ["Job", "ThreadPool", "in_pool", "standing_aside"]
+__all__ = ["Errand", "Job", "Owner", "ThreadPool", "in_pool", "standing_aside"]
 
 T = TypeVar("T")
 
@@ -39,15 +39,16 @@ class ThreadPool:
         self._stand_ins = 0
         self._closed = False
 
-    async def run(self, function: Callable[[], T]) -> T:
+    async def run(self, function: Callable[[], T], owner: Owner | None = None) -> T:
         """Call ``function`` in a thread, under a copy of the caller's context variables.
 
-        Must be awaited on an event loop. A waiter that is cancelled before a thread took the call withdraws it.
+        Must be awaited on an event loop. A waiter that is cancelled before a thread took the call withdraws it; where
+        it comes too late for that, ``owner`` is told that the function goes on.
         """
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        self._submit(Job(loop, future, contextvars.copy_context(), function))
-        return await future
+        job = Job(asyncio.get_running_loop(), function)
+        self._submit(job)
+        found: T = await job.outcome(owner)
+        return found
 
     def close(self) -> None:
         """Let idle threads end now and busy ones when their function returns."""
@@ -130,13 +131,62 @@ def in_pool() -> bool:
     return getattr(_own, "pool", None) is not None
 
 
-class Job(NamedTuple):
-    """A call for another thread, and the future on ``loop`` that is told what came of it."""
+class Owner(Protocol):
+    """Whoever a function in a thread belongs to."""
 
-    loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[Any]
-    context: contextvars.Context
-    function: Callable[[], Any]
+    def keep(self, errand: Errand) -> None:
+        """Nobody waits for ``errand`` any more, and it still runs; ``errand.tell`` lets one hear of its end."""
+
+
+class Errand:
+    """What a thread does for a loop: whether it has begun, and whether it has ended."""
+
+    __slots__ = ("_begun", "_ended", "_told")
+
+    def __init__(self) -> None:
+        self._begun = self._ended = False
+        self._told: list[Callable[[Errand], None]] = []
+
+    def begin(self) -> None:
+        """In the thread, which looks only then whether it is still wanted: one of the two sees the other."""
+        self._begun = True
+
+    def end(self) -> None:
+        """In the thread."""
+        self._ended = True
+        for callback in self._told:
+            callback(self)
+
+    def given_up(self, owner: Owner | None) -> None:
+        """On the loop: nobody waits for it any more, and who it belongs to hears of it if it goes on all the same."""
+        if owner is not None and self._begun and not self._ended:
+            owner.keep(self)
+
+    def tell(self, callback: Callable[[Errand], None]) -> None:
+        """Call ``callback`` when it has ended, there and then; perhaps twice."""
+        self._told.append(callback)
+        if self._ended:
+            callback(self)
+
+
+class Job(Errand):
+    """A call for another thread, made on the loop that is to be told what came of it."""
+
+    __slots__ = ("_context", "_function", "_future", "_loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, function: Callable[[], Any]) -> None:
+        super().__init__()
+        self._loop, self._function = loop, function
+        self._future: asyncio.Future[Any] = loop.create_future()
+        self._context = contextvars.copy_context()
+
+    async def outcome(self, owner: Owner | None) -> Any:
+        """On the loop: the value, or what was raised."""
+        try:
+            return await self._future
+        except asyncio.CancelledError:
+            self.given_up(owner)
+            raise
 
     def perform(self) -> None:
         """In that thread: call, and answer."""
@@ -144,17 +194,19 @@ class Job(NamedTuple):
 
     def call(self) -> tuple[Any, BaseException | None]:
         """In that thread: the value or what was raised; nothing is called where nobody waits any more."""
-        if self.future.cancelled():
+        self.begin()
+        if self._future.cancelled():
             return None, None
         try:
-            return self.context.run(self.function), None
+            return self._context.run(self._function), None
         except BaseException as error:  # handed to whoever waits, whatever it is
             return None, error
 
     def answer(self, value: Any, error: BaseException | None) -> None:
         """Tell whoever waits, from any thread."""
+        self.end()
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self.loop.call_soon_threadsafe(_settle, self.future, value, error)
+            self._loop.call_soon_threadsafe(_settle, self._future, value, error)
 
 
 _UNFIT = (StopIteration, *SIGNALS)

@@ -160,7 +160,7 @@ class EstimatorPipeline:
     ) -> Sequence[Mapping[str, Any]]:
         threads: ThreadPool = calls[0].state
         try:
-            return await threads.run(partial(self._judge, calls[0], rows, recorder))
+            return await threads.run(partial(self._judge, calls[0], rows, recorder), calls[0])
         finally:
             for call in calls:
                 call.cancelled = True  # a thread that is still at it works for nobody

@@ -1,0 +1,148 @@
+"""Reading a request's body: under a deadline, and without a place for a run while it is on its way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
+from time import monotonic
+from typing import Any
+
+from ..errors import RequestTimeoutError
+from ..errors.request import rate_headers
+from ..runtime.admission import Admission, caller_of
+from ..runtime.guard import guard
+from ..runtime.rates import Rates
+from ..types import Message, Principal
+from .exchange import Exchange
+from .problems import Headers
+
+__all__ = ["Resumed", "Visit", "given", "pacer", "quota_headers", "read_body"]
+
+GRACE = 0.05
+"""Seconds that a body may be on its way before its request gives its place back."""
+
+PACE = 16 * 1024
+"""Bytes for which a body has one second more."""
+
+
+async def read_body(
+    exchange: Exchange,
+    limit: int,
+    declared: int | None,
+    timeout: float,
+    first: Awaitable[Message] | None = None,
+    late: Callable[[], object] | None = None,
+) -> bytes:
+    """The whole body of a request. On an event loop.
+
+    Args:
+        exchange: The request.
+        limit: Bytes; reading stops as soon as they are exceeded.
+        declared: The ``Content-Length``, if there is one.
+        timeout: Seconds in which the body is to come, and one more for each ``PACE`` bytes of it.
+        first: Its first message, if that was asked for already.
+        late: Called once if the body is still not there after ``GRACE``.
+
+    Raises:
+        RequestTimeoutError: It took longer. What came is forgotten.
+        BodyTooLargeError, MalformedRequestError, ClientLeftError: As ``Exchange.read``.
+    """
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    timer = None if late is None else loop.call_later(GRACE, late)
+    try:
+        async with asyncio.timeout_at(began + timeout) as deadline:
+
+            def allow(size: int) -> None:
+                deadline.reschedule(began + timeout + size / PACE)
+
+            return await exchange.read(await (first or exchange.receive()), limit, declared, allow)
+    except TimeoutError:
+        if not deadline.expired():
+            raise
+        raise RequestTimeoutError(timeout=timeout) from None
+    finally:
+        if timer is not None:
+            timer.cancel()
+
+
+def pacer(timeout: float) -> Callable[[int], None]:
+    """What is told how many bytes have come, and raises when they took too long. In a thread that waits for them."""
+    began = monotonic()
+
+    def check(size: int) -> None:
+        if monotonic() - began > timeout + size / PACE:
+            raise RequestTimeoutError(timeout=timeout)
+
+    return check
+
+
+async def given(message: Message) -> Message:
+    """A message that was received already."""
+    return message
+
+
+class Resumed:
+    """Awaits what was begun and has suspended: ``suspended`` is what it gave, ``rest`` where it goes on."""
+
+    __slots__ = ("_rest", "_suspended")
+
+    def __init__(self, suspended: Any, rest: Generator[Any, Any, Message]) -> None:
+        self._suspended, self._rest = suspended, rest
+
+    def __await__(self) -> Generator[Any, Any, Message]:
+        try:
+            yield self._suspended
+        except BaseException as error:
+            throw = getattr(self._rest, "throw", None)
+            if throw is None:  # a server's own awaitable: it is left alone
+                raise
+            try:
+                throw(error)
+            except StopIteration as ended:  # the cancellation came too late
+                found: Message = ended.value
+                return found
+            raise
+        return (yield from self._rest)
+
+
+class Visit:
+    """A request that has a place, gives it back while its body is on its way, and comes back for another.
+
+    Attributes:
+        has_place: Whether there is one to give back in the end.
+        waited: Seconds that it has waited for another.
+    """
+
+    def __init__(self, admission: Admission, pipeline: str, who: Principal | None) -> None:
+        self._admission, self._pipeline, self._who = admission, pipeline, who
+        self._away = False
+        self.has_place, self.waited = True, 0.0
+
+    def step_aside(self) -> None:
+        """Give the place back, if not too many wait already."""
+        self._away = self._admission.step_aside(self._pipeline, self._who)
+        self.has_place = not self._away
+
+    async def come_back(self, timeout: float) -> None:
+        """With the body: take a place again. Raises ``DeadlineExceededError`` when ``timeout`` passes first."""
+        if not self._away:
+            return
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        self._away = False
+        await guard(self._admission.come_back(self._pipeline, self._who).place(), timeout)
+        self.has_place, self.waited = True, loop.time() - began
+
+    def end(self) -> None:
+        """Without the body: it does not come back."""
+        if self._away:
+            self._away = False
+            self._admission.stay_away(self._pipeline, self._who)
+
+
+def quota_headers(rates: Rates, who: Principal | None) -> Headers:
+    """What is left of a caller's quota (draft-ietf-httpapi-ratelimit-headers)."""
+    left, reset = rates.left(caller_of(who))
+    told = rate_headers(rates.policy.quota, rates.policy.window, left=left, reset=reset)
+    return [(name.encode(), value.encode()) for name, value in told.items()]
