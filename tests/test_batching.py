@@ -154,7 +154,7 @@ async def test_between_two_runs_those_go_first_who_wait(gated: Any, gate: Gate) 
     async with started(gated, places=1) as service:
         admission, order = service.admission, []
         await admission.enter()
-        place = Place(admission)
+        place = Place(admission, "gated", None)
 
         async def other() -> None:
             await admission.enter()
@@ -180,7 +180,7 @@ async def test_a_queue_that_fills_up_in_that_moment_is_waited_for(gated: Any, mo
     monkeypatch.setattr("pipemount.batching.RETRY", 0.001)
     admission = Admission(1, 1)
     await admission.enter()
-    place = Place(admission)
+    place = Place(admission, "gated", None)
     waiting = asyncio.create_task(admission.enter())
     while not admission.queued:
         await asyncio.sleep(0)

@@ -95,7 +95,7 @@ async def test_each_has_a_result_in_its_place() -> None:
     assert last["outputs"] == {"judged": "2?"}
     assert sorted(one["metadata"]["run_index"] for one in (first, last)) != [0, 0]
     assert 0 <= first["execution_time"] < 10
-    assert (invalid["status"], invalid["code"], invalid["instance"]) == (422, "invalid-inputs", "/batch#/1")
+    assert (invalid["status"], invalid["code"], invalid["instance"]) == (422, "invalid-inputs", "#/1")
     assert [fault["loc"] for fault in invalid["errors"]] == [[1, "number"]]
     assert (failed["status"], failed["code"], failed["detail"]) == (409, "unlucky", "thirteen")
     assert (odd["status"], odd["errors"][0]["loc"]) == (422, [3])
@@ -140,7 +140,7 @@ async def test_every_pipeline_of_an_app_has_batches() -> None:
         assert len(await items(app, [{"number": 1}], "/two/batch")) == 1
         assert (await get(app, "/one/info")).json()["urls"]["batch"] == "/pipelines/one/batch"
         answer = await post(app, "/two/batch", b'["x"]', root_path="")
-        assert answer.json()[0]["instance"] == "/two/batch#/0"
+        assert answer.json()[0]["instance"] == "#/0"
 
 
 async def test_inputs_that_are_found_wrong_when_the_run_begins_are_in_their_place() -> None:
@@ -392,3 +392,57 @@ async def test_a_row_that_fails_fails_alone(monkeypatch: pytest.MonkeyPatch) -> 
         good, bad = await items(app, [{"features": [5.0, 1.0]}, {"features": [6.0, 1.0]}], "/model/batch")
     assert good["outputs"]["prediction"] == "more"
     assert (bad["status"], bad["code"], bad["step"]) == (500, "step-failed", "logisticregression")
+
+
+# ------------------------------------------------------------------------------------ idempotency key
+
+
+KEYED = {"idempotency-key": '"night-run-7"'}
+
+
+async def test_a_batch_with_a_key_runs_once() -> None:
+    async with started() as app:
+        body = b'[{"number": 1}, {"number": "x"}, {"number": 13}]'
+        first = await post(app, "/batch", body, headers=KEYED)
+        again = await post(app, "/batch", body, headers=KEYED)
+        other = await post(app, "/batch", b"[]", headers=KEYED)
+        job = (await get(app, f"/jobs/{first.headers['x-run-id']}")).json()
+    assert (first.status, first.body) == (again.status, again.body)
+    assert [item.get("status", 200) for item in first.json()] == [200, 422, 409]
+    assert again.headers["x-run-id"] == first.headers["x-run-id"]
+    assert "idempotency-replayed" in again.headers and "idempotency-replayed" not in first.headers
+    assert (other.status, other.json()["code"]) == (422, "idempotency-mismatch")
+    assert sorted(CALLS) == [1, 13]
+    assert (job["kind"], job["status"]) == ("batch", "succeeded")
+    assert job["outputs"] == first.json()
+    assert job["parameters"] == [{"number": 1, "mark": "!"}, None, {"number": 13, "mark": "!"}]
+
+
+async def test_a_batch_with_a_key_goes_on_when_its_caller_leaves_and_can_be_cancelled() -> None:
+    async with started(waiting) as app:
+        json_, key = (b"content-type", b"application/json"), (b"idempotency-key", b"mine")
+        connection = Connection(app, "POST", "/batch", headers=[json_, key])
+        connection.feed(b'[{"number": 1}, {"number": 2}]')
+        running = asyncio.create_task(connection.run())
+        while len(ENTERED) < 2:
+            await asyncio.sleep(0)
+        connection.disconnect()
+        await running
+        assert CANCELLED == []
+        again = await post(app, "/batch", b'[{"number": 1}, {"number": 2}]', headers={"idempotency-key": "mine"})
+        assert (again.status, again.json()["code"]) == (409, "idempotency-running")
+        (job,) = (await get(app, "/jobs?status=running")).json()["jobs"]
+        assert (await post(app, f"/jobs/{job['job_id']}/cancel", b"")).status == 200
+        await app.jobs.until_ended(job["job_id"], None)
+        ended = await post(app, "/batch", b'[{"number": 1}, {"number": 2}]', headers={"idempotency-key": "mine"})
+    assert ended.json()["code"] == "job-cancelled"
+    assert sorted(CANCELLED) == [1, 2]
+    assert app.admission.active == 0
+
+
+async def test_a_key_that_is_none_is_refused_before_the_body_is_read() -> None:
+    async with started() as app:
+        headers = [(b"content-type", b"application/json"), (b"idempotency-key", b'"')]
+        connection = Connection(app, "POST", "/batch", headers=headers)
+        await connection.run()
+        assert (connection.answer.status, connection.received) == (400, 0)

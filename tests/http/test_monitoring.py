@@ -144,7 +144,7 @@ async def test_what_runs_and_what_waits_is_told() -> None:
     names = ("pipemount_places", "pipemount_places_taken", "pipemount_queue_limit", "pipemount_queued")
     assert [metric(answer, name) for name in names] == [1, 1, 1, 1]
     assert metric(answer, "pipemount_runs_active") == [{"labels": {"pipeline": "waiting"}, "value": 1}]
-    assert metric(answer, "pipemount_rejected_total")[0]["labels"] == {"reason": "full"}
+    assert metric(answer, "pipemount_rejected_total")[0]["labels"] == {"reason": "app"}
     assert sum(sample["value"] for sample in metric(answer, "pipemount_rejected_total")) == 1
     assert (told["active"], told["queued"], told["rejected"]) == (1, 1, 1)
     assert metric(after, "pipemount_runs_active") == [{"labels": {"pipeline": "waiting"}, "value": 0}]

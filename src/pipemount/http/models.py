@@ -159,7 +159,10 @@ class InvocationProblem(Problem):
 
 
 class ItemProblem(Problem):
-    """Why one item of a batch has no outputs, in the fields of an invocation's response as well."""
+    """Why one item of a batch has no outputs, in the fields of an invocation's response as well.
+
+    Its ``instance`` is its place in the list, as a fragment: ``#/3``.
+    """
 
     success: Literal[False]
     outputs: None
