@@ -112,13 +112,16 @@ class Batch:
         todo = [(index, call) for index, call in enumerate(self._calls) if isinstance(call, Call)]
         for _, call in todo:
             call.timeout, call.deadline = self._timeout, self._deadline
-        if len(todo) > 1 and self._service.runs_together and await self._run_together(todo):
+        if self._may_run_together(todo) and await self._run_together(todo):
             todo = []
         self._todo, self._left = iter(todo), len(todo)
         async with asyncio.TaskGroup() as helpers:
             await self._lead(helpers)
         stopped = RunCancelledError("stopped before it was run")
         return [self._outcomes.get(index, stopped) for index in range(len(self._calls))]
+
+    def _may_run_together(self, todo: Sequence[tuple[int, Call]]) -> bool:
+        return len(todo) > 1 and self._service.runs_together and all(call.overrides is None for _, call in todo)
 
     async def _run_together(self, todo: Sequence[tuple[int, Call]]) -> bool:
         calls = [call for _, call in todo]
@@ -155,7 +158,7 @@ class Batch:
                 self._outcomes[index] = await self._outcome(call)
             finally:
                 self._keep_place_of(call)
-            if self._place is not None and self._left:
+            if self._place is not None and self._left and monotonic() < self._deadline:
                 with suppress(DeadlineExceededError):  # the others are told so, one by one
                     await self._place.give_way(self._timeout, self._deadline)
             if monotonic() - since > SLICE:

@@ -56,7 +56,7 @@ class EventReader:
     def _line(self, line: str) -> Told | None:
         if not line:
             return self._dispatch()
-        name, colon, value = line.partition(":")
+        name, _colon, value = line.partition(":")
         value = value.removeprefix(" ")
         match name:
             case "":

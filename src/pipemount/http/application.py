@@ -113,7 +113,8 @@ class Application:
         self.admission = admission_of(self.settings, compiled)
         self.services = {name: Service(name, one, self.settings, self.admission) for name, one in compiled.items()}
         self._store = MemoryStore(self.settings)
-        self.jobs = Jobs(self._store, Local(self._store, self.services, self.settings))
+        self._runner = Local(self._store, self.services, self.settings)
+        self.jobs = Jobs(self._store, self._runner)
         self.environments: list[StepEnvironment] = [] if step_environment is None else [step_environment]
         self.users: list[UserProvider] = []
         self._stack = AsyncExitStack()
@@ -246,6 +247,8 @@ class Application:
             }
         jobs = JobRoutes(self.jobs, self.lifecycle)
         self._sockets = Sockets(self, invocations)
+        batches = {name: BatchEndpoint(service, self.lifecycle, self.jobs) for name, service in self.services.items()}
+        self._runner.performers["batch"] = lambda service, work, feed: batches[service.name].perform(work)
         monitoring = Monitoring(self, schemes)
         special: dict[str, Callable[[Route], Answer]] = {
             "events": lambda route: events,
@@ -255,7 +258,7 @@ class Application:
             "job": lambda route: jobs.job,
             "delete": lambda route: jobs.job,
             "cancel": lambda route: jobs.cancel,
-            "batch": lambda route: BatchEndpoint(self.services[route.pipeline or ""], self.lifecycle),
+            "batch": lambda route: batches[route.pipeline or ""],
             "metrics": lambda route: monitoring.metrics,
             "status": lambda route: monitoring.status,
             "tokens": lambda route: self.signing,

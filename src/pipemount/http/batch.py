@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from asyncio import get_running_loop
 from collections.abc import Sequence
+from functools import partial
 from time import monotonic
 from typing import Annotated, Any
 
@@ -14,19 +15,26 @@ from pydantic_core import from_json, to_json
 from ..batching import Batch, Done, Outcome, Place
 from ..errors import InvalidInputsError, MalformedRequestError, PipemountError
 from ..errors.problems import members_of
+from ..jobs.desk import Jobs
+from ..jobs.local import Work
+from ..jobs.models import JobRequest
+from ..jobs.outcomes import Performed
 from ..pipelines.schema import OUT_OF_RANGE, Schema, describe_errors
 from ..runtime.call import Call
 from ..runtime.guard import guard
 from ..runtime.lifecycle import Lifecycle
 from ..service import Service, new_run_id
 from ..types import JsonObject, Principal, Trace
+from .asking import idempotency_of
+from .at_home import at_home
 from .describe import link
 from .exchange import Exchange
-from .headers import parse_traceparent
+from .headers import parse_idempotency_key, parse_traceparent
 from .invocation import Answers, check_json, lets_infinity_in, refuse_non_finite
+from .jobs import of_job
 from .models import MIN_TIMEOUT
 from .paths import locate
-from .problems import log_failure
+from .problems import document, log_failure
 from .query import read_query
 from .reading import read_body
 
@@ -44,41 +52,83 @@ Sent = tuple[Any, bytes]
 class BatchEndpoint:
     """The endpoint of one pipeline. A batch is admitted as any request is; how it shares, ``Batch`` tells."""
 
-    def __init__(self, service: Service, lifecycle: Lifecycle) -> None:
-        self._service, self._lifecycle = service, lifecycle
+    def __init__(self, service: Service, lifecycle: Lifecycle, jobs: Jobs) -> None:
+        self._service, self._lifecycle, self._jobs = service, lifecycle, jobs
         self._items = Items(service.compiled.input, service.settings.max_batch)
         self._body = Answers(service).body
 
     async def __call__(self, exchange: Exchange) -> None:
         """Answer ``exchange``; what fails as a whole is raised as a ``PipemountError``."""
-        settings, admission = self._service.settings, self._service.admission
-        declared = check_json(exchange, settings.max_body_bytes)
+        declared = check_json(exchange, self._service.settings.max_body_bytes)
         timeout = self._timeout(exchange)
+        if exchange.headers.idempotency_key is not None:
+            await self._answer_keyed(exchange, declared, timeout)
+            return
         deadline = monotonic() + timeout
         await self._lifecycle.ensure_ready()
-        name, who = self._service.name, exchange.principal
+        admission, name, who = self._service.admission, self._service.name, exchange.principal
         await guard(admission.enter(name, who, timeout), timeout, deadline=deadline)
         place = Place(admission, name, who)
         try:
-            sent = await read_body(exchange, settings.max_body_bytes, declared, settings.body_timeout)
-            items = self._items.read(sent)
+            items = self._items.read(await self._sent(exchange, declared))
             admission.charge(who, len(items) - 1)
-            calls = self._calls(items, exchange)
-            batch = Batch(
-                self._service,
-                calls,
-                place=place,
-                width=settings.batch_concurrency,
-                timeout=timeout,
-                deadline=deadline,
-            )
+            batch = self._batch(self._calls(items, who, _trace(exchange)), timeout, deadline, place)
             outcomes = await self._performed(batch, exchange)
         finally:
             place.leave()
-        body = self._written(items, outcomes, link(*locate(exchange.scope)))
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-        headers.append((b"x-run-id", new_run_id().encode("ascii")))
-        await exchange.respond(200, headers, body)
+        await _answer(exchange, self._written(items, outcomes), new_run_id())
+
+    async def _answer_keyed(self, exchange: Exchange, declared: int | None, timeout: float) -> None:
+        """With an ``Idempotency-Key`` a batch is a job, which happens once, and goes on when its caller leaves."""
+        parse_idempotency_key(exchange.headers.idempotency_key or b"")
+        await self._lifecycle.ensure_ready()
+        sent = await self._sent(exchange, declared)
+        items = self._items.read(sent)
+        self._service.admission.charge(exchange.principal, len(items) - 1)
+        request = JobRequest(
+            job_id=new_run_id(),
+            pipeline=self._service.name,
+            fingerprint=self._service.compiled.info.fingerprint,
+            kind="batch",
+            inputs=sent,
+            parameters=b"[%b]" % b",".join(b"null" if isinstance(i, PipemountError) else i[1] for i in items),
+            timeout=timeout,
+            principal=exchange.principal,
+            trace=_trace(exchange),
+            idempotency=idempotency_of(exchange, self._service, "batch", sent),
+        )
+        submitted = await at_home(self._lifecycle, partial(self._jobs.submit, request, wants_result=True))
+        wait = partial(self._jobs.until_ended, submitted.job.id, exchange.principal)
+        job = await guard(at_home(self._lifecycle, wait), None, exchange.left)
+        more = of_job(submitted)
+        if job.result is None:
+            await exchange.respond(*document(job.error or {}, instance=link(*locate(exchange.scope)), more=more))
+        else:
+            await _answer(exchange, job.result, job.id, more[1:])
+
+    async def perform(self, work: Work) -> Performed:
+        """A batch that is a job. It keeps its place to its end, as any job does."""
+        request, began = work.job.request, monotonic()
+        items = self._items.read(request.inputs)
+        calls = self._calls(items, request.principal, request.trace)
+        own = [call for call in calls if isinstance(call, Call)]
+        work.stopping = partial(_cancel, own)
+        timeout = request.timeout or self._service.settings.request_timeout
+        try:
+            outcomes = await self._batch(calls, timeout, began + timeout, None).perform()
+        finally:
+            work.stragglers = next((call.stragglers for call in own if call.stragglers), None)
+        return Performed(self._written(items, outcomes), monotonic() - began, 0, None)
+
+    async def _sent(self, exchange: Exchange, declared: int | None) -> bytes:
+        settings = self._service.settings
+        return await read_body(exchange, settings.max_body_bytes, declared, settings.body_timeout)
+
+    def _batch(
+        self, calls: Sequence[Call | PipemountError], timeout: float, deadline: float, place: Place | None
+    ) -> Batch:
+        width = self._service.settings.batch_concurrency
+        return Batch(self._service, calls, place=place, width=width, timeout=timeout, deadline=deadline)
 
     def _timeout(self, exchange: Exchange) -> float:
         """Seconds for all of them together: the query's ``timeout``, or the app's own."""
@@ -93,24 +143,24 @@ class BatchEndpoint:
             raise InvalidInputsError(errors=faults) from None
         return seconds
 
-    def _calls(self, items: Sequence[Sent | PipemountError], exchange: Exchange) -> list[Call | PipemountError]:
-        headers, principal = exchange.headers, exchange.principal
-        trace = parse_traceparent(headers.traceparent, headers.tracestate)
-        return [item if isinstance(item, PipemountError) else _call(item[0], principal, trace) for item in items]
+    def _calls(
+        self, items: Sequence[Sent | PipemountError], principal: Principal | None, trace: Trace | None
+    ) -> list[Call | PipemountError]:
+        return [
+            item if isinstance(item, PipemountError) else Call(item[0], new_run_id(), principal=principal, trace=trace)
+            for item in items
+        ]
 
     async def _performed(self, batch: Batch, exchange: Exchange) -> list[Outcome]:
         if get_running_loop() is self._lifecycle.home:
             return await guard(batch.perform(), None, exchange.left)
         return await guard(self._lifecycle.call(batch.perform), None, exchange.left)
 
-    def _written(self, items: Sequence[Sent | PipemountError], outcomes: Sequence[Outcome], path: str) -> bytes:
-        results = [
-            self._result(index, item, outcome, path)
-            for index, (item, outcome) in enumerate(zip(items, outcomes, strict=True))
-        ]
-        return b"[%b]" % b",".join(results)
+    def _written(self, items: Sequence[Sent | PipemountError], outcomes: Sequence[Outcome]) -> bytes:
+        numbered = enumerate(zip(items, outcomes, strict=True))
+        return b"[%b]" % b",".join(self._result(index, item, outcome) for index, (item, outcome) in numbered)
 
-    def _result(self, index: int, item: Sent | PipemountError, outcome: Outcome, path: str) -> bytes:
+    def _result(self, index: int, item: Sent | PipemountError, outcome: Outcome) -> bytes:
         if isinstance(outcome, Done) and not isinstance(item, PipemountError):
             return self._body(outcome.call, outcome.sealed[1], item[1], outcome.seconds)
         error = outcome if isinstance(outcome, PipemountError) else UNEXPECTED
@@ -118,12 +168,22 @@ class BatchEndpoint:
             error = _of_item(index, error)
         log_failure(error)
         failed = {"success": False, "outputs": None, "error": str(error)}
-        document = members_of(error) | failed | {"instance": f"{path}#/{index}"}
-        return json.dumps(document, ensure_ascii=False, separators=(",", ":"), default=str).encode(errors="replace")
+        problem = members_of(error) | failed | {"instance": f"#/{index}"}
+        return json.dumps(problem, ensure_ascii=False, separators=(",", ":"), default=str).encode(errors="replace")
 
 
-def _call(inputs: Any, principal: Principal | None, trace: Trace | None) -> Call:
-    return Call(inputs, new_run_id(), principal=principal, trace=trace)
+async def _answer(exchange: Exchange, body: bytes, batch_id: str, more: Sequence[tuple[bytes, bytes]] = ()) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await exchange.respond(200, [*headers, (b"x-run-id", batch_id.encode("ascii")), *more], body)
+
+
+def _trace(exchange: Exchange) -> Trace | None:
+    return parse_traceparent(exchange.headers.traceparent, exchange.headers.tracestate)
+
+
+def _cancel(calls: Sequence[Call]) -> None:
+    for call in calls:
+        call.cancel()
 
 
 def _of_item(index: int, error: InvalidInputsError) -> InvalidInputsError:

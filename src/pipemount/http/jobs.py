@@ -26,7 +26,7 @@ from .problems import Headers, document
 from .query import read_query
 from .records import DEFAULT_LIMIT, MAX_LIMIT
 
-__all__ = ["JobRoutes", "Keyed", "Submission", "record"]
+__all__ = ["JobRoutes", "Keyed", "Submission", "of_job", "record"]
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ class Submission:
         urls = _urls(job_id, exchange.base)
         told = {"job_id": job_id, "run_id": job_id, "status": "queued", **urls}
         location = (b"location", urls["poll_url"].encode("ascii"))
-        await _answer(exchange, to_json(told), 202, [location, *_of_job(submitted)])
+        await _answer(exchange, to_json(told), 202, [location, *of_job(submitted)])
 
 
 class Keyed:
@@ -75,7 +75,7 @@ class Keyed:
         submitted = await at_home(self._invocation.lifecycle, partial(self._jobs.submit, request, wants_result=True))
         wait = partial(self._jobs.until_ended, submitted.job.id, exchange.principal)
         job = await guard(at_home(self._invocation.lifecycle, wait), None, exchange.left)
-        more = _of_job(submitted)
+        more = of_job(submitted)
         if job.status == "succeeded" and job.result is not None:
             body = self._invocation.body(job, job.result, job.request.parameters, job.execution_time or 0.0)
             await _answer(exchange, body, 200, more)
@@ -134,7 +134,8 @@ def _check_accept(exchange: Exchange) -> None:
         raise NotAcceptableError("this route answers application/json; name it in Accept, or send no Accept")
 
 
-def _of_job(submitted: Submitted) -> Headers:
+def of_job(submitted: Submitted) -> Headers:
+    """Which job answers, and whether an earlier request began it."""
     own = (b"x-run-id", submitted.job.id.encode("ascii"))
     return [own, REPLAYED] if submitted.reused else [own]
 

@@ -159,7 +159,10 @@ class InvocationProblem(Problem):
 
 
 class ItemProblem(Problem):
-    """Why one item of a batch has no outputs, in the fields of an invocation's response as well."""
+    """Why one item of a batch has no outputs, in the fields of an invocation's response as well.
+
+    Its ``instance`` is its place in the list, as a fragment: ``#/3``.
+    """
 
     success: Literal[False]
     outputs: None
@@ -284,13 +287,19 @@ class Info(BaseModel):
 
 
 class Sample(BaseModel):
-    """One value of a metric. A counter and a gauge have a ``value``, a histogram the other members."""
+    """One value of a counter or a gauge."""
 
     labels: dict[str, str]
-    value: float | None = None
-    count: int | None = None
-    sum: float | None = Field(None, description="Of all that was observed.")
-    buckets: dict[str, int] | None = Field(None, description="How many were observed up to a bound, by bound.")
+    value: float
+
+
+class Observed(BaseModel):
+    """One value of a histogram."""
+
+    labels: dict[str, str]
+    count: int
+    sum: float = Field(description="Of all that was observed.")
+    buckets: dict[str, int] = Field(description="How many were observed up to a bound, by bound.")
 
 
 class Metric(BaseModel):
@@ -299,7 +308,7 @@ class Metric(BaseModel):
     name: str
     type: Literal["counter", "gauge", "histogram"]
     help: str
-    samples: list[Sample]
+    samples: list[Sample | Observed]
 
 
 class Metrics(BaseModel):
@@ -349,6 +358,8 @@ class Status(BaseModel):
     uptime: float | None = Field(description="Seconds since.")
     pipemount: str = Field(description="The version of pipemount.")
     concurrency: Concurrency
+    jobs: dict[str, int] | None = Field(description="That are known, by status; null where they are not at hand.")
+    streams: int = Field(description="Streams of events that are open.")
     pipelines: dict[str, PipelineStatus]
     auth: Auth
     settings: dict[str, Any]

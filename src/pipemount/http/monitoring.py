@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import fields, is_dataclass
 from time import monotonic, time
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pydantic_core import to_json
 
 from ..errors import NotAcceptableError
+from ..jobs.desk import Jobs
+from ..jobs.models import JobStatus
 from ..runtime.admission import Admission
 from ..runtime.lifecycle import Lifecycle
+from ..runtime.loops import spawn
 from ..runtime.metering import BUCKETS, percentiles
 from ..service import Service
 from ..settings import Settings
@@ -22,8 +26,9 @@ from .exchange import Exchange
 from .exposition import OPENMETRICS, PROMETHEUS, Family, Histogram, Sample, as_json, as_openmetrics, as_prometheus
 from .headers import accepts_json, preferred
 from .problems import Headers
+from .streams import Streams
 
-__all__ = ["Monitored", "Monitoring"]
+__all__ = ["Monitored", "Monitoring", "plain"]
 
 PATIENCE = 1.0
 """Seconds that a reader waits for a home loop which is busy: so long it lags at least."""
@@ -38,6 +43,8 @@ class Monitored(Protocol):
     services: dict[str, Service]
     lifecycle: Lifecycle
     admission: Admission
+    jobs: Jobs
+    streams: Streams
 
 
 class Monitoring:
@@ -54,7 +61,7 @@ class Monitoring:
                 "this route answers application/json, application/openmetrics-text and text/plain; "
                 "name one of them in Accept, or send no Accept"
             )
-        found = [*_families(self._app), _lag(await self._loop_lag())]
+        found = list(_families(self._app, await self._look()))
         if kind == OPEN:
             await _send(exchange, OPENMETRICS, as_openmetrics(found))
         elif kind == TEXT:
@@ -66,25 +73,39 @@ class Monitoring:
         """Where the app stands, and how it was told to behave."""
         if not accepts_json(exchange.headers.accept):
             raise NotAcceptableError("this route answers application/json; name it in Accept, or send no Accept")
-        await _send(exchange, JSON, to_json(_status(self._app, self._schemes)))
+        await _send(exchange, JSON, to_json(_status(self._app, self._schemes, await self._look())))
 
-    async def _loop_lag(self) -> float | None:
-        """Seconds that a turn of the home loop took just now; ``None`` where the app has none."""
+    async def _look(self) -> Seen:
+        """What only the home loop knows: asked of it, and not waited for where it has other things to do."""
         home = self._app.lifecycle.home
         if not self._app.lifecycle.ready or home is None:
-            return None
+            return Seen(None, None)
         here = asyncio.get_running_loop()
-        passed: asyncio.Future[None] = here.create_future()
+        seen: asyncio.Future[Seen] = here.create_future()
         began = monotonic()
+
+        async def look() -> None:
+            lag = monotonic() - began
+            found = Seen(lag, await self._app.jobs.counts())
+            with suppress(RuntimeError):  # who asked is gone
+                here.call_soon_threadsafe(seen.set_result, found)
+
         with suppress(RuntimeError):  # it ends just now
-            home.call_soon_threadsafe(_answer, here, passed)
-            await asyncio.wait([passed], timeout=PATIENCE)
-        return monotonic() - began
+            spawn(home, look, Context())
+            await asyncio.wait([seen], timeout=PATIENCE)
+        return seen.result() if seen.done() else Seen(monotonic() - began, None)
 
 
-def _answer(there: asyncio.AbstractEventLoop, passed: asyncio.Future[None]) -> None:
-    with suppress(RuntimeError):  # who asked is gone
-        there.call_soon_threadsafe(passed.set_result, None)
+class Seen(NamedTuple):
+    """What the home loop knows.
+
+    Attributes:
+        lag: Seconds until it came to it; ``None`` where the app has no home.
+        jobs: How many have which status; ``None`` where that is not known just now.
+    """
+
+    lag: float | None
+    jobs: Mapping[JobStatus, int] | None
 
 
 async def _send(exchange: Exchange, content_type: bytes, body: bytes) -> None:
@@ -100,7 +121,7 @@ async def _send(exchange: Exchange, content_type: bytes, body: bytes) -> None:
 # ------------------------------------------------------------------------------------------- metrics
 
 
-def _families(app: Monitored) -> Iterator[Family]:
+def _families(app: Monitored, seen: Seen) -> Iterator[Family]:
     services, admission = app.services, app.admission
     results = [
         Sample({"pipeline": name, "result": result}, count)
@@ -118,6 +139,11 @@ def _families(app: Monitored) -> Iterator[Family]:
     yield _gauge("pipemount_queued", "Runs that wait for a place.", admission.queued)
     rejected = [Sample({"reason": reason}, count) for reason, count in _rejected(admission).items()]
     yield Family("pipemount_rejected", "counter", "Requests that were answered 429, by the limit they met.", rejected)
+    jobs = [Sample({"state": state}, count) for state, count in (seen.jobs or {}).items()]
+    yield Family("pipemount_jobs", "gauge", "Jobs that are known, by their status.", jobs)
+    yield _gauge("pipemount_streams_open", "Streams of events that somebody reads.", len(app.streams))
+    lag = [] if seen.lag is None else [Sample({}, seen.lag)]
+    yield Family("pipemount_loop_lag_seconds", "gauge", "How long a turn of the loop took just now.", lag)
     yield _gauge("pipemount_ready", "1 where pipelines can run, else 0.", int(app.lifecycle.ready))
     if app.lifecycle.since is not None:
         yield _gauge("pipemount_start_time_seconds", "When the app was started, Unix time.", app.lifecycle.since)
@@ -125,11 +151,6 @@ def _families(app: Monitored) -> Iterator[Family]:
 
 def _gauge(name: str, text: str, value: float) -> Family:
     return Family(name, "gauge", text, [Sample({}, value)])
-
-
-def _lag(seconds: float | None) -> Family:
-    samples = [] if seconds is None else [Sample({}, seconds)]
-    return Family("pipemount_loop_lag_seconds", "gauge", "How long a turn of the loop took just now.", samples)
 
 
 def _histogram(service: Service) -> Histogram:
@@ -145,7 +166,7 @@ def _rejected(admission: Admission) -> Mapping[str, int]:
 # -------------------------------------------------------------------------------------------- status
 
 
-def _status(app: Monitored, schemes: Sequence[str]) -> JsonObject:
+def _status(app: Monitored, schemes: Sequence[str], seen: Seen) -> JsonObject:
     lifecycle, admission, services = app.lifecycle, app.admission, app.services
     recent = [seconds for service in services.values() for seconds in service.meter.recent]
     return {
@@ -161,6 +182,8 @@ def _status(app: Monitored, schemes: Sequence[str]) -> JsonObject:
             "rejected": sum(_rejected(admission).values()),
             **percentiles(recent),
         },
+        "jobs": seen.jobs,
+        "streams": len(app.streams),
         "pipelines": {name: _pipeline(service) for name, service in services.items()},
         "auth": {"enabled": bool(schemes), "schemes": list(schemes)},
         "settings": _told(app.settings),
@@ -178,17 +201,17 @@ def _pipeline(service: Service) -> JsonObject:
 
 
 def _told(settings: Settings) -> JsonObject:
-    return {field.name: _plain(getattr(settings, field.name)) for field in fields(settings)}
+    return {field.name: plain(getattr(settings, field.name)) for field in fields(settings)}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """What a setting says, as far as JSON can: of a function or an object only what it is."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list | set | frozenset):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return type(value).__name__ if not hasattr(value, "__name__") else value.__name__

@@ -72,7 +72,7 @@ AFTER: JsonObject = {
 PARAMETERS: Mapping[str, Sequence[JsonObject]] = {
     "invoke": (MODE, KEY),
     "submit": (KEY,),
-    "batch": (TIMEOUT,),
+    "batch": (TIMEOUT, KEY),
     "jobs": OF_JOBS,
     "events": (AFTER,),
 }

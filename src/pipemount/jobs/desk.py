@@ -21,7 +21,7 @@ from ..errors import (
 from ..runtime.events import TERMINAL
 from ..types import Principal
 from .encoding import SHUTDOWN, missed
-from .models import Job, JobEvent, JobQuery, JobRequest, Page, Submitted, owner_of
+from .models import STATUSES, Job, JobEvent, JobQuery, JobRequest, JobStatus, Page, Submitted, owner_of
 from .runner import Runner
 from .store import Store
 
@@ -127,6 +127,10 @@ class Jobs:
         if viewer is None or not viewer.may("admin"):
             query = replace(query, owner=owner_of(viewer) or "")
         return await self.store.list(query)
+
+    async def counts(self) -> dict[JobStatus, int]:
+        """How many jobs there are, by their status, whosever they are."""
+        return dict.fromkeys(STATUSES, 0) | dict(await self.store.counts())
 
     async def cancel(self, job_id: str, viewer: Principal | None, reason: str) -> Job:
         """End a job early; one that was cancelled before stays so. The record as it is now.

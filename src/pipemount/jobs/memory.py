@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from time import time
 from typing import Literal
@@ -108,6 +109,10 @@ class MemoryStore:
         more = len(records) > query.limit
         records = records[: query.limit]
         return Page([record.seen for record in records], str(records[-1].number) if more else None)
+
+    async def counts(self) -> Mapping[JobStatus, int]:
+        self._expire()
+        return Counter(record.job.status for record in self._records.values())
 
     async def delete(self, job_id: str) -> bool:
         record = self._records.get(job_id)

@@ -10,6 +10,7 @@ from ..types import Principal, Trace
 
 __all__ = [
     "ENDED",
+    "STATUSES",
     "Idempotency",
     "Job",
     "JobEvent",
@@ -25,6 +26,8 @@ __all__ = [
 
 JobStatus: TypeAlias = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
 """``cancelling``: a cancel was asked for, and a step that cannot be stopped has not returned yet."""
+
+STATUSES: tuple[JobStatus, ...] = ("queued", "running", "cancelling", "succeeded", "failed", "cancelled")
 
 ENDED: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
 """A job that has one of these never changes again."""

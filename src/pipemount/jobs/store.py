@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
-from .models import Job, JobEvent, JobQuery, JobRequest, Lease, Outcome, Page, Submitted
+from .models import Job, JobEvent, JobQuery, JobRequest, JobStatus, Lease, Outcome, Page, Submitted
 
 __all__ = ["Store"]
 
@@ -59,6 +59,10 @@ class Store(Protocol):
 
     async def list(self, query: JobQuery) -> Page:
         """A page of records, the youngest first."""
+        ...
+
+    async def counts(self) -> Mapping[JobStatus, int]:
+        """How many jobs have which status; those that none has are left out."""
         ...
 
     async def delete(self, job_id: str) -> bool:
