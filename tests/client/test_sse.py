@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable
 
@@ -88,7 +89,7 @@ FRAME = st.tuples(st.sampled_from(["", "delta", "run_completed"]), st.lists(TEXT
 
 def cut(stream: bytes, places: Iterable[int]) -> list[bytes]:
     marks = sorted({0, len(stream), *(place % (len(stream) + 1) for place in places)})
-    return [stream[a:b] for a, b in zip(marks, marks[1:], strict=False)]
+    return [stream[a:b] for a, b in itertools.pairwise(marks)]
 
 
 @given(st.lists(st.tuples(FRAME, ENDS), max_size=6), st.lists(st.integers(0, 10_000), max_size=12), st.booleans())

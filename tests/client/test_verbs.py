@@ -403,22 +403,45 @@ def test_outputs_of_a_stream_that_do_not_fit() -> None:
 def test_a_batch_has_an_error_in_the_place_of_each_run_that_failed() -> None:
     one = {"outputs": {"output": 1}, "metadata": METADATA}
     failed = {"code": "step-failed", "detail": "it broke", "run_id": "r-2", "status": 500}
-    script = Script(answer({"results": [one, failed]}))
-    good, bad = script.run(script.verbs().batch([{"n": 1}, {"n": 2}]))
+    script = Script(answer([one, failed]))
+    good, bad = script.run(script.verbs(None, Terms(timeout=2)).batch([{"n": 1}, {"n": 2}]))
     assert good.value == {"output": 1}
     assert isinstance(bad, errors.StepFailedError)
     assert bad.run_id == "r-2"
+    assert script.bodies() == [[{"n": 1}, {"n": 2}]]
+    assert script.asked[0].url == f"{URL}/batch?timeout=2"
 
 
 def test_a_batch_of_values_has_them_one_by_one() -> None:
     results = [{"outputs": DATES, "metadata": METADATA}, {"outputs": {"output_0": "?"}, "metadata": METADATA}]
-    script = Script(answer({"results": results}))
-    good, bad = script.run(script.verbs(dating).batch([{"day": DAY}] * 2))
+    script = Script(answer(results))
+    none, good, bad = script.run(script.verbs(dating).batch([{"day": "?"}, {"day": DAY}, {"day": DAY}]))
+    assert isinstance(none, errors.InvalidInputsError)
     assert good.value == (DAY, 7)
     assert isinstance(bad, errors.InvalidOutputsError)
+    assert len(script.bodies()[0]) == 2  # what cannot be valid is not sent
 
 
-def test_a_batch_without_results() -> None:
-    script = Script(answer({}))
-    with pytest.raises(errors.ForeignAnswerError, match="without results"):
-        script.run(script.verbs().batch([]))
+def test_a_batch_without_anything_to_send_is_not_sent() -> None:
+    script = Script()
+    assert script.run(script.verbs().batch([])) == []
+
+
+@pytest.mark.parametrize(("told", "message"), [({}, "is the app mounted there"), ([{}], "1 results for 2 inputs")])
+def test_an_answer_that_is_none_of_a_batch(told: Any, message: str) -> None:
+    script = Script(answer(told))
+    with pytest.raises(errors.ForeignAnswerError, match=message):
+        script.run(script.verbs().batch([{}, {}]))
+
+
+@pytest.mark.parametrize("terms", [Terms(run_name="x"), Terms(steps={"a": {}})])
+def test_terms_that_a_batch_does_not_take(terms: Terms) -> None:
+    script = Script()
+    with pytest.raises(errors.ConfigurationError, match="no run_name and no steps"):
+        script.run(script.verbs(None, terms).batch([{}]))
+
+
+def test_the_pipelines_of_an_app() -> None:
+    script = Script(answer({"pipelines": [{"name": "w"}, "?"]}), answer({}))
+    verbs = script.verbs()
+    assert script.run_all(verbs.pipelines(), verbs.pipelines()) == [[{"name": "w"}], []]
