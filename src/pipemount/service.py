@@ -7,12 +7,20 @@ import itertools
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from random import getrandbits
 from time import monotonic, time_ns
 from typing import Any, TypeAlias
 
-from .adapters.protocol import CompiledPipeline, Result
-from .errors import DeadlineExceededError, PipemountError, RunCancelledError, RunError, StepFailedError
+from .adapters.protocol import CompiledPipeline, Result, run_batch_of
+from .errors import (
+    DeadlineExceededError,
+    PipemountError,
+    RunCancelledError,
+    RunError,
+    StepFailedError,
+    UnsupportedError,
+)
 from .overriding import Layers, RunFunction
 from .pipelines.taking import current, tracing
 from .runtime.admission import Admission
@@ -146,6 +154,54 @@ class Service:
         finally:
             self.meter.left()
 
+    # ------------------------------------------------------------------------------------------- many
+
+    @property
+    def runs_together(self) -> bool:
+        """Whether many calls can be run as one."""
+        return run_batch_of(self.layers.top.compiled) is not None
+
+    async def invoke_together(self, calls: Sequence[Call]) -> list[Sealed]:
+        """Run all of ``calls`` as one; their outputs, in order. Only where ``runs_together``.
+
+        Args:
+            calls: As for ``invoke``, with the same timeout and deadline; none has overrides.
+
+        Raises:
+            Exception: Whatever one of them, or all, failed with. No run is counted then: each can be invoked alone.
+        """
+        top = self.layers.top
+        if not top.ready:
+            top = await self.layers.made()
+        began = monotonic()
+        for call in calls:
+            call.state, call.environment, call.began = top.state, self._environment, began
+            call.places = (*call.places, self.admission)
+        self.meter.began()
+        try:
+            timeout, deadline = calls[0].timeout, calls[0].deadline
+            sealed = await guard(self._together(top.compiled, calls), timeout, None, partial(_cancel, calls), deadline)
+            for call in calls:
+                self._complete(call, monotonic() - began)
+            return sealed
+        finally:
+            self.meter.left()
+
+    async def _together(self, compiled: CompiledPipeline, calls: Sequence[Call]) -> list[Sealed]:
+        run = run_batch_of(compiled)
+        if run is None:
+            raise UnsupportedError(f"{self.name!r} runs one call at a time")
+        outputs = await run(calls)
+        if len(outputs) != len(calls):
+            raise RunError(f"the adapter of {self.name!r} gave {len(outputs)} results for {len(calls)} calls")
+        return [self._seal(one) for one in outputs]
+
+    def _complete(self, call: Call, seconds: float) -> None:
+        call.run_index = next(self._runs)
+        call.run_name = f"{self.name}-{call.run_id}" if call.run_name is None else _filled_in(call)
+        call.completed = True
+        self.meter.ended(seconds)
+
     def _seal(self, outputs: Mapping[str, Any]) -> Sealed:
         return outputs, self._dump(outputs)
 
@@ -204,6 +260,11 @@ class Service:
         if len(results) != 1:
             raise RunError(f"the adapter of {self.name!r} gave {len(results) or 'no'} results; a stream ends with one")
         return results[0].outputs
+
+
+def _cancel(calls: Sequence[Call]) -> None:
+    for call in calls:
+        call.cancel()
 
 
 def _told(error: BaseException, call: Call, timeout: float) -> BaseException:

@@ -10,10 +10,12 @@ from .errors import ConfigurationError
 
 __all__ = ["Settings"]
 
+_YEAR = 366 * 86400.0
 
 _ABOVE_0 = (
     *("max_concurrency", "threads", "request_timeout", "max_body_bytes", "max_stream_age"),
     *("max_jobs", "max_job_bytes", "job_ttl", "idempotency_ttl", "max_event_buffer", "max_event_bytes"),
+    *("max_batch", "batch_concurrency"),
 )
 
 
@@ -26,6 +28,8 @@ class Settings:
         max_queue: Runs that may wait; further ones are answered 429.
         request_timeout: Seconds after which a run is cancelled and answered 504; also the most that a
             request may ask for.
+        max_batch: The most items of one batch.
+        batch_concurrency: How many of a batch may run at the same time, in places that nobody else wants.
         max_body_bytes: The largest request body; reading stops there with 413.
         affinity: Where sync steps run that do not say so themselves: ``"any"`` of the app's threads, or the thread
             that handles the ``"request"``, where there is one: one after the other, inside its open transaction.
@@ -38,6 +42,7 @@ class Settings:
         cleanup_timeout: Seconds that a stop waits for running work and ``on_cleanup``.
         max_stream_age: Seconds after which an open stream ends, for its reader to come back: a stream keeps a server
             that was told to stop from stopping, and not every server can be heard.
+        max_token_age: The most seconds that a signed token may be good for.
         max_jobs: Jobs that have ended and are still known; the oldest are forgotten first, those with an
             ``Idempotency-Key`` after the others.
         max_job_bytes: What all jobs may take in memory: inputs, results, events.
@@ -56,6 +61,8 @@ class Settings:
     max_concurrency: int = 256
     max_queue: int = 1024
     request_timeout: float = 300.0
+    max_batch: int = 1000
+    batch_concurrency: int = 8
     max_body_bytes: int = 10 * 1024 * 1024
     threads: int = min(128, 32 * (os.cpu_count() or 1))
     affinity: Literal["any", "request"] = "any"
@@ -64,6 +71,7 @@ class Settings:
     lazy_wait: float = 1.0
     cleanup_timeout: float = 10.0
     max_stream_age: float = 900.0
+    max_token_age: float = 7 * 86400.0
     max_jobs: int = 1000
     max_job_bytes: int = 256 * 1024 * 1024
     job_ttl: float = 86400.0
@@ -86,3 +94,5 @@ class Settings:
         for name in ("max_queue", "startup_budget", "lazy_wait", "cleanup_timeout"):
             if not getattr(self, name) >= 0:
                 raise ConfigurationError(f"Settings({name}={getattr(self, name)!r}): must not be negative")
+        if not 1 <= self.max_token_age <= _YEAR:
+            raise ConfigurationError(f"Settings(max_token_age={self.max_token_age!r}): from a second to a year")

@@ -138,6 +138,7 @@ async def test_a2_a_key_is_missing_wrong_twice_elsewhere_or_one_of_two(app: Pipe
 SECRET_WORDS = ("hash", "digest", "presented", "credential", "password", "token", "secret", "signature")
 HARMLESS = {
     "auth/key.py": ["secret != secret.strip()"],  # a key that is set up, with itself
+    "http/tokens.py": ["b'&token=' in query", "b'token=' in query", "permission not in TOKEN_PERMISSIONS"],
     "pipelines/steps.py": [f"{word} signature.call.parameters" for word in ("'id' not in", "'after' not in")]
     + ["'max_concurrency' in signature.call.parameters"],
     "pipelines/tracing.py": ["keyword not in signature.call.parameters", "unknown == signature.context_parameter"],
@@ -244,19 +245,20 @@ def test_a7_of_keys_only_hashes_are_kept(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.delenv("KEYS_OF_A7")
     generated = AuthKeys.generate()
     stores.append(generated)
-    texts = {secret, generated.generated}
+    told = str(generated.generated)
+    texts = {secret, told}
     for store in stores:
-        store.authenticate(None, (secret if store is not generated else str(max(texts - {secret}))).encode())
+        store.authenticate(None, (told if store is generated else secret).encode())
         held = list(reachable(store._keys))
         assert hashlib.sha256(secret.encode()).digest() in held or store is generated
         assert not [thing for thing in held if isinstance(thing, str | bytes) and _shows(thing, texts)]
         assert store.generated is None
-        assert not any(text in repr(store) for text in texts if text)
+        assert not any(text in repr(store) for text in texts)
 
 
-def _shows(thing: str | bytes, texts: set[Any]) -> bool:
+def _shows(thing: str | bytes, texts: set[str]) -> bool:
     written = thing.decode("latin-1") if isinstance(thing, bytes) else thing
-    return any(text and text in written for text in texts)
+    return any(text in written for text in texts)
 
 
 def test_a7_two_keys_are_live_during_a_rotation(tmp_path: Path) -> None:

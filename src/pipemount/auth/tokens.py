@@ -68,7 +68,7 @@ class Tokens:
         Principal(name='ada', permissions=frozenset({'read'}), source='flask', job_id='0191')
     """
 
-    __slots__ = ("_clock", "_keys", "_own", "_roots", "_warned")
+    __slots__ = ("_clock", "_given", "_keys", "_own", "_roots", "_warned")
 
     def __init__(
         self, keys: AuthKeys | None, secret: TokenSecret | None = None, *, clock: Callable[[], float] = time.time
@@ -77,7 +77,7 @@ class Tokens:
         given = _checked(secret)
         self._roots = given or (b"",)
         self._own = given or (secrets.token_bytes(32),)
-        self._warned = bool(given)
+        self._given = self._warned = bool(given)
 
     def sign(self, job_id: str, permission: str, max_age: float, signer: Principal | None) -> Signed:
         """A token of ``signer``, who must hold the permission; ``None`` is the app itself.
@@ -86,7 +86,8 @@ class Tokens:
             job_id: Of the one job that the token is good for.
             permission: ``read`` or ``cancel``.
             max_age: Seconds from now on; a key that expires earlier ends its tokens with it.
-            signer: Who the bearer will be: named as the signer, with this permission and this job only.
+            signer: Who the bearer will be: named as the signer, with this permission and this job only. For the app
+                itself its first key signs, unless there is a secret.
 
         Raises:
             ForbiddenError: The signer lacks the permission, or came with a token.
@@ -95,7 +96,7 @@ class Tokens:
         if signer is not None and (signer.job_id is not None or not signer.may(permission)):
             raise ForbiddenError(permission=permission, principal=signer.name)
         expires = int(self._clock() + max_age)
-        pen, key = self._pen_of(signer)
+        pen, key = self._pen_of(signer, permission)
         who: tuple[str, ...] = ()
         if key is None:
             who = (signer.name, signer.source) if signer is not None else APP
@@ -145,20 +146,25 @@ class Tokens:
         for secret in self._own:
             yield _pen(secret), None
 
-    def _pen_of(self, principal: Principal | None) -> Pen:
-        if principal is not None and principal.source == "key" and self._keys is not None:
-            return _pen_of_key(self._roots[0], self._key_of(principal))
+    def _pen_of(self, signer: Principal | None, permission: str) -> Pen:
+        if self._keys is not None and (key := self._key_of(self._keys, signer, permission)):
+            return _pen_of_key(self._roots[0], key)
         if not self._warned:
             self._warned = True
             logger.warning("a token was signed without a token_secret: only this process accepts it, while it lives")
         return _pen(self._own[0]), None
 
-    def _key_of(self, principal: Principal) -> Key:
-        """The very key that came; after its file was read again, the last one of its name."""
-        live = [key for key in (self._keys.live() if self._keys else ()) if key.name == principal.name]
-        if not live:
-            raise self._refusal(f"the key {principal.name!r} has ended, and signs nothing any more")
-        return next((key for key in live if key.principal is principal), live[-1])
+    def _key_of(self, keys: AuthKeys, signer: Principal | None, permission: str) -> Key | None:
+        """The very key that the signer came with; after its file was read again, the last one of its name."""
+        live = keys.live()
+        if signer is None:
+            return None if self._given else next((key for key in live if key.principal.may(permission)), None)
+        if signer.source != "key":
+            return None
+        own = [key for key in live if key.name == signer.name]
+        if not own:
+            raise self._refusal(f"the key {signer.name!r} has ended, and signs nothing any more")
+        return next((key for key in own if key.principal is signer), own[-1])
 
     def _refusal(self, detail: str) -> UnauthenticatedError:
         realm = self._keys.realm if self._keys else "pipemount"

@@ -75,14 +75,12 @@ def from_problem(
     """
     status = status or _status(document)
     code = str(document.get("code") or "")
-    kind = _by_type(document) or _classes().get(code) or _nearest(status, document)
-    error = kind.__new__(kind)
+    kind: Any = _by_type(document) or _classes().get(code) or _nearest(status, document)
+    error: PipemountError = kind.__new__(kind)
     Exception.__init__(error, str(document.get("detail") or document.get("title") or f"status {status}"))
-    data = dict.fromkeys(_attributes(kind)) | {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in document.items()
-        if name in _attributes(kind)
-    }
+    names = _attributes(kind)
+    data: dict[str, Any] = dict.fromkeys(names)
+    data |= {k: tuple(value) if isinstance(value, list) else value for k, value in document.items() if k in names}
     vars(error).update(data, status=status, detail_code=code or kind.code, problem=document)
     if "errors" in data:
         error.errors = _faults(data["errors"])  # type: ignore[attr-defined]  # of the classes that take them
@@ -137,8 +135,9 @@ def _nearest(status: int, document: Mapping[str, Any]) -> type[PipemountError]:
     return _NEAREST.get(status, RequestError if status < 500 else PipemountError)
 
 
-def _attributes(kind: type[PipemountError]) -> frozenset[str]:
-    """The data of a class: what its constructors take under a name is an attribute of that name."""
+@cache
+def _attributes(kind: Any) -> frozenset[str]:
+    """The data of a class of the tree: what its constructors take under a name is an attribute of that name."""
     constructors = (vars(base).get("__init__") for base in kind.__mro__ if issubclass(base, PipemountError))
     names = {name for made in constructors if made for name in inspect.signature(made).parameters}
     return frozenset(names - {"self", "detail", "code", "status", "headers"})

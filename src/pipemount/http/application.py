@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self, overload
 from ..adapters.protocol import CompiledPipeline
 from ..adapters.registry import compile as compile_pipeline
 from ..auth.keys import AuthKeys
+from ..auth.tokens import Tokens, TokenSecret
 from ..caller import stopped
 from ..errors import (
     ConfigurationError,
@@ -20,7 +21,6 @@ from ..errors import (
     NotFoundError,
     PipemountError,
     RunCancelledError,
-    RunError,
     UnauthenticatedError,
     UnsupportedError,
 )
@@ -37,6 +37,7 @@ from ..runtime.threads import ThreadPool
 from ..service import Service
 from ..settings import Settings
 from ..types import ASGIApp, Principal, Receive, Scope, Send
+from .batch import BatchEndpoint
 from .describe import link
 from .endpoints import About, Endpoints
 from .exchange import Exchange
@@ -48,8 +49,9 @@ from .middleware import LifespanMiddleware, PipelineMiddleware
 from .monitoring import Monitoring
 from .origin import from_script, refuse_foreign
 from .paths import locate
-from .problems import problem
+from .problems import log_failure, problem
 from .routes import PARAMETER, Route, as_template, build_routes, check_name
+from .tokens import PLACES, UNKNOWN_JOB, Signing, bearer, shows_token
 
 __all__ = ["Application"]
 
@@ -59,10 +61,15 @@ Answer = Callable[[Exchange], Awaitable[None]]
 
 
 class Endpoint(NamedTuple):
-    """What answers a method at a path, and the permission that it takes (``None``: open to all)."""
+    """What answers a method at a path, and the permission that it takes (``None``: open to all).
+
+    Attributes:
+        takes_token: Whether ``?token=`` may stand for a key.
+    """
 
     answer: Answer
     permission: str | None
+    takes_token: bool = False
 
 
 class Application:
@@ -71,6 +78,9 @@ class Application:
     Args:
         pipelines: A pipeline, a plain function, anything that an adapter knows, or a mapping of names to such.
         auth: Keys that callers must present; without them every caller may do everything.
+        token_secret: Signs tokens for users of the host and for the team's own code, and is mixed into those that keys
+            sign; 32 characters or more. Several for a rotation: the first signs, each is accepted. Without it only
+            tokens that a key signed are good in other processes.
         settings: Limits and behaviour.
         step_environment: Makes a context manager that surrounds each sync step in its thread, for hosts that this
             package does not know: ``step_environment(context)``. Host adapters bring their own.
@@ -87,11 +97,13 @@ class Application:
         pipelines: Any,
         *,
         auth: AuthKeys | None = None,
+        token_secret: TokenSecret | None = None,
         settings: Settings | None = None,
         step_environment: StepEnvironment | None = None,
     ) -> None:
         self.settings = settings or Settings()
         self.auth = auth
+        self.tokens = Tokens(auth, token_secret)
         self.admission = Admission(self.settings.max_concurrency, self.settings.max_queue)
         self.services = {
             name: Service(name, compiled, self.settings, self.admission)
@@ -113,6 +125,7 @@ class Application:
         self.lifespan = Lifespan(self.lifecycle)
         # Not "routes": Starlette looks through a mounted app's "routes" when it resolves a name of the host.
         self.route_table = build_routes(tuple(self.services), self.settings.open_routes, self.settings.metrics)
+        self.signing = Signing(self.tokens, self.route_table, self.settings, self._find_job)
         table = self._build_table()
         self._table = {path: methods for path, methods in table.items() if PARAMETER not in path}
         self._templates = {path: methods for path, methods in table.items() if PARAMETER in path}
@@ -135,7 +148,7 @@ class Application:
             exchange = Exchange(scope, receive, send, base, read_headers(scope["headers"]))
             try:
                 endpoint = self._endpoint(exchange, rest)
-                exchange.principal = self._principal(exchange, endpoint.permission)
+                exchange.principal = self._principal(exchange, endpoint)
                 await endpoint.answer(exchange)
             except PipemountError as error:
                 await _explain(exchange, error)
@@ -164,8 +177,16 @@ class Application:
         )
 
     def goes_by_key(self, scope: Scope) -> bool:
-        """Whether a key decides who sends ``scope``: the host need not look for its user, nor for a token."""
-        return self.auth is not None and read_headers(scope["headers"]).presents_key
+        """Whether a key decides who sends ``scope``: the host need not look for its user, nor for a CSRF token.
+
+        So does a signed token, where one may stand for a key.
+        """
+        if self.auth is not None and read_headers(scope["headers"]).presents_key:
+            return True
+        if not shows_token(scope):
+            return False
+        endpoint = self._templates.get(as_template(locate(scope)[1])[0], {}).get(scope["method"])
+        return endpoint is not None and endpoint.takes_token
 
     def _endpoint(self, exchange: Exchange, rest: str) -> Endpoint:
         methods = self._table.get(rest)
@@ -179,26 +200,31 @@ class Application:
             raise MethodNotAllowedError(method=exchange.scope["method"], allowed=tuple(methods))
         return endpoint
 
-    def _principal(self, exchange: Exchange, permission: str | None) -> Principal | None:
-        """Who is calling, and that they may. Decided from the headers alone.
+    def _principal(self, exchange: Exchange, endpoint: Endpoint) -> Principal | None:
+        """Who is calling, and that they may. Decided from the headers, or from a token in the query.
 
-        A user for whom the host vouches needs no key; a key that is sent all the same is checked.
+        A user for whom the host vouches needs no key; a key or a token that is sent all the same is checked.
         """
-        host = handed_over(exchange.scope)
+        host, permission = handed_over(exchange.scope), endpoint.permission
         principal = host.principal
         if permission is None:
             return principal
+        if endpoint.takes_token and shows_token(exchange.scope):
+            return bearer(exchange, self.tokens, permission, keyed=self.auth is not None)
         headers = exchange.headers
         by_key = self.auth is not None and headers.presents_key
         if self.auth is not None and (by_key or principal is None):
             principal = self.auth.authenticate(headers.authorization, headers.api_key, duplicated=headers.duplicated)
         elif principal is None and host.guarded:
             raise ForbiddenError(permission=permission, principal=None)
-        if not by_key and not host.token_checked:
+        if not host.token_checked and not (by_key and headers.is_deliberate):
             refuse_foreign(exchange.scope, self.settings.trusted_origins)
         if principal is not None and not principal.may(permission):
             raise ForbiddenError(permission=permission, principal=principal.name)
         return principal
+
+    async def _find_job(self, job_id: str, viewer: Principal | None) -> object:
+        raise NotFoundError(UNKNOWN_JOB)
 
     def _build_table(self) -> dict[str, dict[str, Endpoint]]:
         schemes = self.auth.accept if self.auth else ()
@@ -208,14 +234,18 @@ class Application:
         monitoring = Monitoring(self, schemes)
         special: dict[str, Callable[[Route], Answer]] = {
             "invoke": lambda route: invocations[route.pipeline or ""],
+            "batch": lambda route: BatchEndpoint(self.services[route.pipeline or ""], self.lifecycle),
             "metrics": lambda route: monitoring.metrics,
             "status": lambda route: monitoring.status,
+            "tokens": lambda route: self.signing,
         }
         table: dict[str, dict[str, Endpoint]] = {}
         for route in self.route_table:
             answer = special.get(route.endpoint, endpoints.answer)(route)
             methods = table.setdefault(route.path, {})
-            methods.update(dict.fromkeys(route.methods, Endpoint(answer, route.permission)))
+            for method in route.methods:
+                takes_token = (route.endpoint, method) in PLACES
+                methods[method] = Endpoint(answer, route.permission, takes_token)
         return table
 
     # ------------------------------------------------------------------------------- start and stop
@@ -313,10 +343,7 @@ async def _explain(exchange: Exchange, error: PipemountError) -> None:
     if isinstance(error, RunCancelledError) or exchange.started:
         logger.info("%s: %s", error.code, error)
         return
-    if isinstance(error, RunError) and error.status >= 500:
-        logger.error("run %s failed: %s", error.run_id, error, exc_info=error)
-    elif isinstance(error, RunError):  # what a step tells its caller; it may quote the caller, so line ends are escaped
-        logger.info("run %s was answered %d: %r", error.run_id, error.status, str(error))
+    log_failure(error)
     if isinstance(error, UnauthenticatedError) and from_script(exchange.scope):
         error = error.for_script()
     await exchange.respond(*problem(error, instance=_instance(exchange.scope)))

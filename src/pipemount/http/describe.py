@@ -99,6 +99,7 @@ def _output_schema(compiled: CompiledPipeline) -> JsonObject:
 
 
 def _urls(name: str, base: str) -> dict[str, str]:
-    own = {endpoint: link(base, f"/pipelines/{name}/{endpoint}") for endpoint in ("invoke", "info", "schema")}
-    paths = {"index": "/", "health": "/health", "openapi": "/openapi.json", "docs": "/docs", "pipelines": "/pipelines"}
+    own = {endpoint: link(base, f"/pipelines/{name}/{endpoint}") for endpoint in ("invoke", "batch", "info", "schema")}
+    paths = {"index": "/", "openapi": "/openapi.json"}
+    paths |= {endpoint: f"/{endpoint}" for endpoint in ("health", "docs", "pipelines", "status")}
     return own | {endpoint: link(base, path) for endpoint, path in paths.items()}

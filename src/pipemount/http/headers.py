@@ -49,6 +49,11 @@ class RequestHeaders(NamedTuple):
         """Whether the caller shows a key, or something in its place."""
         return self.authorization is not None or self.api_key is not None
 
+    @property
+    def is_deliberate(self) -> bool:
+        """Whether that is a header which no browser adds by itself: a page of another origin cannot have it sent."""
+        return self.authorization is None or self.authorization[:7].lower() == b"bearer "
+
 
 IGNORED = -1
 CREDENTIALS = 2  # the slots below this one

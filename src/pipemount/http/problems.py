@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from ..errors import PipemountError, RunError
 from ..errors.problems import members_of
 
-__all__ = ["Headers", "problem"]
+__all__ = ["Headers", "log_failure", "problem"]
 
 Headers = list[tuple[bytes, bytes]]
+
+logger = logging.getLogger("pipemount")
 
 MEDIA_TYPE = b"application/problem+json"
 
@@ -39,3 +42,13 @@ def _headers(error: PipemountError, body: bytes) -> Headers:
     if isinstance(error, RunError) and error.run_id:
         headers.append((b"x-run-id", error.run_id.encode("ascii")))
     return headers
+
+
+def log_failure(error: PipemountError) -> None:
+    """Of a run that failed: whole where that may be the app's fault, else what its caller is told."""
+    if not isinstance(error, RunError):
+        return
+    if error.status >= 500:
+        logger.error("run %s failed: %s", error.run_id, error, exc_info=error)
+    else:  # it may quote the caller, so line ends are escaped
+        logger.info("run %s was answered %d: %r", error.run_id, error.status, str(error))

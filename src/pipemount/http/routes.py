@@ -117,6 +117,7 @@ def _app_routes() -> Iterator[Route]:
         ("/status", "status"),
     ):
         yield Route(path, ("GET", "HEAD"), endpoint, "read")
+    yield Route("/tokens", ("POST",), "tokens", "read")
     for name in DOCS_ASSETS:
         yield Route(f"/docs/{name}", ("GET", "HEAD"), "asset", "read", documented=False)
 
@@ -126,5 +127,6 @@ def _pipeline_routes(name: str, *, alone: bool) -> Iterator[Route]:
     for root in roots:
         documented = root == roots[0]
         yield Route(f"{root}/invoke", ("POST",), "invoke", "invoke", name, documented)
+        yield Route(f"{root}/batch", ("POST",), "batch", "invoke", name, documented)
         yield Route(f"{root}/info", ("GET", "HEAD"), "info", "read", name, documented)
         yield Route(f"{root}/schema", ("GET", "HEAD"), "schema", "read", name, documented)
