@@ -224,7 +224,9 @@ def test_submissions_have_keys_of_their_own() -> None:
 
 
 def test_a_record() -> None:
-    told = job("succeeded", pipeline="w", created=0, started="1970-01-01T00:00:01Z", finished="?")
+    told = job(
+        "succeeded", pipeline="w", created_at="1970-01-01T00:00:00Z", started_at="1970-01-01T00:00:01Z", finished_at="?"
+    )
     script = Script(answer(told))
     found = script.run(script.verbs().job("j-1"))
     begin = datetime(1970, 1, 1, tzinfo=UTC)
@@ -245,8 +247,8 @@ def test_an_answer_that_tells_of_no_job(told: Any) -> None:
 
 def test_jobs_come_page_by_page() -> None:
     pages = [
-        answer({"jobs": [job()] * 2, "cursor": "c&1"}),
-        answer({"jobs": [], "cursor": "2"}),
+        answer({"jobs": [job()] * 2, "next_cursor": "c&1"}),
+        answer({"jobs": [], "next_cursor": "2"}),
         answer({"jobs": [job()]}),
     ]
     script = Script(*pages)
@@ -257,7 +259,7 @@ def test_jobs_come_page_by_page() -> None:
 
 
 def test_pages_that_nobody_needs_are_not_asked_for() -> None:
-    script = Script(answer({"jobs": [job()] * 2, "cursor": "1"}))
+    script = Script(answer({"jobs": [job()] * 2, "next_cursor": "1"}))
     with pytest.raises(KeyboardInterrupt):
         script.run(script.verbs().jobs((), 2), leave_after=1)
     assert len(script.asked) == 1

@@ -158,7 +158,7 @@ class Verbs:
             page = yield from self._ask("GET", self.address.of_app("jobs", urlencode([*query, *more])))
             for found in page.get("jobs", ()):
                 yield Give(as_job(found))
-            cursor = page.get("cursor")
+            cursor = page.get("next_cursor")
             if not isinstance(cursor, str):
                 return
 
