@@ -127,7 +127,7 @@ def test_what_is_no_address(pipemount: Pipemount, url: str) -> None:
 
 @pytest.mark.parametrize("key", ["", " ", "a\nb", "schlüssel"])
 def test_a_key_that_no_header_can_carry(key: str) -> None:
-    with pytest.raises(CommandError, match="no header can carry.*PIPEMOUNT_KEY"), client_of("http://a", key):
+    with pytest.raises(CommandError, match=r"no header can carry.*PIPEMOUNT_KEY"), client_of("http://a", key):
         pass
 
 
