@@ -28,6 +28,7 @@
     │   ├── InvalidInputsError        422
     │   ├── IdempotencyMismatchError  422
     │   └── OverloadedError           429
+    │       └── TooManyStreamsError   429
     ├── RunError                      a run's, 5xx unless the author chose otherwise
     │   ├── PipelineError             raised by a step on purpose; its message is public
     │   ├── StepFailedError           500
@@ -74,6 +75,7 @@ from .request import (
     NotFoundError,
     OverloadedError,
     RequestError,
+    TooManyStreamsError,
     UnauthenticatedError,
     UnsupportedMediaTypeError,
 )
@@ -131,6 +133,7 @@ __all__ = [
     "StepFailedError",
     "StepTimeoutError",
     "StoreError",
+    "TooManyStreamsError",
     "UnauthenticatedError",
     "UnavailableError",
     "UnknownStepError",

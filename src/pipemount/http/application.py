@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, NamedTuple, Self, overload
 
 from ..adapters.protocol import CompiledPipeline
@@ -51,6 +52,8 @@ from .origin import from_script, refuse_foreign
 from .paths import locate
 from .problems import log_failure, problem
 from .routes import PARAMETER, Route, as_template, build_routes, check_name
+from .streaming import Events
+from .streams import Streams
 from .tokens import PLACES, UNKNOWN_JOB, Signing, bearer, shows_token
 
 __all__ = ["Application"]
@@ -123,6 +126,7 @@ class Application:
             name=", ".join(self.services),
         )
         self.lifespan = Lifespan(self.lifecycle)
+        self.streams = Streams(self.settings.max_streams, self.settings.max_stream_age, self.lifecycle.until_draining)
         # Not "routes": Starlette looks through a mounted app's "routes" when it resolves a name of the host.
         self.route_table = build_routes(tuple(self.services), self.settings.open_routes, self.settings.metrics)
         self.signing = Signing(self.tokens, self.route_table, self.settings, self._find_job)
@@ -230,9 +234,13 @@ class Application:
         schemes = self.auth.accept if self.auth else ()
         about = About(self.pipelines, self.route_table, self.settings, schemes)
         endpoints = Endpoints(about, self.lifecycle.answer_probe)
+        events = Events(self.jobs, self.lifecycle, self.settings, self.streams)
         invocations = {name: Invocation(service, self.lifecycle) for name, service in self.services.items()}
+        for invocation in invocations.values():
+            invocation.others["stream"] = partial(events.invoke, invocation)
         monitoring = Monitoring(self, schemes)
         special: dict[str, Callable[[Route], Answer]] = {
+            "events": lambda route: events,
             "invoke": lambda route: invocations[route.pipeline or ""],
             "batch": lambda route: BatchEndpoint(self.services[route.pipeline or ""], self.lifecycle),
             "metrics": lambda route: monitoring.metrics,
@@ -258,6 +266,7 @@ class Application:
             self._store.forget()
             for service in self.services.values():
                 service.meter.forget()
+            self.streams.forget()
         async with AsyncExitStack() as stack:
             threads = ThreadPool(self.settings.threads)
             stack.callback(threads.close)

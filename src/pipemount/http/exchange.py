@@ -45,14 +45,46 @@ class Exchange:
 
     async def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """Send the whole response; the request id that came is echoed. A caller who has left does not hear it."""
-        if self.headers.request_id is not None and (echo := clean_request_id(self.headers.request_id)):
-            headers.append((b"x-request-id", echo))
+        self._echo(headers)
         self.started = True
         try:
             await self.send({"type": "http.response.start", "status": status, "headers": headers})
             await self.send({"type": "http.response.body", "body": b"" if self.scope["method"] == "HEAD" else body})
         except OSError:  # what servers may raise for a closed connection (ASGI HTTP specification, 2.4)
             logger.info("the caller left before the answer was sent")
+
+    def _echo(self, headers: Headers) -> None:
+        if self.headers.request_id is not None and (echo := clean_request_id(self.headers.request_id)):
+            headers.append((b"x-request-id", echo))
+
+    # -------------------------------------------------------------------------------- part by part
+
+    async def begin(self, status: int, headers: Headers, first: bytes) -> None:
+        """Begin a response that comes part by part. Servers hold the head back until the ``first`` part.
+
+        Raises:
+            ClientLeftError: The server says so; others take what is written, and tell ``left``.
+        """
+        self._echo(headers)
+        self.started = True
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self.write(first)
+
+    async def write(self, part: bytes) -> None:
+        """Send a part; returns when the server takes more, which is how fast the caller reads. Raises as ``begin``."""
+        await self._send({"type": "http.response.body", "body": part, "more_body": True})
+
+    async def end(self) -> None:
+        """The response is complete. Raises as ``begin``."""
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send(self, message: Message) -> None:
+        try:
+            await self.send(message)
+        except OSError:  # as in ``respond``
+            raise ClientLeftError("the caller left before the answer was sent") from None
+
+    # ----------------------------------------------------------------------------------- the caller
 
     async def read(self, message: Message, limit: int, declared: int | None) -> bytes:
         """The request's body, of which ``message`` is the first part.

@@ -14,11 +14,13 @@ from ..types import Trace
 
 __all__ = [
     "RequestHeaders",
+    "accepts_event_stream",
     "accepts_html",
     "accepts_json",
     "clean_request_id",
     "is_json",
     "parse_content_length",
+    "parse_idempotency_key",
     "parse_traceparent",
     "preferred",
     "prefers_html",
@@ -42,6 +44,7 @@ class RequestHeaders(NamedTuple):
     request_id: bytes | None = None
     traceparent: bytes | None = None
     tracestate: bytes | None = None
+    idempotency_key: bytes | None = None
     duplicated: bool = False
 
     @property
@@ -57,7 +60,7 @@ class RequestHeaders(NamedTuple):
 
 IGNORED = -1
 CREDENTIALS = 2  # the slots below this one
-DUPLICATED = 8
+DUPLICATED = 9
 SLOTS: dict[bytes, int] = {
     b"authorization": 0,
     b"x-api-key": 1,
@@ -67,6 +70,7 @@ SLOTS: dict[bytes, int] = {
     b"x-request-id": 5,
     b"traceparent": 6,
     b"tracestate": 7,
+    b"idempotency-key": 8,
     # Known names cost one look-up, unknown ones two.
     b"host": IGNORED,
     b"user-agent": IGNORED,
@@ -81,7 +85,7 @@ SLOTS: dict[bytes, int] = {
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> RequestHeaders:
     """The headers of an ASGI scope; names may be of any case."""
-    values: list[Any] = [None, None, None, None, None, None, None, None, False]
+    values: list[Any] = [None, None, None, None, None, None, None, None, None, False]
     for name, value in headers:
         slot = SLOTS.get(name)
         if slot is None:
@@ -127,6 +131,29 @@ def parse_traceparent(traceparent: bytes | None, tracestate: bytes | None = None
         return None
     state = tracestate.decode("ascii") if tracestate and TRACESTATE.fullmatch(tracestate) else ""
     return Trace(match[2].decode("ascii"), match[3].decode("ascii"), int(match[4], 16), state)
+
+
+# An Item of Structured Fields that is a String (RFC 9651, section 3.3.3), or what many send in its place: a bare token.
+QUOTED_KEY = re.compile(rb'"((?:[ !#-\[\]-~]|\\["\\])*)"')
+BARE_KEY = re.compile(rb"[!#-+\--:<-~]+")
+LONGEST_KEY = 255
+
+
+def parse_idempotency_key(value: bytes) -> str:
+    """The key in an ``Idempotency-Key`` header (draft-ietf-httpapi-idempotency-key-header), quoted or bare.
+
+    Raises:
+        MalformedRequestError: It is neither, empty, or longer than 255 characters.
+    """
+    if (quoted := QUOTED_KEY.fullmatch(value)) is not None:
+        key = re.sub(rb'\\(["\\])', rb"\1", quoted[1])
+    else:
+        key = value if BARE_KEY.fullmatch(value) else b""
+    if not 0 < len(key) <= LONGEST_KEY:
+        raise MalformedRequestError(
+            'the Idempotency-Key header is not one quoted string of 1 to 255 characters, e.g. "5f0c0c1e-8f0a"'
+        )
+    return key.decode("ascii")
 
 
 def clean_request_id(value: bytes | None) -> bytes | None:
@@ -181,6 +208,14 @@ def accepts_html(accept: bytes | None) -> bool:
         return True
     ranges = _media_ranges(accept)
     return not ranges or _weight(ranges, b"text", b"html")[0] > 0
+
+
+def accepts_event_stream(accept: bytes | None) -> bool:
+    """Whether the caller takes an event stream at all; without an ``Accept`` header every caller does."""
+    if accept is None or accept == b"text/event-stream" or accept == b"*/*":
+        return True
+    ranges = _media_ranges(accept)
+    return not ranges or _weight(ranges, b"text", b"event-stream")[0] > 0
 
 
 def wants_event_stream(accept: bytes | None) -> bool:

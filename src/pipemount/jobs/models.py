@@ -123,6 +123,11 @@ class Job:
         return self.request.job_id
 
     @property
+    def run_id(self) -> str:
+        """The run's: the same."""
+        return self.request.job_id
+
+    @property
     def ended(self) -> bool:
         """Whether it will not change any more."""
         return self.status in ENDED
