@@ -484,18 +484,7 @@ async def test_a_fault_of_our_own_is_a_problem_too(
     assert "ZeroDivisionError" in caplog.text
 
 
-# ----------------------------------------------------------------------------------------------- 501
-
-
-@pytest.mark.parametrize("mode", ["async", "stream"])
-async def test_501_for_modes_to_come(app: PipelineApp, mode: str) -> None:
-    check_problem(await post(app, f"/invoke?mode={mode}", {"parameters": {}}), 501, "not-implemented")
-
-
-async def test_501_for_an_event_stream_by_accept(app: PipelineApp) -> None:
-    headers = {"accept": "text/event-stream"}
-
-    check_problem(await post(app, "/invoke", {"parameters": {}}, headers=headers), 501, "not-implemented")
+# ----------------------------------------------------------------------------------------------- modes
 
 
 async def test_an_unknown_mode_is_422_and_sync_is_the_default(app: PipelineApp) -> None:

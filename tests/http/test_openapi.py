@@ -149,13 +149,14 @@ def test_same_names_of_two_pipelines_are_told_apart() -> None:
 def test_operation_ids_are_unique() -> None:
     built = document(weather(), weather(name="churn"))
     ids = [operation["operationId"] for item in built["paths"].values() for operation in item.values()]
-    assert len(ids) == len(set(ids)) == 10 + 2 * 4
+    assert len(ids) == len(set(ids)) == 15 + 2 * 5
 
 
 def test_aliases_are_not_listed() -> None:
     assert set(document()["paths"]) == {
         "/", "/health", "/health/live", "/health/ready", "/openapi.json", "/docs", "/pipelines", "/tokens",
-        "/status", "/metrics", "/invoke", "/batch", "/info", "/schema",
+        "/status", "/metrics", "/jobs", "/jobs/{job_id}", "/jobs/{job_id}/cancel", "/jobs/{job_id}/events",
+        "/invoke", "/submit", "/batch", "/info", "/schema",
     }  # fmt: skip
     assert "/pipelines/churn/invoke" in document(weather(), weather(name="churn"))["paths"]
 
@@ -163,11 +164,11 @@ def test_aliases_are_not_listed() -> None:
 def test_invoke_tells_every_status_it_can_answer() -> None:
     responses = document(schemes=("bearer",))["paths"]["/invoke"]["post"]["responses"]
     assert set(responses) == {
-        "200", "400", "401", "403", "405", "406", "413", "415", "422", "429", "500", "501", "502", "503", "504",
-        "default",
+        "200", "202", "400", "401", "403", "405", "406", "409", "413", "415", "422", "429", "500", "501", "502", "503",
+        "504", "default",
     }  # fmt: skip
     for status, response in responses.items():
-        expected = "application/json" if status == "200" else "application/problem+json"
+        expected = "application/json" if status in ("200", "202") else "application/problem+json"
         assert list(response["content"]) == [expected]
         assert {"X-Request-ID", "X-Run-ID"} <= set(response["headers"])
     assert "WWW-Authenticate" in responses["401"]["headers"]

@@ -38,6 +38,7 @@ from ..runtime.threads import ThreadPool
 from ..service import Service
 from ..settings import Settings
 from ..types import ASGIApp, Principal, Receive, Scope, Send
+from .at_home import at_home
 from .batch import BatchEndpoint
 from .describe import link
 from .endpoints import About, Endpoints
@@ -45,6 +46,7 @@ from .exchange import Exchange
 from .handover import handed_over
 from .headers import read_headers
 from .invocation import Invocation
+from .jobs import JobRoutes, Keyed, Submission
 from .lifespan import Lifespan, serve_lifespan
 from .middleware import LifespanMiddleware, PipelineMiddleware
 from .monitoring import Monitoring
@@ -54,7 +56,7 @@ from .problems import log_failure, problem
 from .routes import PARAMETER, Route, as_template, build_routes, check_name
 from .streaming import Events
 from .streams import Streams
-from .tokens import PLACES, UNKNOWN_JOB, Signing, bearer, shows_token
+from .tokens import PLACES, Signing, bearer, shows_token
 
 __all__ = ["Application"]
 
@@ -228,7 +230,8 @@ class Application:
         return principal
 
     async def _find_job(self, job_id: str, viewer: Principal | None) -> object:
-        raise NotFoundError(UNKNOWN_JOB)
+        await self.lifecycle.ensure_ready()
+        return await at_home(self.lifecycle, lambda: self.jobs.get(job_id, viewer))
 
     def _build_table(self) -> dict[str, dict[str, Endpoint]]:
         schemes = self.auth.accept if self.auth else ()
@@ -237,11 +240,21 @@ class Application:
         events = Events(self.jobs, self.lifecycle, self.settings, self.streams)
         invocations = {name: Invocation(service, self.lifecycle) for name, service in self.services.items()}
         for invocation in invocations.values():
-            invocation.others["stream"] = partial(events.invoke, invocation)
+            invocation.others |= {
+                "async": Submission(invocation, self.jobs),
+                "keyed": Keyed(invocation, self.jobs),
+                "stream": partial(events.invoke, invocation),
+            }
+        jobs = JobRoutes(self.jobs, self.lifecycle)
         monitoring = Monitoring(self, schemes)
         special: dict[str, Callable[[Route], Answer]] = {
             "events": lambda route: events,
             "invoke": lambda route: invocations[route.pipeline or ""],
+            "submit": lambda route: invocations[route.pipeline or ""].others["async"],
+            "jobs": lambda route: jobs.list,
+            "job": lambda route: jobs.job,
+            "delete": lambda route: jobs.job,
+            "cancel": lambda route: jobs.cancel,
             "batch": lambda route: BatchEndpoint(self.services[route.pipeline or ""], self.lifecycle),
             "metrics": lambda route: monitoring.metrics,
             "status": lambda route: monitoring.status,

@@ -31,6 +31,7 @@ from .models import (
     request_model,
     response_model,
 )
+from .records import Accepted, JobList, JobRecord
 from .tokens import token_request
 from .wire import WireJsonSchema
 
@@ -39,8 +40,8 @@ __all__ = ["PREFIX", "SHARED", "component_schemas", "redirected", "ref", "refere
 PREFIX = "#/components/schemas/"
 SHARED = "pipemount"
 SHARED_MODELS = (
-    *(Problem, ValidationProblem, InvocationProblem, ItemProblem, Index, Health, PipelineList, Info, Schemas),
-    *(Status, Metrics, TokenResponse),
+    *(Problem, ValidationProblem, InvocationProblem, ItemProblem, Index, Health, PipelineList, Info, Schemas, Status),
+    *(Metrics, TokenResponse, Accepted, JobRecord, JobList),
 )
 
 

@@ -30,13 +30,13 @@ def template(base: str, path: str) -> str:
 
 def index(routes: Sequence[Route], base: str) -> JsonObject:
     """What ``GET /`` answers to a client that is no browser; aliases are left out."""
+    methods: dict[str, list[str]] = {}
+    for route in routes:
+        if route.documented:
+            methods.setdefault(route.path, []).extend(route.methods)
     return {
         "pipelines": list(dict.fromkeys(route.pipeline for route in routes if route.pipeline)),
-        "routes": [
-            {"path": route.path, "methods": list(route.methods), "url": template(base, route.path)}
-            for route in routes
-            if route.documented
-        ],
+        "routes": [{"path": path, "methods": found, "url": template(base, path)} for path, found in methods.items()],
     }
 
 

@@ -13,6 +13,8 @@ from ..errors import MalformedRequestError
 from ..types import Trace
 
 __all__ = [
+    "IDEMPOTENCY_KEY",
+    "LONGEST_KEY",
     "RequestHeaders",
     "accepts_event_stream",
     "accepts_html",
@@ -134,25 +136,22 @@ def parse_traceparent(traceparent: bytes | None, tracestate: bytes | None = None
 
 
 # An Item of Structured Fields that is a String (RFC 9651, section 3.3.3), or what many send in its place: a bare token.
-QUOTED_KEY = re.compile(rb'"((?:[ !#-\[\]-~]|\\["\\])*)"')
-BARE_KEY = re.compile(rb"[!#-+\--:<-~]+")
+IDEMPOTENCY_KEY = r'^("([ !#-\[\]-~]|\\["\\])+"|[!#-+\--:<-~]+)$'
 LONGEST_KEY = 255
+_KEY = re.compile(IDEMPOTENCY_KEY[:-1].encode() + rb"\Z")
 
 
 def parse_idempotency_key(value: bytes) -> str:
     """The key in an ``Idempotency-Key`` header (draft-ietf-httpapi-idempotency-key-header), quoted or bare.
 
     Raises:
-        MalformedRequestError: It is neither, empty, or longer than 255 characters.
+        MalformedRequestError: It is neither, empty, or longer than ``LONGEST_KEY``.
     """
-    if (quoted := QUOTED_KEY.fullmatch(value)) is not None:
-        key = re.sub(rb'\\(["\\])', rb"\1", quoted[1])
-    else:
-        key = value if BARE_KEY.fullmatch(value) else b""
-    if not 0 < len(key) <= LONGEST_KEY:
+    if len(value) > LONGEST_KEY or not _KEY.match(value):
         raise MalformedRequestError(
-            'the Idempotency-Key header is not one quoted string of 1 to 255 characters, e.g. "5f0c0c1e-8f0a"'
+            'the Idempotency-Key header is not one quoted string of at most 255 characters, e.g. "5f0c0c1e-8f0a"'
         )
+    key = re.sub(rb'\\(["\\])', rb"\1", value[1:-1]) if value.startswith(b'"') else value
     return key.decode("ascii")
 
 

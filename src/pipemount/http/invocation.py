@@ -21,7 +21,6 @@ from ..errors import (
     InvalidInputsError,
     MalformedRequestError,
     NotAcceptableError,
-    UnsupportedError,
     UnsupportedMediaTypeError,
 )
 from ..pipelines.schema import OUT_OF_RANGE, Schema, describe_errors
@@ -82,12 +81,10 @@ class Invocation:
     async def __call__(self, exchange: Exchange) -> None:
         """Answer ``exchange``; every failure is raised as a ``PipemountError``."""
         headers = exchange.headers
-        if exchange.scope["query_string"] or headers.idempotency_key is not None or headers.accept is not None:
-            if (mode := _mode(exchange)) in self.others:
-                await self.others[mode](exchange)
-                return
-            if mode not in ("sync", "keyed"):
-                raise UnsupportedError(f"mode={mode} is not available yet; leave it out to run and wait")
+        special = exchange.scope["query_string"] or headers.idempotency_key is not None or headers.accept is not None
+        if special and (other := self.others.get(_mode(exchange))) is not None:
+            await other(exchange)
+            return
         declared = check_json(exchange, self._limit)
         lifecycle, admission = self._lifecycle, self._admission
         loop = _get_running_loop()

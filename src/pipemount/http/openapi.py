@@ -9,7 +9,8 @@ from ..settings import Settings
 from ..types import JsonObject
 from .components import SHARED, component_schemas, ref
 from .describe import link
-from .routes import PARAMETER, Route
+from .parameters import parameters_of
+from .routes import Route
 
 __all__ = ["SECURITY_SCHEMES", "build_openapi", "operation", "operation_id"]
 
@@ -30,6 +31,11 @@ SUMMARIES = {
     "metrics": "Counts and durations, for machines to collect",
     "events": "What happens in a job, as it happens",
     "invoke": "Run the pipeline and wait",
+    "submit": "Accept a job, to be run as soon as there is a place",
+    "jobs": "The jobs that you may see, the youngest first",
+    "job": "All that is known of a job",
+    "delete": "Forget a job that has ended",
+    "cancel": "End a job early",
     "batch": "Run the pipeline for each of a list",
     "info": "Everything about the pipeline",
     "schema": "JSON Schemas of the pipeline",
@@ -45,6 +51,10 @@ BODIES = {
     "info": "Info",
     "schema": "Schemas",
     "tokens": "TokenResponse",
+    "submit": "Accepted",
+    "jobs": "JobList",
+    "job": "JobRecord",
+    "cancel": "JobRecord",
 }
 TAKES = {"tokens": "TokenRequest"}
 """Bodies of requests that are the same in every app."""
@@ -55,6 +65,7 @@ REASONS = {
     404: "There is no such job, or it is somebody else's.",
     405: "The method is not allowed here.",
     406: "None of the accepted media types can be produced.",
+    409: "The job, or the first request with this Idempotency-Key, is not in a state that allows it.",
     410: "The events that the reader would go on with are not kept any more.",
     413: "The body is over the app's limit.",
     415: "The body is not declared as JSON.",
@@ -67,53 +78,36 @@ REASONS = {
     504: "The deadline passed; the run was cancelled.",
 }
 READ_STATUSES = (400, 401, 403, 405, 406, 500, 503)
+JOB_STATUSES = tuple(sorted((*READ_STATUSES, 404)))
 INVOKE_STATUSES = tuple(status for status in REASONS if status not in (404, 410))
+RUN_ONLY = (501, 502, 504)
 STATUSES = {
     "invoke": INVOKE_STATUSES,
     "batch": tuple(status for status in INVOKE_STATUSES if status not in (501, 502)),
+    "submit": tuple(status for status in INVOKE_STATUSES if status not in RUN_ONLY),
+    "jobs": tuple(sorted((*READ_STATUSES, 422))),
+    "job": JOB_STATUSES,
+    "delete": tuple(sorted((*JOB_STATUSES, 409))),
+    "cancel": tuple(sorted((*JOB_STATUSES, 409))),
     "tokens": (400, 401, 403, 404, 405, 406, 413, 415, 422, 500, 503),
     "events": (*READ_STATUSES, 404, 410, 422, 429),
 }
-SUCCESS = {"tokens": 201}
-RUN_STATUSES = (500, 502, 503, 504)
+SUCCESS = {"tokens": 201, "submit": 202, "delete": 204}
+RUN_STATUSES = (409, 500, 502, 503, 504)
 
 TEXT: JsonObject = {"type": "string"}
 REQUEST_ID: JsonObject = {"X-Request-ID": {"description": "The request's own, echoed if it came.", "schema": TEXT}}
 RUN_ID: JsonObject = {"X-Run-ID": {"description": "The run, where one exists.", "schema": TEXT}}
 LOCATION: JsonObject = {"Location": {"description": "The docs page.", "schema": TEXT}}
+JOB_LOCATION: JsonObject = {"Location": {"description": "The job's record.", "schema": TEXT}}
 STATUS_HEADERS: Mapping[int, JsonObject] = {
     401: {"WWW-Authenticate": {"description": "The accepted schemes.", "schema": TEXT}},
     405: {"Allow": {"description": "The methods that are allowed.", "schema": TEXT}},
     429: {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}}},
     503: {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}}},
 }
-MODE: JsonObject = {
-    "name": "mode",
-    "in": "query",
-    "description": "How to be answered. `async` and `stream` are not available in this version (501).",
-    "schema": {"type": "string", "enum": ["sync"], "default": "sync"},
-}
-
-TIMEOUT: JsonObject = {
-    "name": "timeout",
-    "in": "query",
-    "description": "Seconds that all of them may take together; by default the app's limit.",
-    "schema": ref(SHARED, "Timeout"),
-}
-
-JOB_ID: JsonObject = {
-    "name": "job_id",
-    "in": "path",
-    "required": True,
-    "description": "The job's UUID.",
-    "schema": {"type": "string"},
-}
-AFTER: JsonObject = {
-    "name": "after",
-    "in": "query",
-    "description": "The id of the last event that the reader has; a `Last-Event-ID` header stands above it.",
-    "schema": {"type": "integer", "minimum": 0, "maximum": 10**15 - 1, "default": 0},
-}
+REQUESTS = {"invoke": "Request", "submit": "Request", "batch": "Batch"}
+"""Bodies of requests that each pipeline has its own of."""
 
 
 def build_openapi(
@@ -159,21 +153,19 @@ def operation(route: Route, pipelines: Mapping[str, CompiledPipeline], *, open_t
     }
     if open_to_all:
         described["security"] = []
-    if PARAMETER in route.path:
-        described["parameters"] = [JOB_ID, AFTER] if route.endpoint == "events" else [JOB_ID]
+    if found := parameters_of(route):
+        described["parameters"] = found
     if route.endpoint == "invoke" and route.pipeline:
         described |= _described(pipelines[route.pipeline].info.doc)
-        described["parameters"] = [MODE]
-        content = {"application/json": {"schema": ref(route.pipeline, "Request")}}
-        described["requestBody"] = {"required": True, "content": content}
+    if (body := REQUESTS.get(route.endpoint)) and route.pipeline:
+        described["requestBody"] = _json_body(ref(route.pipeline, body))
     elif body := TAKES.get(route.endpoint):
-        content = {"application/json": {"schema": ref(SHARED, body)}}
-        described["requestBody"] = {"required": True, "content": content}
-    elif route.endpoint == "batch" and route.pipeline:
-        described["parameters"] = [TIMEOUT]
-        content = {"application/json": {"schema": ref(route.pipeline, "Batch")}}
-        described["requestBody"] = {"required": True, "content": content}
+        described["requestBody"] = _json_body(ref(SHARED, body))
     return described
+
+
+def _json_body(schema: JsonObject) -> JsonObject:
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
 
 
 def operation_id(route: Route) -> str:
@@ -203,6 +195,8 @@ def _responses(route: Route, *, open_to_all: bool) -> JsonObject:
     invoke = route.endpoint in ("invoke", "batch")
     statuses = STATUSES.get(route.endpoint, READ_STATUSES)
     responses = {str(SUCCESS.get(route.endpoint, 200)): _success(route)}
+    if route.endpoint == "invoke":
+        responses["202"] = _accepted()
     if route.endpoint == "index":
         responses["307"] = {"description": "A browser is sent to the docs page.", "headers": REQUEST_ID | LOCATION}
     if route.endpoint == "events":
@@ -215,7 +209,23 @@ def _responses(route: Route, *, open_to_all: bool) -> JsonObject:
     return responses
 
 
+def _accepted() -> JsonObject:
+    """With links to what can be done with the job then."""
+    found = {"job_id": "$response.body#/job_id"}
+    links = {name: {"operationId": f"{SHARED}_{name}", "parameters": found} for name in ("job", "cancel", "delete")}
+    return {
+        "description": "The job was accepted.",
+        "headers": REQUEST_ID | RUN_ID | JOB_LOCATION,
+        "content": {"application/json": {"schema": ref(SHARED, "Accepted")}},
+        "links": links,
+    }
+
+
 def _success(route: Route) -> JsonObject:
+    if route.endpoint == "submit":
+        return _accepted()
+    if route.endpoint == "delete":
+        return {"description": "The job is forgotten.", "headers": REQUEST_ID}
     if route.endpoint == "docs":
         return {"description": "A page.", "headers": REQUEST_ID, "content": {"text/html": {"schema": TEXT}}}
     if route.endpoint == "invoke" and route.pipeline:

@@ -10,13 +10,14 @@ from typing import Any
 from ..errors import PipemountError, RunError
 from ..errors.problems import members_of
 
-__all__ = ["Headers", "log_failure", "problem"]
+__all__ = ["Headers", "document", "log_failure", "problem"]
 
 Headers = list[tuple[bytes, bytes]]
 
 logger = logging.getLogger("pipemount")
 
 MEDIA_TYPE = b"application/problem+json"
+UNAVAILABLE = 503
 
 
 def problem(
@@ -29,10 +30,28 @@ def problem(
         instance: The path that was asked for.
         extra: Further members; those of the error win.
     """
-    document = {**(extra or {}), **members_of(error), "instance": instance}
-    # Messages may quote anything, also lone surrogates, which UTF-8 does not have.
-    body = json.dumps(document, ensure_ascii=False, separators=(",", ":"), default=str).encode(errors="replace")
+    body = _written({**(extra or {}), **members_of(error), "instance": instance})
     return error.status, _headers(error, body), body
+
+
+def document(members: Mapping[str, Any], *, instance: str, more: Headers) -> tuple[int, Headers, bytes]:
+    """An error that a record tells of as status, headers and body.
+
+    Args:
+        members: Of the problem document.
+        instance: The path that was asked for.
+        more: Headers.
+    """
+    body, status = _written({**members, "instance": instance}), int(members.get("status", 500))
+    headers = [(b"content-type", MEDIA_TYPE), (b"content-length", b"%d" % len(body)), *more]
+    if status == UNAVAILABLE:
+        headers.append((b"retry-after", b"1"))
+    return status, headers, body
+
+
+def _written(document: Mapping[str, Any]) -> bytes:
+    """Messages may quote anything, also lone surrogates, which UTF-8 does not have."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), default=str).encode(errors="replace")
 
 
 def _headers(error: PipemountError, body: bytes) -> Headers:

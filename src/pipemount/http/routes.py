@@ -122,6 +122,10 @@ def _app_routes() -> Iterator[Route]:
     yield Route(f"/jobs/{PARAMETER}/events", ("GET", "HEAD"), "events", "read")
     yield Route(f"/stream/{PARAMETER}", ("GET", "HEAD"), "events", "read", documented=False)
     yield Route("/tokens", ("POST",), "tokens", "read")
+    yield Route("/jobs", ("GET", "HEAD"), "jobs", "read")
+    yield Route(f"/jobs/{PARAMETER}", ("GET", "HEAD"), "job", "read")
+    yield Route(f"/jobs/{PARAMETER}", ("DELETE",), "delete", "cancel")
+    yield Route(f"/jobs/{PARAMETER}/cancel", ("POST",), "cancel", "cancel")
     for name in DOCS_ASSETS:
         yield Route(f"/docs/{name}", ("GET", "HEAD"), "asset", "read", documented=False)
 
@@ -131,6 +135,7 @@ def _pipeline_routes(name: str, *, alone: bool) -> Iterator[Route]:
     for root in roots:
         documented = root == roots[0]
         yield Route(f"{root}/invoke", ("POST",), "invoke", "invoke", name, documented)
+        yield Route(f"{root}/submit", ("POST",), "submit", "invoke", name, documented)
         yield Route(f"{root}/batch", ("POST",), "batch", "invoke", name, documented)
         yield Route(f"{root}/info", ("GET", "HEAD"), "info", "read", name, documented)
         yield Route(f"{root}/schema", ("GET", "HEAD"), "schema", "read", name, documented)

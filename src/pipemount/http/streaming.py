@@ -11,22 +11,21 @@ from functools import partial
 from os import getpid
 from random import random
 
-from pydantic_core import from_json, to_json
-
 from ..errors import InvalidInputsError, NotAcceptableError, RequestError
 from ..jobs.desk import Jobs, Subscription
-from ..jobs.models import JobEvent, JobRequest, Submitted, owner_of
+from ..jobs.models import JobEvent, Submitted, owner_of
 from ..runtime.home import shutting_down
 from ..runtime.lifecycle import Lifecycle
 from ..runtime.loops import spawn
 from ..settings import Settings
 from ..types import Principal, Scope
 from . import sse
+from .asking import read_request
 from .at_home import at_home
 from .describe import link
 from .exchange import Exchange
-from .headers import accepts_event_stream, parse_traceparent
-from .invocation import Invocation, check_body
+from .headers import accepts_event_stream
+from .invocation import Invocation
 from .problems import Headers
 from .query import read_query
 from .streams import Stream, Streams
@@ -82,12 +81,12 @@ class Events:
             await self._lifecycle.ensure_ready()
         if self._lifecycle.draining:  # its stream would end at once
             raise shutting_down()
-        request = await _read(invocation, exchange)
+        request = await read_request(invocation, exchange, "stream")
         submitted = await at_home(self._lifecycle, partial(self._jobs.submit, request))
         await self._accompany(exchange, submitted)
 
     async def _accompany(self, exchange: Exchange, submitted: Submitted) -> None:
-        """Tell the events of a job. Who leaves before its end, and is the only one who asked for it, cancels it."""
+        """Tell the events of a job. Who leaves before its end, and has no key to ask for it again, cancels it."""
         job_id, viewer = submitted.job.id, exchange.principal
         stream: Stream | None = None
         try:
@@ -95,7 +94,8 @@ class Events:
             location = link(exchange.base, f"/jobs/{job_id}").encode("ascii")
             stream = await self.tell(exchange, subscription, (b"location", location))
         finally:
-            if (stream is None or stream.ending == "left") and not submitted.reused and not self._continues:
+            keyed = submitted.job.request.idempotency is not None  # who may ask again wants to find it
+            if (stream is None or stream.ending == "left") and not keyed and not self._continues:
                 self._let_go(job_id, viewer)
 
     def _let_go(self, job_id: str, viewer: Principal | None) -> None:
@@ -131,27 +131,6 @@ class Events:
                 break
             await exchange.write(sse.frames(events) if events else sse.HEARTBEAT)
         await exchange.end()
-
-
-async def _read(invocation: Invocation, exchange: Exchange) -> JobRequest:
-    headers, service = exchange.headers, invocation.service
-    limit = service.settings.max_body_bytes
-    declared = check_body(exchange, limit)
-    body = await exchange.read(await exchange.receive(), limit, declared)
-    call = invocation.read(body, exchange.principal, parse_traceparent(headers.traceparent, headers.tracestate))
-    sent = from_json(body)
-    return JobRequest(
-        job_id=call.run_id,
-        pipeline=service.name,
-        fingerprint=service.compiled.info.fingerprint,
-        inputs=to_json(sent["parameters"]),
-        parameters=invocation.dump_inputs(call.inputs, by_alias=True),
-        overrides=to_json(sent["steps"]) if call.overrides else None,
-        run_name=call.run_name,
-        timeout=call.timeout,
-        principal=call.principal,
-        trace=call.trace,
-    )
 
 
 async def _ask_home(lifecycle: Lifecycle, subscription: Subscription, timeout: float) -> Sequence[JobEvent]:

@@ -23,6 +23,7 @@ from ..errors import (
     NotFoundError,
     UnsupportedMediaTypeError,
 )
+from ..jobs.desk import UNKNOWN_JOB
 from ..pipelines.schema import Schema, describe_errors
 from ..settings import Settings
 from ..types import Message, Principal, Scope, Send
@@ -36,7 +37,6 @@ __all__ = ["PLACES", "SignedToken", "Signing", "bearer", "private", "shows_token
 
 LARGEST_BODY = 64 * 1024
 SOCKET = "/stream"
-UNKNOWN_JOB = "no such job"
 DEFAULT_MAX_AGE = 3600.0
 PLACES: Mapping[tuple[str, str], str] = {
     ("job", "GET"): "read",

@@ -25,7 +25,9 @@ from .models import Job, JobEvent, JobQuery, JobRequest, Page, Submitted, owner_
 from .runner import Runner
 from .store import Store
 
-__all__ = ["Jobs", "Subscription", "owner_of"]
+__all__ = ["UNKNOWN_JOB", "Jobs", "Subscription", "owner_of"]
+
+UNKNOWN_JOB = "no such job; what has ended is forgotten after a while"
 
 AT_ONCE = 64
 """Events that are read at once, and kilobytes of them, roughly."""
@@ -117,7 +119,7 @@ class Jobs:
         """The record. Raises ``NotFoundError``, also for somebody else's."""
         job = await self.store.get(job_id)
         if job is None or not may_see(viewer, job):
-            raise NotFoundError("there is no such job; jobs that have ended are forgotten after a while")
+            raise NotFoundError(UNKNOWN_JOB)
         return job
 
     async def list(self, query: JobQuery, viewer: Principal | None) -> Page:
@@ -231,5 +233,7 @@ class Subscription:
 
 def may_see(viewer: Principal | None, job: Job) -> bool:
     """Whether a job is there for ``viewer``."""
+    if viewer is not None and viewer.job_id is not None:
+        return viewer.job_id == job.id
     owner = job.request.principal
     return owner_of(viewer) == owner_of(owner) or (viewer is not None and viewer.may("admin"))

@@ -1,0 +1,88 @@
+"""The request for an invocation as a job that is asked for: whatever outlives its request begins here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+from os import getpid
+from typing import TypeAlias
+
+from pydantic_core import from_json, to_json
+
+from ..jobs.models import Idempotency, JobRequest, owner_of
+from ..service import Service
+from ..types import Principal, Trace
+from .exchange import Exchange
+from .headers import parse_idempotency_key, parse_traceparent
+from .invocation import Invocation, check_body
+
+__all__ = ["Ask", "asking", "idempotency_of", "read_request"]
+
+
+Ask: TypeAlias = Callable[[bytes, Principal | None, Trace | None, Idempotency | None], JobRequest]
+"""Makes a job of the body of an invocation, of who sends it, and of what came with it. Raises 400 and 422."""
+
+
+def asking(invocation: Invocation) -> Ask:
+    """How a pipeline is asked for."""
+    service = invocation.service
+
+    def ask(
+        body: bytes,
+        principal: Principal | None,
+        trace: Trace | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> JobRequest:
+        call, sent = invocation.read(body, principal, trace), from_json(body)
+        inputs, used = to_json(sent["parameters"]), invocation.dump_inputs(call.inputs, by_alias=True)
+        return JobRequest(
+            job_id=call.run_id,
+            pipeline=service.name,
+            fingerprint=service.compiled.info.fingerprint,
+            inputs=inputs,
+            parameters=inputs if used == inputs else used,
+            overrides=to_json(sent["steps"]) if call.overrides else None,
+            run_name=call.run_name,
+            timeout=call.timeout,
+            principal=principal,
+            trace=trace,
+            idempotency=idempotency,
+        )
+
+    return ask
+
+
+async def read_request(invocation: Invocation, exchange: Exchange, way: str) -> JobRequest:
+    """What ``exchange`` asks for as a job. Nothing is read where the app cannot take it.
+
+    Args:
+        invocation: Of the pipeline.
+        exchange: Not begun; who wants to look at ``Accept`` does so before.
+        way: How the caller wants to be answered; the same ``Idempotency-Key`` is another one elsewhere.
+
+    Raises:
+        RequestError, UnavailableError: The request is no good, or comes at a bad time.
+    """
+    service, lifecycle, limit = invocation.service, invocation.lifecycle, invocation.service.settings.max_body_bytes
+    declared = check_body(exchange, limit)
+    headers = exchange.headers
+    if headers.idempotency_key is not None:
+        parse_idempotency_key(headers.idempotency_key)
+    if not lifecycle.ready or lifecycle.pid != getpid():
+        await lifecycle.ensure_ready()
+    body = await exchange.read(await exchange.receive(), limit, declared)
+    trace = parse_traceparent(headers.traceparent, headers.tracestate)
+    return asking(invocation)(body, exchange.principal, trace, idempotency_of(exchange, service, way, body))
+
+
+def idempotency_of(exchange: Exchange, service: Service, way: str, body: bytes) -> Idempotency | None:
+    """What makes another request the same one; ``None`` where no ``Idempotency-Key`` was sent.
+
+    Raises:
+        MalformedRequestError: The key is none.
+    """
+    if (sent := exchange.headers.idempotency_key) is None:
+        return None
+    key = parse_idempotency_key(sent)
+    scope = to_json([owner_of(exchange.principal), service.name, way]).decode()
+    return Idempotency(scope, key, sha256(body).hexdigest())

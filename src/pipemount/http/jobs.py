@@ -1,0 +1,232 @@
+"""Jobs over HTTP: ``/submit`` and its likes accept one, ``/jobs`` tells of them, cancels and forgets them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar, get_args
+
+from pydantic_core import to_json
+
+from ..errors import InvalidInputsError, NotAcceptableError
+from ..jobs.desk import Jobs
+from ..jobs.models import Job, JobQuery, JobStatus, Submitted
+from ..runtime.guard import guard
+from ..runtime.lifecycle import Lifecycle
+from ..types import JsonObject, Principal
+from .asking import read_request
+from .at_home import at_home
+from .describe import link
+from .exchange import Exchange
+from .headers import accepts_json
+from .invocation import Invocation
+from .paths import locate
+from .problems import Headers, document
+from .query import read_query
+from .records import DEFAULT_LIMIT, MAX_LIMIT
+
+__all__ = ["JobRoutes", "Keyed", "Submission", "record"]
+
+T = TypeVar("T")
+
+STATUSES: tuple[JobStatus, ...] = get_args(JobStatus)
+
+REPLAYED = (b"idempotency-replayed", b"true")
+"""Says that an earlier request did the work; as others call it, no standard has a name for it."""
+
+
+class Submission:
+    """``POST …/submit`` of one pipeline, and ``POST …/invoke?mode=async``: 202, and where to look for what comes of it.
+
+    Whoever sends the same ``Idempotency-Key`` again gets the same answer, byte for byte, so ``status`` is that of the
+    moment in which the job was accepted.
+    """
+
+    def __init__(self, invocation: Invocation, jobs: Jobs) -> None:
+        self._invocation, self._jobs = invocation, jobs
+
+    async def __call__(self, exchange: Exchange) -> None:
+        """Answer ``exchange``; every failure is raised as a ``PipemountError``."""
+        _check_accept(exchange)
+        request = await read_request(self._invocation, exchange, "submit")
+        submitted = await at_home(self._invocation.lifecycle, partial(self._jobs.submit, request))
+        job_id = submitted.job.id
+        urls = _urls(job_id, exchange.base)
+        told = {"job_id": job_id, "run_id": job_id, "status": "queued", **urls}
+        location = (b"location", urls["poll_url"].encode("ascii"))
+        await _answer(exchange, to_json(told), 202, [location, *_of_job(submitted)])
+
+
+class Keyed:
+    """``POST …/invoke`` with an ``Idempotency-Key``: run once, and wait.
+
+    The run is a job, so that a second request finds what came of the first. A caller who leaves does not cancel it:
+    to be able to ask again is what the key is for.
+    """
+
+    def __init__(self, invocation: Invocation, jobs: Jobs) -> None:
+        self._invocation, self._jobs = invocation, jobs
+
+    async def __call__(self, exchange: Exchange) -> None:
+        """Answer ``exchange``; what the run raised is answered from its record."""
+        _check_accept(exchange)
+        request = await read_request(self._invocation, exchange, "invoke")
+        submitted = await at_home(self._invocation.lifecycle, partial(self._jobs.submit, request, wants_result=True))
+        wait = partial(self._jobs.until_ended, submitted.job.id, exchange.principal)
+        job = await guard(at_home(self._invocation.lifecycle, wait), None, exchange.left)
+        more = _of_job(submitted)
+        if job.status == "succeeded" and job.result is not None:
+            body = self._invocation.body(job, job.result, job.request.parameters, job.execution_time or 0.0)
+            await _answer(exchange, body, 200, more)
+        else:
+            instance = link(*locate(exchange.scope))
+            await exchange.respond(*document(job.error or {}, instance=instance, more=more))
+
+
+class JobRoutes:
+    """``/jobs`` and what is below it."""
+
+    def __init__(self, jobs: Jobs, lifecycle: Lifecycle) -> None:
+        self._jobs, self._lifecycle = jobs, lifecycle
+
+    async def list(self, exchange: Exchange) -> None:
+        """``GET /jobs``: those that the caller may see, the youngest first."""
+        _check_accept(exchange)
+        query = _query(exchange)
+        page = await self._at_home(partial(self._jobs.list, query, exchange.principal))
+        found = {"jobs": [_summary(job, exchange.base) for job in page.jobs], "next_cursor": page.cursor}
+        await _answer(exchange, to_json(found), 200, [NO_STORE])
+
+    async def job(self, exchange: Exchange) -> None:
+        """``GET`` and ``DELETE /jobs/{job_id}``."""
+        job_id, viewer = exchange.params["job_id"], exchange.principal
+        if exchange.scope["method"] == "DELETE":
+            await self._at_home(partial(self._jobs.delete, job_id, viewer))
+            await exchange.respond(204, [], b"")
+            return
+        _check_accept(exchange)
+        await self._tell(exchange, await self._at_home(partial(self._jobs.get, job_id, viewer)))
+
+    async def cancel(self, exchange: Exchange) -> None:
+        """``POST /jobs/{job_id}/cancel``: the record as it is then. What was cancelled before stays so."""
+        _check_accept(exchange)
+        job_id, viewer = exchange.params["job_id"], exchange.principal
+        await self._tell(exchange, await self._at_home(partial(self._jobs.cancel, job_id, viewer, _reason(viewer))))
+
+    async def _tell(self, exchange: Exchange, job: Job) -> None:
+        await _answer(exchange, record(job, exchange.base), 200, [NO_STORE, (b"x-run-id", job.id.encode("ascii"))])
+
+    async def _at_home(self, function: Callable[[], Awaitable[T]]) -> T:
+        await self._lifecycle.ensure_ready()
+        return await at_home(self._lifecycle, function)
+
+
+NO_STORE = (b"cache-control", b"no-store")
+
+
+def _reason(viewer: Principal | None) -> str:
+    return "cancelled on request" if viewer is None else f"cancelled on request of {viewer.name}"
+
+
+def _check_accept(exchange: Exchange) -> None:
+    if not accepts_json(exchange.headers.accept):
+        raise NotAcceptableError("this route answers application/json; name it in Accept, or send no Accept")
+
+
+def _of_job(submitted: Submitted) -> Headers:
+    own = (b"x-run-id", submitted.job.id.encode("ascii"))
+    return [own, REPLAYED] if submitted.reused else [own]
+
+
+async def _answer(exchange: Exchange, body: bytes, status: int, more: Headers) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *more]
+    await exchange.respond(status, headers, body)
+
+
+# ----------------------------------------------------------------------------------------- records
+
+
+def record(job: Job, base: str) -> bytes:
+    """All that is known of a job. Outputs and parameters are the very bytes that the record has."""
+    head = to_json(_summary(job, base), inf_nan_mode="null")
+    return b'%b,"parameters":%b,"outputs":%b}' % (head[:-1], job.request.parameters, job.result or b"null")
+
+
+def _summary(job: Job, base: str) -> JsonObject:
+    return {
+        "job_id": job.id,
+        "run_id": job.id,
+        "pipeline": job.request.pipeline,
+        "kind": job.request.kind,
+        "status": job.status,
+        "created_at": _moment(job.created),
+        "started_at": _moment(job.started),
+        "finished_at": _moment(job.finished),
+        "execution_time": job.execution_time,
+        "run_name": job.run_name or job.request.run_name,
+        "run_index": job.run_index or None,
+        "timeout": job.request.timeout,
+        "attempt": job.attempt,
+        "cancel_requested": job.cancel_requested,
+        "reason": job.reason,
+        "error": job.error,
+        "first_event": job.first_event,
+        "last_event": job.last_event,
+        **_urls(job.id, base),
+        "cancel_url": link(base, f"/jobs/{job.id}/cancel"),
+    }
+
+
+def _urls(job_id: str, base: str) -> dict[str, str]:
+    return {"poll_url": link(base, f"/jobs/{job_id}"), "stream_url": link(base, f"/jobs/{job_id}/events")}
+
+
+def _moment(seconds: float | None) -> str | None:
+    """RFC 3339, in UTC."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+# ----------------------------------------------------------------------------------------- queries
+
+
+def _query(exchange: Exchange) -> JobQuery:
+    """What ``GET /jobs`` is asked for. Raises 422."""
+    if not exchange.scope["query_string"]:
+        return JobQuery(limit=DEFAULT_LIMIT)
+    sent = read_query(exchange.scope)
+    return JobQuery(
+        pipeline=_one(sent, "pipeline"),
+        status=_statuses(sent),
+        limit=_limit(_one(sent, "limit")),
+        cursor=_one(sent, "cursor"),
+    )
+
+
+def _statuses(sent: Mapping[str, list[str]]) -> tuple[JobStatus, ...]:
+    """Of ``status=queued&status=running``, and of ``status=queued,running``."""
+    named = [name for value in sent.get("status", ()) for name in value.split(",")]
+    if not set(named) <= set(STATUSES):
+        raise _fault("status", f"Input should be one or more of {', '.join(STATUSES)}", "enum")
+    return tuple(status for status in STATUSES if status in named)
+
+
+def _limit(sent: str | None) -> int:
+    if sent is None:
+        return DEFAULT_LIMIT
+    if not (sent.isascii() and sent.isdigit() and len(sent) < 9 and 1 <= int(sent) <= MAX_LIMIT):
+        raise _fault("limit", f"Input should be a number from 1 to {MAX_LIMIT}", "limit")
+    return int(sent)
+
+
+def _one(sent: Mapping[str, list[str]], name: str) -> str | None:
+    values = sent.get(name)
+    if values is not None and len(values) > 1:
+        raise _fault(name, "Input should come once", "duplicate")
+    return None if values is None else values[0]
+
+
+def _fault(name: str, message: str, kind: str) -> InvalidInputsError:
+    return InvalidInputsError(errors=[{"loc": ["query", name], "msg": message, "type": kind}])
