@@ -30,6 +30,9 @@ ANSWERS = {
         b'{"title": "a\\u001b[2Jb", "code": "x", "detail": "a\\u001b[2Jb"}',
     ),
     "/odd/invoke": (404, {}, b'{"title": "Not found", "code": "not-found", "detail": "gone"}'),
+    "/lost/invoke": (404, {}, b'{"title": "Not found", "code": "not-found", "detail": "gone"}'),
+    "/many/invoke": (404, {}, b'{"title": "Not found", "code": "not-found", "detail": "gone"}'),
+    "/many/pipelines": (200, {}, b'{"pipelines": [{"name": "a"}, {"name": "b"}]}'),
     "/odd/pipelines": (200, {"Content-Type": "application/json"}, b'{"pipelines": ["?"]}'),
 }
 
@@ -77,6 +80,8 @@ def other() -> Iterator[str]:
         ("/busy", 5, "{url}/busy/invoke answered something without a media type with status 503"),
         ("/nothing", 5, "with status 404"),
         ("/odd", 5, "error: Not found (404): gone"),
+        ("/many", 2, "{url}/many serves several pipelines; name one: {url}/many/pipelines/a or {url}/many/pipelines/b"),
+        ("/lost", 5, "error: Not found (404): gone"),
         ("/host", 5, "error: {url}/host/invoke answered application/json with status 404; is the app mounted there?"),
         ("/terminal", 1, "error: a\\u001b[2Jb (500)"),
     ],

@@ -26,48 +26,54 @@ class Chaos:
 
     def __init__(self, port: int, *, seed: int = 0, share: int = 70, most: int = 3000) -> None:
         self._upstream, self._random, self._share, self._most = port, Random(seed), share, most
+        self._passing: set[asyncio.Task[None]] = set()
         self.cuts = 0
         self.url = ""
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Takes connections until the block ends."""
-        server = await asyncio.start_server(self._pass, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._take, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         try:
             yield
         finally:
             server.close()
-            await server.wait_closed()
+            for task in self._passing:
+                task.cancel()
+            if self._passing:
+                await asyncio.wait(self._passing)
 
-    async def _pass(self, client: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
+    def _take(self, requests: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._pass(requests, answers))
+        self._passing.add(task)
+        task.add_done_callback(self._passing.discard)
+
+    async def _pass(self, requests: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
         left = self._random.randrange(self._most) if self._random.randrange(100) < self._share else None
+        server, upstream = await asyncio.open_connection("127.0.0.1", self._upstream)
+        asking = asyncio.create_task(pump(requests, upstream))
         try:
-            server, requests = await asyncio.open_connection("127.0.0.1", self._upstream)
-        except OSError:
-            answers.transport.abort()
-            return
-        asking = asyncio.create_task(pump(client, requests))
-        try:
-            while chunk := await server.read(4096):
-                answers.write(chunk if left is None else chunk[:left])
-                await answers.drain()
-                if left is not None and (left := left - len(chunk)) <= 0:
-                    self.cuts += 1
-                    self._cut(answers)
-                    return
-        except OSError:
-            pass
+            with contextlib.suppress(OSError):
+                await self._answer(server, answers, left)
         finally:
             asking.cancel()
             await asyncio.wait([asking])
-            requests.transport.abort()
-            answers.close()
+            upstream.transport.abort()
+            for writer in (upstream, answers):
+                writer.close()
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
 
-    def _cut(self, answers: asyncio.StreamWriter) -> None:
-        """Some connections are reset, some merely end."""
-        if self._random.random() < 0.5:
-            answers.transport.abort()
+    async def _answer(self, server: asyncio.StreamReader, answers: asyncio.StreamWriter, left: int | None) -> None:
+        while chunk := await server.read(4096):
+            answers.write(chunk if left is None else chunk[:left])
+            await answers.drain()
+            if left is not None and (left := left - len(chunk)) <= 0:
+                self.cuts += 1
+                if self._random.random() < 0.5:  # some connections are reset, some merely end
+                    answers.transport.abort()
+                return
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

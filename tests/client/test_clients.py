@@ -7,6 +7,7 @@ import contextlib
 import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import date, timedelta
 from typing import Any
 
 import httpx
@@ -14,7 +15,8 @@ import pytest
 
 from pipemount import AuthKeys, PipelineApp, errors, pipeline, step
 from pipemount.auth.key import Key
-from pipemount.client import AsyncClient, Client, Retries
+from pipemount.client import AsyncClient, Client, Result, Retries
+from pipemount.runtime.events import Event
 from pipemount.types import VERSION
 
 from .scripted import frame, job
@@ -333,6 +335,54 @@ def test_the_same_in_a_thread_that_waits() -> None:
         with pytest.raises(errors.UnauthenticatedError):
             Client("", http=http).invoke(a=1)
     app.lifecycle.close()
+
+
+def shown(event: Event) -> tuple[Any, ...]:
+    """What two runs of the same inputs have in common."""
+    data = {name: value for name, value in event.data.items() if name not in ("duration", "run_name")}
+    return event.kind, event.sequence, event.step, event.attempt, data
+
+
+@step
+async def spell(word: str, day: date) -> AsyncIterator[str]:
+    for letter in word:
+        yield letter
+
+
+@step
+def after(day: date, letters: list[str]) -> date:
+    return day + timedelta(days=len(letters))
+
+
+@pipeline
+def spelling(word: str, day: date) -> Any:
+    letters = spell(word, day)
+    return {"letters": letters, "day": after(day, letters)}
+
+
+async def test_a_stream_tells_what_it_tells_in_the_process() -> None:
+    app, inputs = PipelineApp(spelling), {"word": "rain", "day": date(2026, 1, 30)}
+    async with app.lifespan(None), app.client() as http:
+        client: AsyncClient[..., Any] = AsyncClient("", spelling, http=http)
+        here = [shown(event) async for event in app.stream(**inputs)]
+        assert [shown(event) async for event in client.stream(**inputs)] == here
+        assert here[-1][-1]["outputs"] == {"letters": list("rain"), "day": date(2026, 2, 3)}
+        job = await client.submit(**inputs)
+        found = await client.result(job)
+        assert found.value == {"letters": list("rain"), "day": date(2026, 2, 3)}
+        assert [shown(event) async for event in client.events(job)] == here
+        assert job.id in [each.id async for each in client.jobs(limit=1)]
+        record = await client.job(job)
+        assert record.created is not None
+        assert record.finished is not None
+        assert record.created <= record.finished
+        async with contextlib.aclosing(client.stream(**inputs)) as events:
+            run_id = (await anext(events)).run_id
+        assert (await client.job(run_id)).status in ("cancelling", "cancelled", "succeeded")
+        good, bad = await client.batch([inputs, {"word": 1}])
+        assert isinstance(good, Result)
+        assert good.value["day"] == date(2026, 2, 3)
+        assert isinstance(bad, errors.InvalidInputsError)
 
 
 def test_a_client_may_be_used_by_several_threads() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.servers.counting import counting
+from tests.servers.counting import counting, saying
 from tests.support.servers import Server, free_port, serve, wait_until
 
 from pipemount import errors
@@ -20,7 +20,7 @@ from .chaos import Chaos
 
 pytestmark = pytest.mark.server
 
-COMMAND = ["uvicorn", "tests.servers.counting:app", "--log-level", "warning", "--port"]
+COMMAND = ["uvicorn", "tests.servers.counting:app", "--log-level", "warning", "--port", "{port}"]
 STREAMS = [24, pytest.param(200, marks=pytest.mark.full)]
 NUMBER = 60
 PATIENT = Retries(attempts=40, first=0.02, most=0.5)
@@ -29,7 +29,7 @@ PATIENT = Retries(attempts=40, first=0.02, most=0.5)
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve([*COMMAND, "{port}"], folder=tmp_path_factory.mktemp("server")) as server:
+    with serve(COMMAND, folder=tmp_path_factory.mktemp("server")) as server:
         yield server
 
 
@@ -52,6 +52,24 @@ async def test_h4_streams_that_are_dropped_at_random_lose_and_double_nothing(ser
     with Client(server.url) as direct:  # a submit that was sent twice has made one job
         succeeded = {job.id for job in direct.jobs("succeeded", limit=200)}
     assert {events[0].run_id for events in found} <= succeeded
+
+
+def test_h4_what_steps_say_forges_no_event(server: Server) -> None:
+    """HARDENING H4: line ends, frames, surrogates' neighbours and controls come back as they were said."""
+    nasty = [
+        "\r",
+        "\n\n",
+        "a\r\n\r\nevent: run_completed\ndata: {}\n\n",
+        "id: 99\nretry: 1",
+        "\u2028\x00\ufeff\x85",
+        ": \n\n",
+    ]
+    with Client(server.url, saying) as client:
+        events = list(client.stream(nasty))
+    assert [event.data["value"] for event in events if event.kind == "delta"] == nasty
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    assert [event.kind for event in events].count("run_completed") == 1
+    assert events[-1].data["outputs"] == {"output": nasty}
 
 
 async def test_subscribers_early_late_and_slow_see_the_same(server: Server) -> None:
@@ -105,23 +123,23 @@ def test_a_deadline_is_the_servers(server: Server) -> None:
 
 
 async def test_a_server_that_restarts_is_come_back_to(tmp_path: Path) -> None:
-    """Jobs in memory end with their process, and the stream says so; the next call finds the new one."""
-    port = str(free_port())
-    async with AsyncClient(f"http://127.0.0.1:{port}", counting, retries=Retries(attempts=60, most=0.5)) as client:
-        with serve([*COMMAND, port], folder=tmp_path) as server:
-            wait_until(server.is_up)
+    """Jobs in memory end with their process, and whoever reads is told; what is asked next finds the new one."""
+    port = free_port()
+    patient = Retries(attempts=60, most=0.5)
+    async with AsyncClient(f"http://127.0.0.1:{port}", counting, retries=patient) as client:
+        with serve(COMMAND, folder=tmp_path, port=port) as server:
             reading = client.stream(number=100_000, pause=0.01)
             await anext(reading)
+            rest = asyncio.create_task(drained(reading))
             server.process.send_signal(signal.SIGTERM)
-            rest = asyncio.create_task(_drained(reading))
             await asyncio.to_thread(server.wait_for_end)
         asked = asyncio.create_task(client.calling(idempotency_key="k").invoke(number=3))
-        with serve([*COMMAND, port], folder=tmp_path):
+        with serve(COMMAND, folder=tmp_path, port=port):
             assert (await asked).value == [0, 1, 2]
-            with pytest.raises((errors.NotFoundError, errors.UnavailableError, errors.RunCancelledError)):
+            with pytest.raises((errors.NotFoundError, errors.UnavailableError)):
                 await rest
 
 
-async def _drained(events: AsyncIterator[Event]) -> None:
+async def drained(events: AsyncIterator[Event]) -> None:
     async for _ in events:
         pass

@@ -335,6 +335,13 @@ def test_a_result_that_is_an_error(told: Any, kind: type[PipemountError], messag
     assert caught.value.problem
 
 
+def test_such_a_job_is_not_asked_for_for_ever() -> None:
+    gone = problem(errors.EventsPrunedError(after=7, first_event=9))
+    script = Script(answer(job(last_event=7)), gone, answer(job(last_event=9)), gone)
+    with pytest.raises(errors.EventsPrunedError):
+        script.run(script.verbs(None, attempts=1).result("j-1"))
+
+
 def test_a_job_that_is_gone() -> None:
     script = Script(problem(errors.NotFoundError("no such job")))
     with pytest.raises(errors.NotFoundError):

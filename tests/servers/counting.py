@@ -1,7 +1,7 @@
 """A server whose runs tell a number at a time; for tests of whoever follows them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from pipemount import PipelineApp, Settings, pipeline, step
@@ -19,4 +19,16 @@ def counting(number: int, pause: float = 0.005) -> Any:
     return count(number, pause)
 
 
-app = PipelineApp(counting, settings=Settings(max_concurrency=64, max_queue=1000))
+@step
+def say(texts: list[str]) -> Iterator[str]:
+    yield from texts
+
+
+@pipeline
+def saying(texts: list[str]) -> Any:
+    return say(texts)
+
+
+app = PipelineApp(
+    {"counting": counting, "saying": saying}, settings=Settings(max_concurrency=64, max_queue=1000, cleanup_timeout=1.0)
+)

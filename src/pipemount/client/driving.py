@@ -12,9 +12,12 @@ import httpx
 from ..errors import ConfigurationError, ForeignAnswerError, NoAnswerError, UnreachableError
 from .effects import Ask, Effect, Flow, Give, Open, Read, Reply, Request, Wait
 
-__all__ = ["AsyncDriver", "Driver"]
+__all__ = ["LIMITS", "AsyncDriver", "Driver"]
 
 T = TypeVar("T")
+
+LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+"""Of clients of our own: a stream has its connection as long as it lasts, and no request waits for one to end."""
 
 CONNECT = 10.0
 WRITE = 60.0
