@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from pipemount import errors
-from pipemount.cli.exits import CommandError, ExitCode, RemoteError, exit_code, explain, from_exception
+from pipemount.cli.exits import CommandError, ExitCode, exit_code, explain, from_exception
+from pipemount.errors.problems import from_problem
 
 
 def caught(error: Exception) -> Exception:
@@ -31,6 +32,9 @@ def caught(error: Exception) -> Exception:
         (errors.UnavailableError("starting"), ExitCode.UNAVAILABLE),
         (errors.OverloadedError(retry_after=1), ExitCode.UNAVAILABLE),
         (errors.StoreError("down"), ExitCode.UNAVAILABLE),
+        (errors.UnreachableError(url="u", reason="refused"), ExitCode.UNAVAILABLE),
+        (errors.ForeignAnswerError("a page", status=500), ExitCode.UNAVAILABLE),
+        (errors.NoAnswerError(url="u"), ExitCode.TIMEOUT),
         (errors.DeadlineExceededError(timeout=1), ExitCode.TIMEOUT),
         (errors.StepTimeoutError(step="a", timeout=1), ExitCode.TIMEOUT),
         (CommandError("what?"), ExitCode.USAGE),
@@ -49,6 +53,7 @@ def test_every_kind_of_error_has_its_code(error: errors.PipemountError, code: Ex
         (401, {}, ExitCode.FORBIDDEN),
         (403, {}, ExitCode.FORBIDDEN),
         (404, {}, ExitCode.UNAVAILABLE),
+        (410, {}, ExitCode.UNAVAILABLE),
         (429, {}, ExitCode.UNAVAILABLE),
         (503, {}, ExitCode.UNAVAILABLE),
         (504, {"run_id": "r"}, ExitCode.TIMEOUT),
@@ -58,7 +63,7 @@ def test_every_kind_of_error_has_its_code(error: errors.PipemountError, code: Ex
     ],
 )
 def test_every_status_has_its_code(status: int, document: dict[str, Any], code: ExitCode) -> None:
-    assert exit_code(RemoteError(document, status=status)) == code
+    assert exit_code(from_problem(document, status=status)) == code
 
 
 def test_a_compile_error_names_place_and_way_out() -> None:
@@ -112,7 +117,7 @@ def test_an_exception_of_the_authors_code_is_told_on_one_line() -> None:
     ],
 )
 def test_a_problem_document_is_told_in_lines(document: dict[str, Any], lines: list[str]) -> None:
-    assert list(explain(RemoteError(document, status=500))) == lines
+    assert list(explain(from_problem(document, status=500))) == lines
 
 
 def test_other_errors_speak_for_themselves() -> None:

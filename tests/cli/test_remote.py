@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from pipemount.cli.exits import CommandError
-from pipemount.cli.remote import GRACE, headers, route_url
+from pipemount.cli.remote import client_of
 from pipemount.cli.serve import base_url
 
 from .conftest import Pipemount
@@ -24,7 +24,15 @@ ANSWERS = {
     "/bare/info": (200, {"Content-Type": "application/json"}, b"{}"),
     "/moved/invoke": (308, {"Location": "https://example.org/ai/invoke"}, b""),
     "/busy/invoke": (503, {}, b""),
-    "/terminal/invoke": (500, {"Content-Type": "application/problem+json"}, b'{"title": "a\\u001b[2Jb"}'),
+    "/terminal/invoke": (
+        500,
+        {"Content-Type": "application/problem+json"},
+        b'{"title": "a\\u001b[2Jb", "code": "x", "detail": "a\\u001b[2Jb"}',
+    ),
+    "/odd/invoke": (404, {}, b'{"title": "Not found", "code": "not-found", "detail": "gone"}'),
+    "/lost/invoke": (404, {}, b'{"title": "Not found", "code": "not-found", "detail": "gone"}'),
+    "/many/invoke": (404, {}, b'{"title": "Not found", "code": "not-found", "detail": "gone"}'),
+    "/many/pipelines": (200, {}, b'{"pipelines": [{"name": "a"}, {"name": "b"}]}'),
     "/odd/pipelines": (200, {"Content-Type": "application/json"}, b'{"pipelines": ["?"]}'),
 }
 
@@ -66,17 +74,15 @@ def other() -> Iterator[str]:
 @pytest.mark.parametrize(
     ("path", "code", "message"),
     [
-        ("/page", 5, "error: Not an answer of pipemount (200): {url}/page/invoke answered text/html; is the app"),
-        ("/list", 5, "answered application/json; is the app mounted there?"),
+        ("/page", 5, "error: {url}/page/invoke answered text/html with status 200; is the app mounted there?"),
+        ("/list", 5, "answered application/json with status 200; is the app mounted there?"),
         ("/moved", 5, "{url}/moved/invoke has moved to https://example.org/ai/invoke; name that address"),
-        ("/busy", 5, "(503): {url}/busy/invoke answered something without a media type"),
-        ("/nothing", 5, "(404): "),
-        ("/odd", 5, "(404): "),
-        (
-            "/host",
-            5,
-            "error: Not an answer of pipemount (404): {url}/host/invoke answered application/json; is the app",
-        ),
+        ("/busy", 5, "{url}/busy/invoke answered something without a media type with status 503"),
+        ("/nothing", 5, "with status 404"),
+        ("/odd", 5, "error: Not found (404): gone"),
+        ("/many", 2, "{url}/many serves several pipelines; name one: {url}/many/pipelines/a or {url}/many/pipelines/b"),
+        ("/lost", 5, "error: Not found (404): gone"),
+        ("/host", 5, "error: {url}/host/invoke answered application/json with status 404; is the app mounted there?"),
         ("/terminal", 1, "error: a\\u001b[2Jb (500)"),
     ],
 )
@@ -98,8 +104,7 @@ def test_a_description_that_is_none(pipemount: Pipemount, other: str) -> None:
 
 
 def test_a_server_that_does_not_answer(pipemount: Pipemount, other: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipemount.cli.remote.GRACE", 0.0)
-    assert GRACE > 0
+    monkeypatch.setattr("pipemount.client.verbs.GRACE", 0.0)
     done = pipemount("invoke", f"{other}/slow", "--timeout", "0.1")
     assert done.exit_code == 6
     assert "did not answer in time" in done.stderr
@@ -125,25 +130,10 @@ def test_what_is_no_address(pipemount: Pipemount, url: str) -> None:
     assert f"{url!r} is not an address; write http://host:port/mount" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("url", "address"),
-    [
-        ("http://a", "http://a/invoke"),
-        ("http://a/", "http://a/invoke"),
-        ("http://a/ai/", "http://a/ai/invoke"),
-        ("http://a/ai/invoke", "http://a/ai/invoke"),
-        ("http://a/ai/invoke/", "http://a/ai/invoke"),
-        ("http://a/ai?x=1#top", "http://a/ai/invoke?x=1"),
-    ],
-)
-def test_the_route_is_added_to_the_mount(url: str, address: str) -> None:
-    assert route_url(url, "invoke") == address
-
-
 @pytest.mark.parametrize("key", ["", " ", "a\nb", "schlüssel"])
 def test_a_key_that_no_header_can_carry(key: str) -> None:
-    with pytest.raises(CommandError, match="no header can carry"):
-        headers(key)
+    with pytest.raises(CommandError, match=r"no header can carry.*PIPEMOUNT_KEY"), client_of("http://a", key):
+        pass
 
 
 @pytest.mark.parametrize(

@@ -224,7 +224,9 @@ def test_submissions_have_keys_of_their_own() -> None:
 
 
 def test_a_record() -> None:
-    told = job("succeeded", pipeline="w", created=0, started="1970-01-01T00:00:01Z", finished="?")
+    told = job(
+        "succeeded", pipeline="w", created_at="1970-01-01T00:00:00Z", started_at="1970-01-01T00:00:01Z", finished_at="?"
+    )
     script = Script(answer(told))
     found = script.run(script.verbs().job("j-1"))
     begin = datetime(1970, 1, 1, tzinfo=UTC)
@@ -245,8 +247,8 @@ def test_an_answer_that_tells_of_no_job(told: Any) -> None:
 
 def test_jobs_come_page_by_page() -> None:
     pages = [
-        answer({"jobs": [job()] * 2, "cursor": "c&1"}),
-        answer({"jobs": [], "cursor": "2"}),
+        answer({"jobs": [job()] * 2, "next_cursor": "c&1"}),
+        answer({"jobs": [], "next_cursor": "2"}),
         answer({"jobs": [job()]}),
     ]
     script = Script(*pages)
@@ -257,7 +259,7 @@ def test_jobs_come_page_by_page() -> None:
 
 
 def test_pages_that_nobody_needs_are_not_asked_for() -> None:
-    script = Script(answer({"jobs": [job()] * 2, "cursor": "1"}))
+    script = Script(answer({"jobs": [job()] * 2, "next_cursor": "1"}))
     with pytest.raises(KeyboardInterrupt):
         script.run(script.verbs().jobs((), 2), leave_after=1)
     assert len(script.asked) == 1
@@ -333,6 +335,13 @@ def test_a_result_that_is_an_error(told: Any, kind: type[PipemountError], messag
     assert caught.value.problem
 
 
+def test_such_a_job_is_not_asked_for_for_ever() -> None:
+    gone = problem(errors.EventsPrunedError(after=7, first_event=9))
+    script = Script(answer(job(last_event=7)), gone, answer(job(last_event=9)), gone)
+    with pytest.raises(errors.EventsPrunedError):
+        script.run(script.verbs(None, attempts=1).result("j-1"))
+
+
 def test_a_job_that_is_gone() -> None:
     script = Script(problem(errors.NotFoundError("no such job")))
     with pytest.raises(errors.NotFoundError):
@@ -403,22 +412,45 @@ def test_outputs_of_a_stream_that_do_not_fit() -> None:
 def test_a_batch_has_an_error_in_the_place_of_each_run_that_failed() -> None:
     one = {"outputs": {"output": 1}, "metadata": METADATA}
     failed = {"code": "step-failed", "detail": "it broke", "run_id": "r-2", "status": 500}
-    script = Script(answer({"results": [one, failed]}))
-    good, bad = script.run(script.verbs().batch([{"n": 1}, {"n": 2}]))
+    script = Script(answer([one, failed]))
+    good, bad = script.run(script.verbs(None, Terms(timeout=2)).batch([{"n": 1}, {"n": 2}]))
     assert good.value == {"output": 1}
     assert isinstance(bad, errors.StepFailedError)
     assert bad.run_id == "r-2"
+    assert script.bodies() == [[{"n": 1}, {"n": 2}]]
+    assert script.asked[0].url == f"{URL}/batch?timeout=2"
 
 
 def test_a_batch_of_values_has_them_one_by_one() -> None:
     results = [{"outputs": DATES, "metadata": METADATA}, {"outputs": {"output_0": "?"}, "metadata": METADATA}]
-    script = Script(answer({"results": results}))
-    good, bad = script.run(script.verbs(dating).batch([{"day": DAY}] * 2))
+    script = Script(answer(results))
+    none, good, bad = script.run(script.verbs(dating).batch([{"day": "?"}, {"day": DAY}, {"day": DAY}]))
+    assert isinstance(none, errors.InvalidInputsError)
     assert good.value == (DAY, 7)
     assert isinstance(bad, errors.InvalidOutputsError)
+    assert len(script.bodies()[0]) == 2  # what cannot be valid is not sent
 
 
-def test_a_batch_without_results() -> None:
-    script = Script(answer({}))
-    with pytest.raises(errors.ForeignAnswerError, match="without results"):
-        script.run(script.verbs().batch([]))
+def test_a_batch_without_anything_to_send_is_not_sent() -> None:
+    script = Script()
+    assert script.run(script.verbs().batch([])) == []
+
+
+@pytest.mark.parametrize(("told", "message"), [({}, "is the app mounted there"), ([{}], "1 results for 2 inputs")])
+def test_an_answer_that_is_none_of_a_batch(told: Any, message: str) -> None:
+    script = Script(answer(told))
+    with pytest.raises(errors.ForeignAnswerError, match=message):
+        script.run(script.verbs().batch([{}, {}]))
+
+
+@pytest.mark.parametrize("terms", [Terms(run_name="x"), Terms(steps={"a": {}})])
+def test_terms_that_a_batch_does_not_take(terms: Terms) -> None:
+    script = Script()
+    with pytest.raises(errors.ConfigurationError, match="no run_name and no steps"):
+        script.run(script.verbs(None, terms).batch([{}]))
+
+
+def test_the_pipelines_of_an_app() -> None:
+    script = Script(answer({"pipelines": [{"name": "w"}, "?"]}), answer({}))
+    verbs = script.verbs()
+    assert script.run_all(verbs.pipelines(), verbs.pipelines()) == [[{"name": "w"}], []]

@@ -18,8 +18,14 @@ ROOT = Path(__file__).parents[2]
 
 @contextlib.contextmanager
 def serve(
-    command: Sequence[str], *, folder: Path, env: Mapping[str, str] | None = None, wait: bool = True
+    command: Sequence[str],
+    *,
+    folder: Path,
+    env: Mapping[str, str] | None = None,
+    wait: bool = True,
+    port: int | None = None,
 ) -> Iterator[Server]:
     """Runs ``python -m`` with ``command`` in the checkout, until the block ends; see ``serving``."""
-    with serving([sys.executable, "-m", *command], folder=folder, working=ROOT, env=env, wait=wait) as server:
+    whole = [sys.executable, "-m", *command]
+    with serving(whole, folder=folder, working=ROOT, env=env, wait=wait, port=port) as server:
         yield server

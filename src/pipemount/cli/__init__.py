@@ -1,4 +1,4 @@
-"""The command line, ``pipemount``: check, draw, describe, run, serve, invoke, keys.
+"""The command line, ``pipemount``: check, draw, describe, run, serve, invoke, jobs, keys.
 
 Importing this package needs no extra; running a command needs ``pipemount[cli]``.
 """

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from enum import IntEnum
 from http import HTTPStatus
+from typing import Any
 
 from ..errors import (
     CompileError,
     DeadlineExceededError,
     ForbiddenError,
     InvalidInputsError,
+    NoAnswerError,
     OverloadedError,
     PipemountError,
+    RemoteError,
     StepFailedError,
     StepTimeoutError,
     StoreError,
     UnauthenticatedError,
     UnavailableError,
 )
-from ..types import JsonObject
 
-__all__ = ["CommandError", "ExitCode", "RemoteError", "exit_code", "explain", "from_exception"]
+__all__ = ["CommandError", "ExitCode", "exit_code", "explain", "from_exception"]
 
 
 class ExitCode(IntEnum):
@@ -63,28 +65,17 @@ def raised(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}{'' if isinstance(error, SyntaxError) else place}"
 
 
-class RemoteError(PipemountError):
-    """A problem document that a server answered (RFC 9457)."""
-
-    code = "remote"
-    title = "Remote problem"
-
-    def __init__(self, document: JsonObject, *, status: int) -> None:
-        super().__init__(str(document.get("detail") or document.get("title") or f"status {status}"))
-        self.document, self.status = document, status
-
-
 BY_CLASS: tuple[tuple[tuple[type[PipemountError], ...], ExitCode], ...] = (
     ((InvalidInputsError,), ExitCode.INPUTS),
     ((UnauthenticatedError, ForbiddenError), ExitCode.FORBIDDEN),
-    ((UnavailableError, OverloadedError, StoreError), ExitCode.UNAVAILABLE),
-    ((DeadlineExceededError, StepTimeoutError), ExitCode.TIMEOUT),
+    ((DeadlineExceededError, StepTimeoutError, NoAnswerError), ExitCode.TIMEOUT),
+    ((UnavailableError, OverloadedError, StoreError, RemoteError), ExitCode.UNAVAILABLE),
 )
 
 BY_STATUS = {
     **dict.fromkeys((400, 406, 413, 415, 422), ExitCode.INPUTS),
     **dict.fromkeys((401, 403), ExitCode.FORBIDDEN),
-    **dict.fromkeys((404, 405, 429, 502, 503), ExitCode.UNAVAILABLE),
+    **dict.fromkeys((404, 405, 410, 429, 502, 503), ExitCode.UNAVAILABLE),
     504: ExitCode.TIMEOUT,
 }
 
@@ -93,23 +84,23 @@ def exit_code(error: PipemountError) -> ExitCode:
     """The code of a command that ended with ``error``."""
     if isinstance(error, CommandError):
         return error.exit
-    if isinstance(error, RemoteError):
-        return _remote_exit_code(error)
+    if error.problem is not None:
+        return _told_exit_code(error, error.problem)
     return next((code for classes, code in BY_CLASS if isinstance(error, classes)), ExitCode.FAILED)
 
 
-def _remote_exit_code(error: RemoteError) -> ExitCode:
+def _told_exit_code(error: PipemountError, document: Mapping[str, Any]) -> ExitCode:
     # A step may choose any status; what failed is the run all the same.
-    if error.document.get("run_id") and error.status != 504:
+    if document.get("run_id") and error.status != 504:
         return ExitCode.FAILED
-    if error.status < 400:
-        return ExitCode.UNAVAILABLE
     return BY_STATUS.get(error.status, ExitCode.FAILED)
 
 
 def explain(error: PipemountError) -> Iterator[str]:
     """Lines for a person; the first says what happened, the others where and what to do."""
-    if isinstance(error, CompileError):
+    if error.problem is not None:
+        yield from _explain_told(error, error.problem)
+    elif isinstance(error, CompileError):
         place = f"{error.file}:{error.line}: " if error.file and error.line else ""
         yield f"{place}{error.operation}: {error.reason}"
         yield f"  way out: {error.way_out}"
@@ -118,14 +109,12 @@ def explain(error: PipemountError) -> Iterator[str]:
         yield from _explain_faults("the inputs do not fit the pipeline", error.errors)
     elif isinstance(error, StepFailedError):
         yield f"step {error.step!r} raised {raised(error.cause)}"
-    elif isinstance(error, RemoteError):
-        yield from _explain_remote(error)
     else:
         yield str(error)
 
 
-def _explain_remote(error: RemoteError) -> Iterator[str]:
-    document = error.document
+def _explain_told(error: PipemountError, document: Mapping[str, Any]) -> Iterator[str]:
+    """A problem document that a server answered (RFC 9457)."""
     faults = document.get("errors")
     head = f"{document.get('title') or _phrase(error.status)} ({error.status})"
     if isinstance(faults, list) and faults:

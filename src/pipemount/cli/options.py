@@ -9,7 +9,7 @@ import typer
 
 from .exits import CommandError
 
-__all__ = ["AsJson", "Described", "Help", "Key", "Param", "Params", "Quiet", "Target", "Timeout"]
+__all__ = ["AsJson", "Described", "Help", "Key", "Param", "Params", "Quiet", "RemoteKey", "Target", "Timeout", "Url"]
 
 Target = Annotated[
     str | None, typer.Argument(metavar="MODULE:PIPELINE", help="The module and the pipeline's name in it.")
@@ -19,6 +19,11 @@ Described = Annotated[
     typer.Argument(
         metavar="MODULE:PIPELINE|URL|FILE", help="A pipeline here, a served one, or a file that describe --json wrote."
     ),
+]
+Url = Annotated[str, typer.Argument(metavar="URL", help="Where the app or one of its pipelines is served.")]
+RemoteKey = Annotated[
+    str | None,
+    typer.Option("--key", envvar="PIPEMOUNT_KEY", show_envvar=True, help="Better given in the environment."),
 ]
 Key = Annotated[str | None, typer.Option("--key", envvar="PIPEMOUNT_KEY", show_envvar=True, help="The key, for a URL.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]

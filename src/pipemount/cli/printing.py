@@ -17,7 +17,7 @@ from rich.text import Text
 
 from ..errors import PipemountError
 from ..types import JsonObject
-from .exits import RemoteError, explain
+from .exits import explain
 from .schemas import Member
 
 __all__ = ["console", "note", "plain", "print_error", "print_json", "print_members", "print_outputs", "print_table"]
@@ -50,7 +50,7 @@ def print_error(error: PipemountError, *, as_json: bool = False) -> None:
     for line in lines[1:]:
         note(line)
     if as_json:
-        print_json(error.document if isinstance(error, RemoteError) else _document(error))
+        print_json(_document(error) if error.problem is None else error.problem)
 
 
 def _document(error: PipemountError) -> JsonObject:

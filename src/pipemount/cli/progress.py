@@ -13,7 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 from ..runtime.events import Event, Listener
 from .printing import console, note, plain
 
-__all__ = ["listening"]
+__all__ = ["listening", "sentence"]
 
 
 ITEM = re.compile(r"\[\d+\]")

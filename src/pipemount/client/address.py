@@ -51,9 +51,9 @@ class Address(NamedTuple):
         """The URL of a route of the whole app."""
         return self._at(f"{self.mount}/{route}", query)
 
-    def of_pipeline(self, route: str) -> str:
+    def of_pipeline(self, route: str, query: str = "") -> str:
         """The URL of a route of the pipeline."""
-        return self._at(f"{self.pipeline}/{route}")
+        return self._at(f"{self.pipeline}/{route}", query)
 
     def of_job(self, job_id: str, route: str = "") -> str:
         """The URL of a job, or of a route of it."""

@@ -8,19 +8,18 @@ from typing import Any
 
 from ..errors import ForeignAnswerError, PipemountError
 from ..errors.problems import from_problem, is_problem
-from ..types import JsonObject
 from .effects import Reply
 from .retrying import parse_retry_after
 
 __all__ = ["answered", "as_json", "error_of", "is_stream"]
 
 
-def answered(reply: Reply, now: float) -> JsonObject:
-    """The JSON object of an answer; ``{}`` for one without a body. Raises what it tells of."""
+def answered(reply: Reply, now: float, kind: type = dict) -> Any:
+    """The JSON of an answer, of the type ``kind``; an empty one without a body. Raises what the answer tells of."""
     if reply.status == 204:
-        return {}
+        return kind()
     document = as_json(reply.body)
-    if not 200 <= reply.status < 300 or not isinstance(document, dict):
+    if not 200 <= reply.status < 300 or not isinstance(document, kind):
         raise error_of(reply, now)
     return document
 

@@ -13,7 +13,7 @@ from ..jobs.models import JobStatus
 from ..runtime.events import Event
 from ..types import JsonObject
 from .base import Base, SyncOptions, Untraced, job_id_of
-from .driving import Driver
+from .driving import LIMITS, Driver
 from .records import Job, Result
 
 __all__ = ["Client"]
@@ -78,7 +78,7 @@ class Client(Base[P, R]):
         sleep = options.pop("sleep", time.sleep)
         self._set_up(url, pipeline, relative=http is not None, **options)
         self._owns = http is None
-        self._driver = Driver(http or httpx.Client(transport=transport), self._headers, sleep)
+        self._driver = Driver(http or httpx.Client(transport=transport, limits=LIMITS), self._headers, sleep)
 
     def __enter__(self) -> Self:
         return self

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 import httpx
 
 from ..errors import ConfigurationError, ForeignAnswerError, NoAnswerError, UnreachableError
-from .effects import Ask, Close, Effect, Flow, Give, Open, Read, Reply, Request, Wait
+from .effects import Ask, Effect, Flow, Give, Open, Read, Reply, Request, Wait
 
-__all__ = ["AsyncDriver", "Driver"]
+__all__ = ["LIMITS", "AsyncDriver", "Driver"]
 
 T = TypeVar("T")
+
+LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+"""Of clients of our own: a stream has its connection as long as it lasts, and no request waits for one to end."""
 
 CONNECT = 10.0
 WRITE = 60.0
@@ -88,7 +91,6 @@ class _Line:
     def __init__(self, http: httpx.Client, headers: Mapping[str, str], sleep: Callable[[float], object]) -> None:
         self._http, self._headers, self._sleep = http, headers, sleep
         self._response: httpx.Response | None = None
-        self._chunks: Iterator[bytes] = iter(())
 
     def perform(self, effect: Effect) -> Any:
         match effect:
@@ -100,7 +102,7 @@ class _Line:
                     return next(self._chunks, b"")
             case Wait(seconds):
                 self._sleep(seconds)
-            case Close():
+            case _:
                 self.close()
         return None
 
@@ -109,7 +111,7 @@ class _Line:
         made = self._http.build_request(**_arguments(request, self._headers))
         self._response = self._http.send(made, stream=True, follow_redirects=False)
         if stream and self._response.status_code == 200:
-            self._chunks = filter(None, self._response.iter_bytes())
+            self._chunks = self._response.iter_bytes()
             return _reply(self._response, b"")
         body = self._response.read()
         return _reply(self._response, body)
@@ -173,7 +175,6 @@ class _AsyncLine:
     ) -> None:
         self._http, self._headers, self._sleep = http, headers, sleep
         self._response: httpx.Response | None = None
-        self._chunks: AsyncIterator[bytes] | None = None
 
     async def perform(self, effect: Effect) -> Any:
         match effect:
@@ -182,10 +183,10 @@ class _AsyncLine:
                     return await self._send(request, stream=isinstance(effect, Open))
             case Read():
                 with translated(str(self._response and self._response.url)):
-                    return await self._next()
+                    return await anext(self._chunks, b"")
             case Wait(seconds):
                 await self._sleep(seconds)
-            case Close():
+            case _:
                 await self.close()
         return None
 
@@ -198,13 +199,6 @@ class _AsyncLine:
             return _reply(self._response, b"")
         body = await self._response.aread()
         return _reply(self._response, body)
-
-    async def _next(self) -> bytes:
-        assert self._chunks is not None  # noqa: S101 - for the type checker; a flow reads what it opened
-        async for chunk in self._chunks:
-            if chunk:
-                return chunk
-        return b""
 
     async def close(self) -> None:
         response, self._response = self._response, None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from ..errors import ForeignAnswerError
@@ -73,14 +73,12 @@ def as_job(document: object) -> Job:
     if not isinstance(id, str) or status not in STATUSES:
         raise ForeignAnswerError("the answer tells of no job; is the app of another version?", status=200)
     pipeline = told.get("pipeline")
-    created, started, finished = (_time(told.get(name)) for name in ("created", "started", "finished"))
+    created, started, finished = (_time(told.get(name)) for name in ("created_at", "started_at", "finished_at"))
     return Job(id, status, pipeline if isinstance(pipeline, str) else None, created, started, finished, told)
 
 
 def _time(told: object) -> datetime | None:
     try:
-        if isinstance(told, str):
-            return datetime.fromisoformat(told)
-        return datetime.fromtimestamp(told, UTC) if isinstance(told, int | float) else None
-    except (ValueError, OverflowError, OSError):
+        return datetime.fromisoformat(told) if isinstance(told, str) else None
+    except ValueError:
         return None

@@ -79,7 +79,7 @@ class Verbs:
     def invoke(self, args: Sequence[Any], inputs: Mapping[str, Any]) -> Flow[Result[Any]]:
         """Run and wait."""
         url, key = self.address.of_pipeline("invoke"), self.terms.idempotency_key
-        answer = yield from self._post(url, self._body(args, inputs), key, runs=True)
+        answer = yield from self._post(url, self._body(args, inputs), key, dict)
         return self._result(answer)
 
     def submit(self, args: Sequence[Any], inputs: Mapping[str, Any]) -> Flow[Job]:
@@ -89,13 +89,18 @@ class Verbs:
 
     def batch(self, inputs: Iterable[Mapping[str, Any]]) -> Flow[list[Result[Any] | PipemountError]]:
         """Run once for each, and wait for all."""
-        each = b",".join(self.interface.inputs((), one) for one in inputs)
-        url, key = self.address.of_pipeline("batch"), self.terms.idempotency_key
-        answer = yield from self._post(url, self._with_terms(b'{"parameters":[%b]' % each), key, runs=True)
-        results = answer.get("results")
-        if not isinstance(results, list):
-            raise ForeignAnswerError(f"{url} answers without results; is the app of another version?", status=200)
-        return [self._one_of_batch(found) for found in results]
+        terms = self.terms
+        if terms.run_name is not None or terms.steps is not None:
+            raise ConfigurationError("a batch takes a timeout and an idempotency key; it has no run_name and no steps")
+        items = [self._item(one) for one in inputs]
+        body = [item for item in items if isinstance(item, bytes)]
+        query = "" if terms.timeout is None else urlencode({"timeout": terms.timeout})
+        url = self.address.of_pipeline("batch", query)
+        found = (yield from self._post(url, b"[%b]" % b",".join(body), terms.idempotency_key, list)) if body else []
+        if len(found) != len(body):
+            raise ForeignAnswerError(f"{url} answers {len(found)} results for {len(body)} inputs", status=200)
+        results = iter(found)
+        return [item if isinstance(item, PipemountError) else self._one_of_batch(next(results)) for item in items]
 
     def stream(self, args: Sequence[Any], inputs: Mapping[str, Any]) -> Flow[None]:
         """Run, and give what happens; what the run fails with is raised after its last event."""
@@ -153,7 +158,7 @@ class Verbs:
             page = yield from self._ask("GET", self.address.of_app("jobs", urlencode([*query, *more])))
             for found in page.get("jobs", ()):
                 yield Give(as_job(found))
-            cursor = page.get("cursor")
+            cursor = page.get("next_cursor")
             if not isinstance(cursor, str):
                 return
 
@@ -172,34 +177,42 @@ class Verbs:
 
     def info(self) -> Flow[JsonObject]:
         """What the server tells of the pipeline."""
-        return (yield from self._ask("GET", self.address.of_pipeline("info")))
+        told: JsonObject = yield from self._ask("GET", self.address.of_pipeline("info"))
+        return told
 
     def status(self) -> Flow[JsonObject]:
         """What the server tells of itself."""
-        return (yield from self._ask("GET", self.address.of_app("status")))
+        told: JsonObject = yield from self._ask("GET", self.address.of_app("status"))
+        return told
 
     # -------------------------------------------------------------------------------------------- requests
 
     def _body(self, args: Sequence[Any], inputs: Mapping[str, Any]) -> bytes:
-        return self._with_terms(b'{"parameters":%b' % self.interface.inputs(args, inputs))
-
-    def _with_terms(self, begun: bytes) -> bytes:
-        """The rest of a request's body. The same in all attempts: another one under the same key is a conflict."""
-        terms = self.terms
+        """A request's body. The same in all attempts: another one under the same key is a conflict."""
+        terms, parameters = self.terms, self.interface.inputs(args, inputs)
         said = {"timeout": terms.timeout, "run_name": terms.run_name, "steps": terms.steps}
         rest = to_json({name: value for name, value in said.items() if value is not None})
-        return begun + (b"," + rest[1:] if rest != b"{}" else b"}")
+        return b'{"parameters":%b%b' % (parameters, b"," + rest[1:] if rest != b"{}" else b"}")
+
+    def _item(self, inputs: Mapping[str, Any]) -> bytes | PipemountError:
+        """One of a batch; what cannot be sent is its own failure, and none of the others'."""
+        try:
+            return self.interface.inputs((), inputs)
+        except PipemountError as error:
+            return error
 
     def _until(self, grace: float = 0.0) -> float | None:
         """When a call must have ended, on the clock of the retries."""
         timeout = self.terms.timeout
         return None if timeout is None else self.retries.clock() + timeout + grace
 
-    def _post(self, url: str, body: bytes, key: str | None, *, runs: bool = False) -> Flow[JsonObject]:
+    def _post(self, url: str, body: bytes, key: str | None, runs: type | None = None) -> Flow[Any]:
+        """Post JSON. ``runs`` is the type of the answer of what runs meanwhile, and takes as long as it takes."""
         headers = {"content-type": "application/json"}
         if key is not None:  # a string of RFC 8941
             headers["idempotency-key"] = '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
-        return (yield from self._ask("POST", url, headers, body, key is not None, None if runs else QUICK))
+        wait = QUICK if runs is None else None
+        return (yield from self._ask("POST", url, headers, body, key is not None, wait, runs or dict))
 
     def _ask(
         self,
@@ -209,14 +222,15 @@ class Verbs:
         body: bytes | None = None,
         repeatable: bool = True,
         wait: float | None = QUICK,
-    ) -> Flow[JsonObject]:
-        """An answer's JSON object, patiently: what the server refused, or never got, is sent again."""
+        kind: type = dict,
+    ) -> Flow[Any]:
+        """An answer's JSON, patiently: what the server refused, or never got, is sent again."""
         until, attempt, now = self._until(GRACE), 0, self.retries.now
         sent = {"accept": "application/json, application/problem+json", **(headers or {})}
         while True:
             try:
                 reply = yield Ask(Request(method, url, sent, body, self._patience(url, until, wait)))
-                return answered(reply, now())
+                return answered(reply, now(), kind)
             except PipemountError as error:
                 ours = isinstance(error, IdempotencyRunningError)  # got through before its connection broke
                 again = may_repeat(error, repeatable=repeatable, before=attempt > 0)

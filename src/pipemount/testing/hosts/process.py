@@ -49,8 +49,9 @@ def serving(
     working: Path | None = None,
     env: Mapping[str, str] | None = None,
     wait: bool = True,
+    port: int | None = None,
 ) -> Iterator[ServerProcess]:
-    """Runs a command, in which ``{port}`` stands for a free port, until the block ends.
+    """Runs a command, in which ``{port}`` stands for a port, until the block ends.
 
     Args:
         command: A program and its arguments, e.g. ``["uvicorn", "main:app", "--port", "{port}"]``.
@@ -58,13 +59,14 @@ def serving(
         working: The working folder; ``folder`` by default.
         env: Environment variables beside those of the caller. What can be imported here can be imported there.
         wait: Until connections are taken; without, the server may refuse to start.
+        port: Where to listen; a free one by default.
 
     Raises:
         AssertionError: The server ended, or took no connection in half a minute; with its log.
     """
-    port = free_port()
+    port = port or free_port()
     log_file = folder / f"server-{port}.log"
-    with log_file.open("wb") as log:
+    with log_file.open("ab") as log:
         process = subprocess.Popen(  # noqa: S603  the caller chooses what is run
             [part.replace("{port}", str(port)) for part in command],
             cwd=working or folder,

@@ -1,0 +1,104 @@
+"""``invoke`` and ``submit``: a run of a pipeline that is served somewhere."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .inputs import from_assignments, from_json
+from .options import AsJson, Param, Params, Quiet, RemoteKey, Timeout, Url
+from .printing import note, print_json, print_outputs
+from .progress import listening
+from .remote import client_of
+
+if TYPE_CHECKING:
+    from ..client import Client
+    from ..types import JsonObject
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.command(epilog="Example: pipemount invoke http://127.0.0.1:8000 --param city=Oslo --stream")(invoke)
+    app.command(epilog="Example: pipemount submit http://127.0.0.1:8000 --param city=Oslo")(submit)
+
+
+RunName = Annotated[str | None, typer.Option("--run-name", help="A name for people.")]
+IdempotencyKey = Annotated[
+    str | None,
+    typer.Option("--idempotency-key", help="Makes commands one that have it: the run happens once."),
+]
+
+
+def invoke(
+    context: typer.Context,
+    url: Url,
+    params: Params = None,
+    param: Param = None,
+    key: RemoteKey = None,
+    timeout: Timeout = None,
+    run_name: RunName = None,
+    idempotency_key: IdempotencyKey = None,
+    stream: Annotated[bool, typer.Option("--stream", help="Show the steps while it runs; Ctrl-C cancels it.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Invoke a pipeline that is served somewhere, and wait for its outputs."""
+    context.obj["json"] = as_json
+    inputs = from_json(params) | from_assignments(param or ())
+    with client_of(url, key, patient=stream) as client:
+        asking = client.calling(timeout=timeout, run_name=run_name, idempotency_key=idempotency_key)
+        answer = _streamed(asking, inputs, quiet=quiet) if stream else asking.invoke(**inputs).document
+    if as_json:
+        print_json(answer)
+        return
+    print_outputs(answer.get("outputs") or {})
+    if not quiet:
+        run_id = (answer.get("metadata") or {}).get("run_id")
+        note(f"run {run_id} completed in {answer.get('execution_time') or 0.0:.3f} s", "green")
+
+
+def _streamed(client: Client[..., Any], inputs: JsonObject, *, quiet: bool) -> JsonObject:
+    """A run whose events are shown; its answer, in the members of one to ``invoke``."""
+    answer: JsonObject = {}
+    with listening(quiet=quiet) as listener, closing(client.stream(**inputs)) as events:
+        for event in events:
+            if listener is not None:
+                listener(event)
+            answer = {
+                "success": True,
+                "outputs": event.data.get("outputs"),
+                "execution_time": event.data.get("duration"),
+                "metadata": {"run_id": event.run_id},
+                "error": None,
+            }
+    return answer
+
+
+def submit(
+    context: typer.Context,
+    url: Url,
+    params: Params = None,
+    param: Param = None,
+    key: RemoteKey = None,
+    timeout: Timeout = None,
+    run_name: RunName = None,
+    idempotency_key: IdempotencyKey = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Submit a job to a pipeline that is served somewhere; prints its id, and does not wait for it."""
+    context.obj["json"] = as_json
+    inputs = from_json(params) | from_assignments(param or ())
+    with client_of(url, key) as client:
+        asking = client.calling(timeout=timeout, run_name=run_name, idempotency_key=idempotency_key)
+        job = asking.submit(**inputs)
+    if as_json:
+        print_json(job.document)
+        return
+    typer.echo(job.id)
+    if not quiet:
+        note(f"{job.status}; pipemount logs -f {url} {job.id}", "green")

@@ -1,0 +1,215 @@
+"""``submit``, ``jobs``, ``job``, ``cancel``, ``logs`` and ``invoke --stream``, of an app without a network."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+
+import pipemount.client
+from pipemount import PipelineApp, PipelineError, pipeline, step
+from pipemount.cli.jobs import line
+from pipemount.client import Client
+from pipemount.runtime.events import Event
+
+from .conftest import Pipemount
+
+URL = "http://shop"
+STARTED = "started"
+
+
+@step
+async def count(number: int) -> AsyncIterator[int]:
+    if number > 100:
+        raise PipelineError("too many", status=409)
+    for each in range(number):
+        yield each
+
+
+@step
+async def rest(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+
+@pipeline
+def counting(number: int, seconds: float = 0) -> Any:
+    counted = count(number)
+    rest(seconds, after=[counted])
+    return counted
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch) -> Iterator[PipelineApp]:
+    """An app at ``URL`` for every client that a command makes."""
+    app = PipelineApp(counting)
+    with app.client_sync() as http:
+
+        def made(url: str, *args: Any, **options: Any) -> Client[..., Any]:
+            return Client(url, *args, http=http, **options)
+
+        monkeypatch.setattr(pipemount.client, "Client", made)
+        monkeypatch.setenv("TZ", "UTC")
+        yield app
+    app.lifecycle.close()
+
+
+@pytest.fixture
+def submit(app: PipelineApp, pipemount: Pipemount) -> Callable[..., str]:
+    def submitted(**parameters: Any) -> str:
+        done = pipemount("submit", URL, "--params", json.dumps(parameters))
+        assert done.exit_code == 0, done.output
+        id: str = done.stdout.strip()
+        assert done.stderr.strip() == f"queued; pipemount logs -f {URL} {id}"
+        return id
+
+    return submitted
+
+
+def ended(pipemount: Pipemount, id: str) -> None:
+    """Returns when the job has ended, which following it tells."""
+    assert pipemount("logs", "-f", URL, id).exit_code == 0
+
+
+def test_a_job_is_submitted_and_told_of(pipemount: Pipemount, submit: Callable[..., str]) -> None:
+    id = submit(number=2)
+    ended(pipemount, id)
+    told = pipemount("job", URL, id)
+    assert told.exit_code == 0
+    assert id in told.stdout
+    assert "succeeded" in told.stdout
+    assert "[0, 1]" in told.stdout
+    document = json.loads(pipemount("job", URL, id, "--json").stdout)
+    assert (document["job_id"], document["outputs"]) == (id, {"output": [0, 1]})
+
+
+def test_a_failed_job_says_why(pipemount: Pipemount, submit: Callable[..., str]) -> None:
+    id = submit(number=101)
+    ended(pipemount, id)
+    told = pipemount("job", URL, id)
+    assert "failed" in told.stdout
+    assert told.stderr == "too many\n"
+
+
+def test_submit_as_json_and_quiet(app: PipelineApp, pipemount: Pipemount) -> None:
+    done = pipemount("submit", URL, "-p", "number=1", "--json", "--idempotency-key", "k")
+    id = json.loads(done.stdout)["job_id"]
+    again = pipemount("submit", URL, "-p", "number=1", "--quiet", "--idempotency-key", "k")
+    assert (again.stdout, again.stderr) == (f"{id}\n", "")
+
+
+def test_jobs_are_listed(pipemount: Pipemount, submit: Callable[..., str]) -> None:
+    ids = [submit(number=1), submit(number=101), submit(number=1)]
+    for id in ids:
+        ended(pipemount, id)
+    listed = pipemount("jobs", URL)
+    assert [row.split()[0] for row in listed.stdout.splitlines()[2:]] == ids[::-1]
+    failed = pipemount("jobs", URL, "--status", "failed", "--status", "running", "--json")
+    assert [each["job_id"] for each in json.loads(failed.stdout)] == [ids[1]]
+    assert len(json.loads(pipemount("jobs", URL, "--limit", "2", "--json").stdout)) == 2
+
+
+def test_a_job_is_cancelled(pipemount: Pipemount, submit: Callable[..., str]) -> None:
+    id = submit(number=1, seconds=600)
+    assert pipemount("cancel", URL, id).stdout in ("cancelled\n", "cancelling\n")
+    ended(pipemount, id)
+    again = pipemount("cancel", URL, id, "--json")
+    assert json.loads(again.stdout)["status"] == "cancelled"
+    waiting = submit(number=1)
+    ended(pipemount, waiting)
+    late = pipemount("cancel", URL, waiting)
+    assert late.exit_code == 1
+    assert "cannot be cancelled any more" in late.stderr
+
+
+def test_logs_of_a_job_that_has_ended(pipemount: Pipemount, submit: Callable[..., str]) -> None:
+    id = submit(number=2)
+    followed = pipemount("logs", "-f", URL, id)
+    assert pipemount("logs", URL, id).stdout == followed.stdout
+    lines = followed.stdout.splitlines()
+    assert [entry[20:].split()[:2] for entry in lines[:4]] == [
+        ["1", "run_started"],
+        ["2", "step_started"],
+        ["3", "delta"],
+        ["4", "delta"],
+    ]
+    behind = [json.loads(entry) for entry in pipemount("logs", URL, id, "--after", "2", "--json").stdout.splitlines()]
+    assert [event["sequence"] for event in behind] == list(range(3, len(lines) + 1))
+    assert behind[0]["data"] == {"value": 0}
+    assert behind[-1]["data"]["outputs"] == {"output": [0, 1]}
+
+
+def test_logs_of_a_job_that_runs_end_with_what_there_is(
+    app: PipelineApp, pipemount: Pipemount, submit: Callable[..., str]
+) -> None:
+    id = submit(number=2, seconds=600)
+    with contextlib.closing(pipemount_client().events(id)) as events:
+        for event in events:
+            if event.kind == "step_started" and event.step == "rest":
+                break
+    told = pipemount("logs", URL, id)
+    assert told.exit_code == 0
+    assert "rest" in told.stdout.splitlines()[-1]
+    assert pipemount("logs", URL, id, "--after", "500").stdout == ""
+    pipemount("cancel", URL, id)
+
+
+def pipemount_client() -> Client[..., Any]:
+    """As commands make theirs."""
+    return pipemount.client.Client(URL)
+
+
+def test_a_job_that_is_not_there(app: PipelineApp, pipemount: Pipemount) -> None:
+    done = pipemount("logs", URL, "no-such-job")
+    assert done.exit_code == 5
+    assert done.stderr.startswith("error: Not found (404): ")
+
+
+def test_invoke_with_its_steps(app: PipelineApp, pipemount: Pipemount) -> None:
+    done = pipemount("invoke", URL, "-p", "number=2", "--stream")
+    assert done.exit_code == 0, done.output
+    assert "[0, 1]" in done.stdout
+    *steps, last = done.stderr.splitlines()
+    assert [entry.partition(":")[0] for entry in steps] == ["count", "rest"]
+    assert last.startswith("run ")
+    quiet = pipemount("invoke", URL, "-p", "number=2", "--stream", "--quiet", "--json")
+    assert json.loads(quiet.stdout)["outputs"] == {"output": [0, 1]}
+    assert quiet.stderr == ""
+
+
+def test_invoke_with_its_steps_fails_as_it_does_without(app: PipelineApp, pipemount: Pipemount) -> None:
+    told = [pipemount("invoke", URL, "-p", "number=101", "--quiet", *more) for more in ([], ["--stream"])]
+    assert [done.exit_code for done in told] == [1, 1]
+    assert all("(409): too many" in done.stderr for done in told)
+    assert all("step: count" in done.stderr for done in told)
+
+
+def test_ctrl_c_cancels_a_streamed_run(app: PipelineApp, pipemount: Pipemount, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(event: Event) -> None:
+        if event.kind == "step_started" and event.step == "rest":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipemount.cli.progress.tell", interrupted)
+    done = pipemount("invoke", URL, "--params", '{"number": 1, "seconds": 600}', "--stream")
+    assert (done.exit_code, done.stderr) == (130, "interrupted\n")
+    [job] = json.loads(pipemount("jobs", URL, "--json").stdout)
+    ended(pipemount, job["job_id"])
+    assert json.loads(pipemount("job", URL, job["job_id"], "--json").stdout)["status"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        (Event("delta", 7, "r", 0.0, "a", 1, {"value": "x\n"}), 'delta          a: "x\\n"'),
+        (Event("data", 7, "r", 0.0, None, None, {"value": 1}), "data           1"),
+        (Event("step_started", 7, "r", 0.0, "a", 1), "step_started   a"),
+        (Event("run_failed", 7, "r", 0.0, data={"error": "no", "step": None}), "run_failed     error=no"),
+        (Event("log", 7, "r", 0.0, "a", 1, {"level": "info", "message": "b\x1b"}), "log            a: info: b\\u001b"),
+        (Event("run_cancelled", 7, "r", 0.0), "run_cancelled"),
+    ],
+)
+def test_an_event_on_a_line(event: Event, text: str) -> None:
+    assert line(event)[20:] == f"   7 {text}"
