@@ -21,6 +21,7 @@
     │   ├── LengthRequiredError       411
     │   ├── BodyTooLargeError         413
     │   ├── UnsupportedMediaTypeError 415
+    │   ├── HostNotAllowedError       421
     │   ├── InvalidInputsError        422
     │   └── OverloadedError           429
     ├── RunError                      a run's, 5xx unless the author chose otherwise
@@ -50,6 +51,7 @@ from .request import (
     CrossOriginError,
     CsrfFailedError,
     ForbiddenError,
+    HostNotAllowedError,
     InvalidInputsError,
     LengthRequiredError,
     MalformedRequestError,
@@ -87,6 +89,7 @@ __all__ = [
     "DynamicBodyError",
     "ForbiddenError",
     "HomeLoopError",
+    "HostNotAllowedError",
     "InvalidInputsError",
     "InvalidOutputsError",
     "LengthRequiredError",

@@ -3,62 +3,51 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, NamedTuple, Self, overload
+from pathlib import Path
+from typing import Any, Self, overload
+
+from starlette.routing import BaseRoute
 
 from ..adapters.protocol import CompiledPipeline
 from ..adapters.registry import compile as compile_pipeline
 from ..auth.keys import AuthKeys
 from ..caller import stopped
-from ..errors import (
-    ConfigurationError,
-    ForbiddenError,
-    MethodNotAllowedError,
-    NotFoundError,
-    PipemountError,
-    RunCancelledError,
-    RunError,
-    UnauthenticatedError,
-    UnsupportedError,
-)
+from ..errors import ConfigurationError, ForbiddenError, PipemountError, UnsupportedError
+from ..pipelines.specs import Hook
 from ..runtime.acting import UserProvider
 from ..runtime.admission import Admission
 from ..runtime.draining import observe
 from ..runtime.environment import StepEnvironment
+from ..runtime.hooks import call_hook
 from ..runtime.lending import NotInlineError
 from ..runtime.lifecycle import Lifecycle
 from ..runtime.threads import ThreadPool
 from ..service import Service
 from ..settings import Settings
 from ..types import ASGIApp, Principal, Receive, Scope, Send
-from .describe import link
+from .arranging import arranged
+from .custom import Custom, table_routes
+from .custom import customs as as_customs
 from .endpoints import About, Endpoints
 from .exchange import Exchange
+from .extras import Endpoint, Extension, Extras, StaticFolder
+from .failing import confess, explain, refuse_websocket
+from .front import Front
 from .handover import handed_over
 from .headers import read_headers
 from .invocation import Invocation
 from .lifespan import Lifespan, serve_lifespan
 from .middleware import LifespanMiddleware, PipelineMiddleware
-from .origin import from_script, refuse_foreign
+from .naming import name_request, named, unname_request
+from .origin import refuse_foreign
 from .paths import locate
-from .problems import problem
-from .routes import PARAMETER, Route, as_template, build_routes, check_name
+from .routes import Route, build_routes, check_name, opened
+from .table import Answer, Table
 
 __all__ = ["Application"]
-
-logger = logging.getLogger("pipemount")
-
-Answer = Callable[[Exchange], Awaitable[None]]
-
-
-class Endpoint(NamedTuple):
-    """What answers a method at a path, and the permission that it takes (``None``: open to all)."""
-
-    answer: Answer
-    permission: str | None
 
 
 class Application:
@@ -70,6 +59,14 @@ class Application:
         settings: Limits and behaviour.
         step_environment: Makes a context manager that surrounds each sync step in its thread, for hosts that this
             package does not know: ``step_environment(context)``. Host adapters bring their own.
+        endpoints: Endpoints of your own, or Starlette routes; see ``Endpoint``.
+        middleware: ASGI middleware around all routes, the first outermost: ``Middleware(factory, …)``, or a factory.
+        extensions: Functions of the app, or objects with ``install(app)``, which add such things by ``add_endpoint``,
+            ``add_middleware``, ``add_static`` and ``add_hooks`` while the app is made.
+        static: A folder of files beside the API, e.g. a single-page application; see ``StaticFolder``.
+        on_startup: Functions, sync or async, called with the app, in order, before the pipelines start. One that raises
+            is as an ``on_init`` that raises.
+        on_shutdown: As those, called after the pipelines have stopped, if all of ``on_startup`` was called.
 
     Raises:
         CompileError: A pipeline cannot be compiled.
@@ -85,6 +82,12 @@ class Application:
         auth: AuthKeys | None = None,
         settings: Settings | None = None,
         step_environment: StepEnvironment | None = None,
+        endpoints: Iterable[Endpoint | BaseRoute] = (),
+        middleware: Iterable[Any] = (),
+        extensions: Iterable[Extension] = (),
+        static: str | Path | StaticFolder | None = None,
+        on_startup: Iterable[Hook | Callable[..., Any]] = (),
+        on_shutdown: Iterable[Hook | Callable[..., Any]] = (),
     ) -> None:
         self.settings = settings or Settings()
         self.auth = auth
@@ -105,11 +108,17 @@ class Application:
             name=", ".join(self.services),
         )
         self.lifespan = Lifespan(self.lifecycle)
+        self._extras = Extras(
+            endpoints=endpoints, middleware=middleware, static=static, on_startup=on_startup, on_shutdown=on_shutdown
+        )
+        self._extras.install(extensions, self)
+        customs = as_customs(self._extras.endpoints, self)
         # Not "routes": Starlette looks through a mounted app's "routes" when it resolves a name of the host.
-        self.route_table = build_routes(tuple(self.services), self.settings.open_routes)
-        table = self._build_table()
-        self._table = {path: methods for path, methods in table.items() if PARAMETER not in path}
-        self._templates = {path: methods for path, methods in table.items() if PARAMETER in path}
+        self.route_table = self._routes(customs)
+        self._table = Table(self._answers(), customs, self._extras.folders)
+        secure = self.settings.secure_headers
+        self._always = tuple(secure.lines(encrypted=encrypted) if secure else () for encrypted in (False, True))
+        self._front = self._build_front()
 
     def __deepcopy__(self, memo: object) -> Self:
         """The app itself, of which a process has one: hosts copy what is mounted in them, as Litestar's routers do."""
@@ -124,25 +133,45 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI scope: ``http``, ``lifespan`` or ``websocket``."""
+        if scope["type"] == "lifespan":
+            await serve_lifespan(self.lifecycle, receive, send)
+        elif self._front is None:
+            await self._answer(scope, receive, send)
+        else:
+            await self._front(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer from the routes."""
         if scope["type"] == "http":
-            base, rest = locate(scope)
-            exchange = Exchange(scope, receive, send, base, read_headers(scope["headers"]))
+            exchange = self._exchange(scope, receive, send)
+            naming = name_request(exchange.headers.request_id)
             try:
-                endpoint = self._endpoint(exchange, rest)
+                endpoint = self._table.find(exchange, exchange.rest)
                 exchange.principal = self._principal(exchange, endpoint.permission)
                 await endpoint.answer(exchange)
             except PipemountError as error:
-                await _explain(exchange, error)
+                await explain(exchange, error)
             except NotInlineError:
                 raise
             except asyncio.CancelledError as error:
-                await _explain(exchange, stopped(error))
+                await explain(exchange, stopped(error))
             except Exception as error:
-                await _confess(exchange, error)
-        elif scope["type"] == "lifespan":
-            await serve_lifespan(self.lifecycle, receive, send)
+                await confess(exchange, error)
+            finally:
+                if naming is not None:
+                    unname_request(naming)
         elif scope["type"] == "websocket":
-            await _refuse_websocket(scope, receive, send)
+            unavailable = UnsupportedError("WebSockets are not available yet; POST …/invoke runs and waits")
+            await refuse_websocket(scope, receive, send, unavailable, 1000)
+
+    def _exchange(self, scope: Scope, receive: Receive, send: Send) -> Exchange:
+        headers = read_headers(scope["headers"])
+        if headers.request_id is None and self.settings.generate_request_ids:
+            headers = named(headers, scope)
+        base, rest = locate(scope)
+        exchange = Exchange(scope, receive, send, base, headers)
+        exchange.rest, exchange.always = rest, self._always[scope.get("scheme") == "https"]
+        return exchange
 
     def answers_inline(self, scope: Scope) -> bool:
         """Whether a thread may drive the answer to ``scope`` itself, without a loop: ``runtime.lending`` tells how.
@@ -150,9 +179,9 @@ class Application:
         So it is for a synchronous invocation of a ready pipeline whose steps are a row of plain functions. Where the
         answer turns out to need a loop all the same, ``NotInlineError`` is raised before anything was read.
         """
-        if scope["type"] != "http" or scope["method"] != "POST":
+        if scope["type"] != "http" or scope["method"] != "POST" or self._extras.middleware:
             return False
-        endpoint = self._table.get(locate(scope)[1], {}).get("POST")
+        endpoint = self._table.exact.get(locate(scope)[1], {}).get("POST")
         return (
             endpoint is not None and isinstance(endpoint.answer, Invocation) and endpoint.answer.answers_inline(scope)
         )
@@ -160,18 +189,6 @@ class Application:
     def goes_by_key(self, scope: Scope) -> bool:
         """Whether a key decides who sends ``scope``: the host need not look for its user, nor for a token."""
         return self.auth is not None and read_headers(scope["headers"]).presents_key
-
-    def _endpoint(self, exchange: Exchange, rest: str) -> Endpoint:
-        methods = self._table.get(rest)
-        if methods is None:
-            template, value = as_template(rest)
-            methods, exchange.params = self._templates.get(template), {"job_id": value}
-        if methods is None:
-            raise NotFoundError(f"nothing is served at {rest}; GET {link(exchange.base, '/')} lists what is")
-        endpoint = methods.get(exchange.scope["method"])
-        if endpoint is None:
-            raise MethodNotAllowedError(method=exchange.scope["method"], allowed=tuple(methods))
-        return endpoint
 
     def _principal(self, exchange: Exchange, permission: str | None) -> Principal | None:
         """Who is calling, and that they may. Decided from the headers alone.
@@ -194,18 +211,60 @@ class Application:
             raise ForbiddenError(permission=permission, principal=principal.name)
         return principal
 
-    def _build_table(self) -> dict[str, dict[str, Endpoint]]:
+    def knows(self, path: str) -> bool:
+        """Whether something answers at ``path``, below the mount."""
+        return self._table.knows(path)
+
+    def _routes(self, customs: Sequence[Custom]) -> tuple[Route, ...]:
+        settings = self.settings
+        usual = build_routes(tuple(self.services))
+        routes = (*arranged(usual, settings.paths, settings.without), *table_routes(customs))
+        return opened(routes, settings.open_routes, {route.path for route in usual})
+
+    def _answers(self) -> Iterator[tuple[Route, Answer]]:
         schemes = self.auth.accept if self.auth else ()
         about = About(self.pipelines, self.route_table, self.settings, schemes)
         endpoints = Endpoints(about, self.lifecycle.answer_probe)
         invocations = {name: Invocation(service, self.lifecycle) for name, service in self.services.items()}
         special: dict[str, Callable[[Route], Answer]] = {"invoke": lambda route: invocations[route.pipeline or ""]}
-        table: dict[str, dict[str, Endpoint]] = {}
         for route in self.route_table:
-            answer = special.get(route.endpoint, endpoints.answer)(route)
-            methods = table.setdefault(route.path, {})
-            methods.update(dict.fromkeys(route.methods, Endpoint(answer, route.permission)))
-        return table
+            if route.endpoint != "custom":
+                yield route, special.get(route.endpoint, endpoints.answer)(route)
+
+    def _build_front(self) -> Front | None:
+        settings, middleware = self.settings, self._extras.middleware
+        if not (settings.allowed_hosts or settings.cors or middleware):
+            return None
+        return Front(
+            self._answer,
+            self._exchange,
+            allowed_hosts=settings.allowed_hosts,
+            cors=settings.cors,
+            middleware=middleware,
+        )
+
+    # ------------------------------------------------------------------------------------------ extras
+
+    def add_endpoint(self, endpoint: Endpoint | BaseRoute) -> None:
+        """For extensions: one more endpoint; of two for the same method and path the later answers."""
+        self._extras.add_endpoint(endpoint)
+
+    def add_middleware(self, middleware: Any) -> None:
+        """For extensions: one more middleware, inside of those before."""
+        self._extras.add_middleware(middleware)
+
+    def add_static(self, folder: str | Path | StaticFolder) -> None:
+        """For extensions: one more folder of files."""
+        self._extras.add_static(folder)
+
+    def add_hooks(
+        self,
+        *,
+        on_startup: Iterable[Hook | Callable[..., Any]] = (),
+        on_shutdown: Iterable[Hook | Callable[..., Any]] = (),
+    ) -> None:
+        """For extensions: more hooks, called after those before."""
+        self._extras.add_hooks(on_startup, on_shutdown)
 
     # ------------------------------------------------------------------------------- start and stop
 
@@ -218,6 +277,10 @@ class Application:
             threads = ThreadPool(self.settings.threads)
             stack.callback(threads.close)
             await threads.run(int)  # one thread is up before the interpreter exits: then 3.12 starts none
+            for hook in self._extras.on_startup:
+                await call_hook(hook, threads, self)
+            for hook in reversed(self._extras.on_shutdown):
+                stack.push_async_callback(call_hook, hook, threads, self)
             for service in self.services.values():
                 await service.start(
                     {"threads": threads, "settings": self.settings, "environments": tuple(self.environments)}
@@ -282,46 +345,3 @@ def _compiled(pipelines: Any) -> dict[str, CompiledPipeline]:
         return {check_name(name): compile_pipeline(thing) for name, thing in pipelines.items()}
     compiled = compile_pipeline(pipelines)
     return {check_name(compiled.info.name): compiled}
-
-
-# ----------------------------------------------------------------------------------------- failures
-
-
-async def _explain(exchange: Exchange, error: PipemountError) -> None:
-    """Answer with a problem document, unless there is nobody left to read it."""
-    if isinstance(error, RunCancelledError) or exchange.started:
-        logger.info("%s: %s", error.code, error)
-        return
-    if isinstance(error, RunError) and error.status >= 500:
-        logger.error("run %s failed: %s", error.run_id, error, exc_info=error)
-    elif isinstance(error, RunError):  # what a step tells its caller; it may quote the caller, so line ends are escaped
-        logger.info("run %s was answered %d: %r", error.run_id, error.status, str(error))
-    if isinstance(error, UnauthenticatedError) and from_script(exchange.scope):
-        error = error.for_script()
-    await exchange.respond(*problem(error, instance=_instance(exchange.scope)))
-
-
-def _instance(scope: Scope) -> str:
-    """The path that was asked for, as a URI reference (RFC 9457, section 3.1.5)."""
-    return link(*locate(scope))
-
-
-async def _confess(exchange: Exchange, error: Exception) -> None:
-    """A fault of our own: logged whole, answered without a word of its inside."""
-    if exchange.started:
-        raise error
-    logger.error("an unexpected error while answering", exc_info=error)
-    unknown = PipemountError("an unexpected error; see the log")
-    await exchange.respond(*problem(unknown, instance=_instance(exchange.scope)))
-
-
-async def _refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
-    """No WebSocket route exists yet: the handshake is refused, with the reason if the server can send it, else 403."""
-    await receive()
-    if "websocket.http.response" not in (scope.get("extensions") or {}):
-        await send({"type": "websocket.close", "code": 1000})
-        return
-    error = UnsupportedError("WebSockets are not available yet; POST …/invoke runs and waits")
-    status, headers, body = problem(error, instance=_instance(scope))
-    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": body})

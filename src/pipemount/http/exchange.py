@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from ..errors import BodyTooLargeError, MalformedRequestError, RunCancelledError
@@ -28,23 +28,30 @@ class Exchange:
     Attributes:
         scope: The ASGI scope, as the host handed it over.
         base: The app's own root as the caller sees it; links start with it.
+        rest: The path below that.
         headers: Those that the app reads.
         params: What stands where the route has parameters.
         principal: Who asks, once that is known.
         started: Whether the response has begun.
+        always: Headers of every answer.
     """
 
-    __slots__ = ("base", "headers", "params", "principal", "receive", "scope", "send", "started")
+    __slots__ = ("always", "base", "headers", "params", "principal", "receive", "rest", "scope", "send", "started")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, base: str, headers: RequestHeaders) -> None:
         self.scope, self.receive, self.send = scope, receive, send
-        self.base, self.headers = base, headers
+        self.base, self.rest, self.headers = base, "/", headers
         self.params = NOTHING
         self.principal: Principal | None = None
         self.started = False
+        self.always: tuple[tuple[bytes, bytes], ...] = ()
 
     async def respond(self, status: int, headers: Headers, body: bytes) -> None:
-        """Send the whole response; the request id that came is echoed. A caller who has left does not hear it."""
+        """Send the whole response; the request id that came is echoed. A caller who has left does not hear it.
+
+        ``headers`` must have none that ``always`` has; see ``override``.
+        """
+        headers.extend(self.always)
         if self.headers.request_id is not None and (echo := clean_request_id(self.headers.request_id)):
             headers.append((b"x-request-id", echo))
         self.started = True
@@ -53,6 +60,24 @@ class Exchange:
             await self.send({"type": "http.response.body", "body": b"" if self.scope["method"] == "HEAD" else body})
         except OSError:  # what servers may raise for a closed connection (ASGI HTTP specification, 2.4)
             logger.info("the caller left before the answer was sent")
+
+    def override(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Leave out of ``always`` what an answer's own ``headers`` say."""
+        own = {name.lower() for name, _ in headers}
+        self.always = tuple(line for line in self.always if line[0] not in own)
+
+    async def send_finished(self, message: Message) -> None:
+        """As ``send``, for what others answer: adds what every answer has and this one has not."""
+        if message["type"] == "http.response.start":
+            self.started = True
+            headers = list(message.get("headers", ()))
+            names = {name.lower() for name, _ in headers}
+            self.override(headers)
+            headers.extend(self.always)
+            if b"x-request-id" not in names and (echo := clean_request_id(self.headers.request_id)):
+                headers.append((b"x-request-id", echo))
+            message = {**message, "headers": headers}
+        await self.send(message)
 
     async def read(self, message: Message, limit: int, declared: int | None) -> bytes:
         """The request's body, of which ``message`` is the first part.

@@ -1,0 +1,142 @@
+"""Endpoints of the author's own: found after the app's routes, answered by Starlette, guarded as all others are."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from pydantic_core import to_json
+from starlette.concurrency import run_in_threadpool
+from starlette.endpoints import HTTPEndpoint
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match, Mount, Route
+
+from ..errors import ConfigurationError, PipemountError, RequestError
+from ..types import Scope
+from .exchange import Exchange
+from .extras import Endpoint, Permission
+from .paths import child_scope
+from .routes import Route as TableRoute
+
+__all__ = ["Custom", "customs", "permission_for", "table_routes"]
+
+ASGI = ("scope", "receive", "send")
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+
+
+def permission_for(permission: Permission, method: str) -> str | None:
+    """What a caller must hold who asks with ``method``."""
+    if permission == "by-method":
+        return "read" if method in ("GET", "HEAD", "OPTIONS") else "invoke"
+    return permission
+
+
+class Custom:
+    """One endpoint, ready to answer.
+
+    Args:
+        endpoint: As it was given.
+        app: What ``request.app`` is.
+    """
+
+    def __init__(self, endpoint: Endpoint | BaseRoute, app: object) -> None:
+        self.given = endpoint if isinstance(endpoint, Endpoint) else Endpoint("/", endpoint.handle)
+        self._route: BaseRoute = endpoint if isinstance(endpoint, BaseRoute) else _as_route(endpoint)
+        self._app = app
+
+    @property
+    def path(self) -> str | None:
+        """Where it answers, if it is one path and no pattern."""
+        route: Any = self._route
+        return str(route.path) if isinstance(route, Route) and not route.param_convertors else None
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """What it answers."""
+        return tuple(sorted(getattr(self._route, "methods", None) or METHODS))
+
+    def permission(self, method: str) -> str | None:
+        """What a caller must hold who asks with ``method``."""
+        return permission_for(self.given.permission, method)
+
+    def matches(self, scope: Scope, base: str, rest: str) -> Match:
+        """Whether it answers at ``rest``, and the method."""
+        return self._route.matches({**scope, "root_path": base, "path": base + rest})[0]
+
+    async def __call__(self, exchange: Exchange, rest: str | None = None) -> None:
+        """Answer. Raises a ``PipemountError`` where the endpoint raises an ``HTTPException``."""
+        scope = child_scope(exchange.scope, exchange.base, rest or self.path or "/")
+        scope.pop("starlette.exception_handlers", None)  # the host's; its pages are not the app's problems
+        scope["app"] = self._app
+        scope["state"] = {**(scope.get("state") or {}), "principal": exchange.principal}
+        _, found = self._route.matches(scope)
+        scope.update(found)
+        try:
+            await self._route.handle(scope, exchange.receive, exchange.send_finished)
+        except HTTPException as error:
+            raise as_error(error) from error
+
+
+def customs(endpoints: Sequence[Endpoint | BaseRoute], app: object) -> tuple[Custom, ...]:
+    """All of them."""
+    return tuple(Custom(endpoint, app) for endpoint in endpoints)
+
+
+def table_routes(found: Sequence[Custom]) -> Iterator[TableRoute]:
+    """Those at one path, for the app's table: hosts make URLs of that, and the OpenAPI document."""
+    for custom in found:
+        if custom.path is not None:
+            first = custom.methods[0]
+            described = custom.given.openapi
+            yield TableRoute(
+                custom.path,
+                custom.methods,
+                "custom",
+                custom.permission(first),
+                documented=described is not None,
+                openapi=described,
+            )
+
+
+def _as_route(endpoint: Endpoint) -> BaseRoute:
+    path, handler = endpoint.path, endpoint.handler
+    methods = list(endpoint.methods) if endpoint.methods is not None else None
+    try:
+        if _is_function(handler):
+            return Route(path, _answering(handler), methods=methods)
+        if methods is not None or (isinstance(handler, type) and issubclass(handler, HTTPEndpoint)):
+            return Route(path, handler, methods=methods)
+    except (AssertionError, ValueError) as error:
+        raise ConfigurationError(f"Endpoint({path!r}): {error}") from error
+    return Mount(path, app=handler)
+
+
+def _is_function(handler: Any) -> bool:
+    while isinstance(handler, partial):
+        handler = handler.func
+    return inspect.isroutine(handler) and tuple(inspect.signature(handler).parameters)[-3:] != ASGI
+
+
+def _answering(handler: Callable[..., Any]) -> Callable[[Request], Awaitable[Response]]:
+    """``handler`` as Starlette has them: async, and with a response."""
+    awaited = inspect.iscoroutinefunction(handler.func if isinstance(handler, partial) else handler)
+
+    async def answer(request: Request) -> Response:
+        found = await handler(request) if awaited else await run_in_threadpool(handler, request)
+        return found if isinstance(found, Response) else Response(to_json(found), media_type="application/json")
+
+    return answer
+
+
+def as_error(error: HTTPException) -> PipemountError:
+    """An ``HTTPException`` as a problem: its status, its words, its headers."""
+    found = RequestError(error.detail) if error.status_code < 500 else PipemountError(error.detail)
+    found.status = error.status_code
+    found.title = HTTPStatus(error.status_code).phrase  # type: ignore[misc]  # of this one
+    found.headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    return found
