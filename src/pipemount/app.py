@@ -12,6 +12,7 @@ from .http.application import Application
 from .overriding import Override
 from .pipelines.replacing import StepKey
 from .pipelines.steps import KEEP
+from .runtime.acting import acting_principal
 from .types import JsonObject
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from .django.routing import Urls
+    from .http.tokens import SignedToken
     from .inprocess import RunResult
     from .runtime.events import Event
 
@@ -133,6 +135,26 @@ class PipelineApp(Application):
         return Dispatcher(app, self.wsgi, path)
 
     # ------------------------------------------------------------------------------ the team's own code
+
+    def sign(self, job_id: str, permission: str = "read", max_age: float = 3600.0) -> SignedToken:
+        """A token for a link: whoever has it may ``read``, or ``cancel``, this one job until it expires.
+
+        ::
+
+            link = pipelines.sign(job_id, max_age=86400).url("https://shop.example/ai", "events")
+
+        Signed by whoever is acting (see ``acting_as``), else by the app itself.
+
+        Args:
+            job_id: The job's id; that there is such a job is not checked.
+            permission: ``read`` or ``cancel``; who is acting must hold it.
+            max_age: Seconds, at most ``Settings.max_token_age``.
+
+        Raises:
+            ConfigurationError: No such permission or age.
+            ForbiddenError, UnauthenticatedError: Who is acting may not do that, or has a key that has ended.
+        """
+        return self.signing.sign(job_id, permission, max_age, acting_principal(self.users))
 
     async def run(self, pipeline: str | None = None, /, **inputs: Any) -> RunResult:
         """Run a pipeline of this app from the team's own code: same state, validation and limits, no network.

@@ -141,6 +141,11 @@ class SecureHeaders:
                     f"SecureHeaders({field.name}={value!r}): give the text to send, or None for no such header"
                 )
 
+    @staticmethod
+    def names() -> tuple[bytes, ...]:
+        """What the headers are called."""
+        return tuple(NAMES.values())
+
     def lines(self, *, encrypted: bool) -> tuple[tuple[bytes, bytes], ...]:
         """The headers as ASGI has them, for an answer that is sent over TLS or is not."""
         names = [name for name in NAMES if encrypted or name != "strict_transport_security"]

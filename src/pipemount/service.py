@@ -7,12 +7,20 @@ import itertools
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from random import getrandbits
 from time import monotonic, time_ns
 from typing import Any, TypeAlias
 
-from .adapters.protocol import CompiledPipeline, Result
-from .errors import DeadlineExceededError, PipemountError, RunCancelledError, RunError, StepFailedError
+from .adapters.protocol import CompiledPipeline, Result, run_batch_of
+from .errors import (
+    DeadlineExceededError,
+    PipemountError,
+    RunCancelledError,
+    RunError,
+    StepFailedError,
+    UnsupportedError,
+)
 from .overriding import Layers, RunFunction
 from .pipelines.taking import current, tracing
 from .runtime.admission import Admission
@@ -22,6 +30,7 @@ from .runtime.events import OF_RUNS, EventKind, Listener
 from .runtime.failures import is_signal
 from .runtime.guard import Guarded, guard
 from .runtime.lending import asked_by
+from .runtime.metering import Meter
 from .runtime.recorder import Recorder
 from .settings import Settings
 
@@ -69,6 +78,7 @@ class Service:
     def __init__(self, name: str, compiled: CompiledPipeline, settings: Settings, admission: Admission) -> None:
         self.name, self.compiled, self.settings, self.admission = name, compiled, settings, admission
         self.layers = Layers(compiled, self._run_foreign)
+        self.meter = Meter()
         self._runs = itertools.count(1)
         self._environment: StepEnvironment | None = None
         self._dump = compiled.output.dumper()
@@ -118,6 +128,7 @@ class Service:
         if call.deadline is None:
             call.deadline = call.began + timeout
         call.run_name = f"{self.name}-{call.run_id}" if call.run_name is None else _filled_in(call)
+        self.meter.began()
         try:
             if not listeners:
                 run = (top.run_bare if call.overrides is None else top.run)(call, self._seal)
@@ -132,14 +143,64 @@ class Service:
             if call.late:
                 raise DeadlineExceededError(timeout=timeout)
             call.completed = True
+            self.meter.ended(monotonic() - call.began)
             return sealed
-        except RunError as error:
-            error.run_id = call.run_id
-            if isinstance(error, RunCancelledError) and call.late:
-                late = DeadlineExceededError(timeout=timeout)
-                late.run_id, late.step = error.run_id, error.step
-                raise late from error
+        except BaseException as error:
+            told = _told(error, call, timeout)
+            self.meter.failed(monotonic() - call.began, told)
+            if told is not error:
+                raise told from error
             raise
+        finally:
+            self.meter.left()
+
+    # ------------------------------------------------------------------------------------------- many
+
+    @property
+    def runs_together(self) -> bool:
+        """Whether many calls can be run as one."""
+        return run_batch_of(self.layers.top.compiled) is not None
+
+    async def invoke_together(self, calls: Sequence[Call]) -> list[Sealed]:
+        """Run all of ``calls`` as one; their outputs, in order. Only where ``runs_together``.
+
+        Args:
+            calls: As for ``invoke``, with the same timeout and deadline; none has overrides.
+
+        Raises:
+            Exception: Whatever one of them, or all, failed with. No run is counted then: each can be invoked alone.
+        """
+        top = self.layers.top
+        if not top.ready:
+            top = await self.layers.made()
+        began = monotonic()
+        for call in calls:
+            call.state, call.environment, call.began = top.state, self._environment, began
+            call.places = (*call.places, self.admission)
+        self.meter.began()
+        try:
+            timeout, deadline = calls[0].timeout, calls[0].deadline
+            sealed = await guard(self._together(top.compiled, calls), timeout, None, partial(_cancel, calls), deadline)
+            for call in calls:
+                self._complete(call, monotonic() - began)
+            return sealed
+        finally:
+            self.meter.left()
+
+    async def _together(self, compiled: CompiledPipeline, calls: Sequence[Call]) -> list[Sealed]:
+        run = run_batch_of(compiled)
+        if run is None:
+            raise UnsupportedError(f"{self.name!r} runs one call at a time")
+        outputs = await run(calls)
+        if len(outputs) != len(calls):
+            raise RunError(f"the adapter of {self.name!r} gave {len(outputs)} results for {len(calls)} calls")
+        return [self._seal(one) for one in outputs]
+
+    def _complete(self, call: Call, seconds: float) -> None:
+        call.run_index = next(self._runs)
+        call.run_name = f"{self.name}-{call.run_id}" if call.run_name is None else _filled_in(call)
+        call.completed = True
+        self.meter.ended(seconds)
 
     def _seal(self, outputs: Mapping[str, Any]) -> Sealed:
         return outputs, self._dump(outputs)
@@ -199,6 +260,23 @@ class Service:
         if len(results) != 1:
             raise RunError(f"the adapter of {self.name!r} gave {len(results) or 'no'} results; a stream ends with one")
         return results[0].outputs
+
+
+def _cancel(calls: Sequence[Call]) -> None:
+    for call in calls:
+        call.cancel()
+
+
+def _told(error: BaseException, call: Call, timeout: float) -> BaseException:
+    """What is raised for ``error``: it knows its run, and a run that was cancelled too late passed its deadline."""
+    if not isinstance(error, RunError):
+        return error
+    error.run_id = call.run_id
+    if not (isinstance(error, RunCancelledError) and call.late):
+        return error
+    late = DeadlineExceededError(timeout=timeout)
+    late.run_id, late.step = error.run_id, error.step
+    return late
 
 
 def _ending(error: BaseException) -> tuple[EventKind, dict[str, Any]]:

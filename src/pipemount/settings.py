@@ -12,6 +12,9 @@ from .errors import ConfigurationError
 
 __all__ = ["Settings"]
 
+_YEAR = 366 * 86400.0
+_OF_BATCHES = ("max_batch", "batch_concurrency")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -22,6 +25,8 @@ class Settings:
         max_queue: Runs that may wait; further ones are answered 429.
         request_timeout: Seconds after which a run is cancelled and answered 504; also the most that a
             request may ask for.
+        max_batch: The most items of one batch.
+        batch_concurrency: How many of a batch may run at the same time, in places that nobody else wants.
         max_body_bytes: The largest request body; reading stops there with 413.
         affinity: Where sync steps run that do not say so themselves: ``"any"`` of the app's threads, or the thread
             that handles the ``"request"``, where there is one: one after the other, inside its open transaction.
@@ -40,10 +45,12 @@ class Settings:
         cleanup_timeout: Seconds that a stop waits for running work and ``on_cleanup``.
         max_stream_age: Seconds after which an open stream ends, for its reader to come back: a stream keeps a server
             that was told to stop from stopping, and not every server can be heard.
+        max_token_age: The most seconds that a signed token may be good for.
         open_routes: Routes that need no key even when keys are set, e.g. ``("/health/live", "/docs")``; the app
             refuses one that it does not have.
         paths: Other paths for routes, by their own: ``{"/invoke": "/predict"}``. What is below a path moves with it.
         without: Routes that the app does not have, with all below them: ``("/docs", "/metrics")``.
+        metrics: The permission that ``GET /metrics`` takes, ``"read"`` or ``"admin"``; ``"off"`` and it is not served.
         title: Title in the OpenAPI document; the pipeline's name when empty.
         description: Description in the OpenAPI document; of a single pipeline its docstring when empty.
         version: Version in the OpenAPI document and in ``/info``.
@@ -52,6 +59,8 @@ class Settings:
     max_concurrency: int = 256
     max_queue: int = 1024
     request_timeout: float = 300.0
+    max_batch: int = 1000
+    batch_concurrency: int = 8
     max_body_bytes: int = 10 * 1024 * 1024
     threads: int = min(128, 32 * (os.cpu_count() or 1))
     affinity: Literal["any", "request"] = "any"
@@ -64,22 +73,28 @@ class Settings:
     lazy_wait: float = 1.0
     cleanup_timeout: float = 10.0
     max_stream_age: float = 900.0
+    max_token_age: float = 7 * 86400.0
     open_routes: tuple[str, ...] = ("/health/live",)
     paths: Mapping[str, str] = field(default_factory=dict)
     without: tuple[str, ...] = ()
+    metrics: Literal["read", "admin", "off"] = "read"
     title: str = ""
     description: str = ""
     version: str = "0.1.0"
 
     def __post_init__(self) -> None:
-        for name in ("max_concurrency", "threads", "request_timeout", "max_body_bytes", "max_stream_age"):
+        for name in ("max_concurrency", "threads", "request_timeout", "max_body_bytes", "max_stream_age", *_OF_BATCHES):
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"Settings({name}={getattr(self, name)!r}): must be above 0")
         if self.affinity not in ("any", "request"):
             raise ConfigurationError(f"Settings(affinity={self.affinity!r}): 'any' or 'request'")
+        if self.metrics not in ("read", "admin", "off"):
+            raise ConfigurationError(f"Settings(metrics={self.metrics!r}): 'read', 'admin' or 'off'")
         for name in ("max_queue", "startup_budget", "lazy_wait", "cleanup_timeout"):
             if not getattr(self, name) >= 0:
                 raise ConfigurationError(f"Settings({name}={getattr(self, name)!r}): must not be negative")
+        if not 1 <= self.max_token_age <= _YEAR:
+            raise ConfigurationError(f"Settings(max_token_age={self.max_token_age!r}): from a second to a year")
         for name, check in (("trusted_origins", checked_origin), ("allowed_hosts", checked_host)):
             for text in _listed(getattr(self, name), name):
                 check(text, f"Settings({name}=…)")

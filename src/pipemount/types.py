@@ -31,12 +31,14 @@ class Principal:
         permissions: Of ``invoke``, ``read``, ``cancel`` and ``admin``; ``admin`` includes the others.
         source: ``"key"``, or the host that vouches for the user, e.g. ``"fastapi"``.
         user: The host's own user object, where there is one; never serialised.
+        job_id: The one job that this principal is confined to: of one who comes with a signed token.
     """
 
     name: str
     permissions: frozenset[str] = frozenset()
     source: str = "key"
     user: Any = field(default=None, compare=False, repr=False)
+    job_id: str | None = None
 
     def may(self, permission: str) -> bool:
         """Whether this principal holds ``permission``."""

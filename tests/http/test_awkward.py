@@ -186,7 +186,8 @@ def test_what_a_permission_opens(permission: str) -> None:
             for method in route.methods:
                 answer = client.request(method, route.path, json={"parameters": {}} if method == "POST" else None)
                 allowed = route.permission in (None, permission) or permission == "admin"
-                assert answer.status_code == (200 if allowed else 403), (method, route.path)
+                expected = (200, 422) if allowed else (403,)  # not every POST takes a pipeline's parameters
+                assert answer.status_code in expected, (method, route.path)
 
 
 # --------------------------------------------------------------------------------------------- steps

@@ -46,7 +46,7 @@ def test_index_lists_the_documented_routes_once() -> None:
     paths = [route["path"] for route in index["routes"]]
     assert index["pipelines"] == ["weather", "churn"]
     assert "/pipelines/weather/invoke" in paths
-    assert len(paths) == len(set(paths)) == 13
+    assert len(paths) == len(set(paths)) == 18
     assert not any(name in path for path in paths for name in DOCS_ASSETS)
     assert {"path": "/health", "methods": ["GET", "HEAD"], "url": "/ai/health"} in index["routes"]
     assert conforms(index, "Index")

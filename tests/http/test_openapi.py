@@ -149,13 +149,13 @@ def test_same_names_of_two_pipelines_are_told_apart() -> None:
 def test_operation_ids_are_unique() -> None:
     built = document(weather(), weather(name="churn"))
     ids = [operation["operationId"] for item in built["paths"].values() for operation in item.values()]
-    assert len(ids) == len(set(ids)) == 7 + 2 * 3
+    assert len(ids) == len(set(ids)) == 10 + 2 * 4
 
 
 def test_aliases_are_not_listed() -> None:
     assert set(document()["paths"]) == {
-        "/", "/health", "/health/live", "/health/ready", "/openapi.json", "/docs", "/pipelines",
-        "/invoke", "/info", "/schema",
+        "/", "/health", "/health/live", "/health/ready", "/openapi.json", "/docs", "/pipelines", "/tokens",
+        "/status", "/metrics", "/invoke", "/batch", "/info", "/schema",
     }  # fmt: skip
     assert "/pipelines/churn/invoke" in document(weather(), weather(name="churn"))["paths"]
 

@@ -1,6 +1,7 @@
-"""Keys and the principals they stand for."""
+"""Keys, signed tokens, and the principals they stand for."""
 
 from .key import Key, digest, generate_key
 from .keys import AuthKeys
+from .tokens import Tokens
 
-__all__ = ["AuthKeys", "Key", "digest", "generate_key"]
+__all__ = ["AuthKeys", "Key", "Tokens", "digest", "generate_key"]

@@ -136,6 +136,13 @@ class AuthKeys:
         """The names of the keys, as they are now."""
         return tuple(key.name for _, key in self._keys)
 
+    def live(self) -> tuple[Key, ...]:
+        """The keys that are accepted now, in their order."""
+        if self._file is not None:
+            self._refresh(self._file)
+        now = self._clock()
+        return tuple(key for _, key in self._keys if not _has_expired(key, now))
+
     def __repr__(self) -> str:
         return f"AuthKeys(names={self.names!r}, accept={self.accept!r})"
 
@@ -202,7 +209,7 @@ class AuthKeys:
         if key is None:
             logger.warning("refused: a wrong key")
             raise UnauthenticatedError("this is not a key of this app; " + self._way_in(), challenges=challenges)
-        if key.expires is not None and self._clock() >= key.expires.timestamp():
+        if key.expires is not None and _has_expired(key, self._clock()):
             logger.warning("refused: the key %r has expired", key.name)
             raise UnauthenticatedError("this key has expired; ask for a new one", challenges=challenges)
         if logger.isEnabledFor(logging.DEBUG):
@@ -227,6 +234,10 @@ WAYS_IN = {
     "bearer": "Authorization: Bearer",
     "api-key": "X-API-Key",
 }
+
+
+def _has_expired(key: Key, now: float) -> bool:
+    return key.expires is not None and now >= key.expires.timestamp()
 
 
 def _as_text(presented: bytes) -> str:

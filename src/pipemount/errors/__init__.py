@@ -36,7 +36,11 @@
     │   └── RunCancelledError         499
     ├── UnavailableError              503, with the seconds after which to come back
     ├── UnsupportedError              501
-    └── StoreError                    503
+    ├── StoreError                    503
+    └── RemoteError                   what a client finds instead of an answer
+        ├── UnreachableError          nothing answers, or the connection broke
+        ├── NoAnswerError             not in time
+        └── ForeignAnswerError        not one of pipemount's
 
 Classes carry ``code`` (kebab-case, the name of its docs page) and ``status``; instances carry data.
 This package imports nothing else of pipemount.
@@ -46,6 +50,7 @@ from __future__ import annotations
 
 from .base import PipemountError
 from .definition import CompileError, ConfigurationError, DefinitionError, HomeLoopError, NoStepError, UnknownStepError
+from .remote import ForeignAnswerError, NoAnswerError, RemoteError, UnreachableError
 from .request import (
     BodyTooLargeError,
     CrossOriginError,
@@ -88,6 +93,7 @@ __all__ = [
     "DefinitionError",
     "DynamicBodyError",
     "ForbiddenError",
+    "ForeignAnswerError",
     "HomeLoopError",
     "HostNotAllowedError",
     "InvalidInputsError",
@@ -95,12 +101,14 @@ __all__ = [
     "LengthRequiredError",
     "MalformedRequestError",
     "MethodNotAllowedError",
+    "NoAnswerError",
     "NoStepError",
     "NotAcceptableError",
     "NotFoundError",
     "OverloadedError",
     "PipelineError",
     "PipemountError",
+    "RemoteError",
     "RequestError",
     "RunCancelledError",
     "RunError",
@@ -111,6 +119,7 @@ __all__ = [
     "UnauthenticatedError",
     "UnavailableError",
     "UnknownStepError",
+    "UnreachableError",
     "UnsupportedError",
     "UnsupportedMediaTypeError",
 ]

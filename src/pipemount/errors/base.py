@@ -26,6 +26,9 @@ class PipemountError(Exception):
     headers: Mapping[str, str] = MappingProxyType({})
     """Response headers that this error asks for, beside those of any problem document."""
 
+    problem: Mapping[str, Any] | None = None
+    """The problem document that told a client of this error; ``None`` where it was raised in this process."""
+
     @property
     def extensions(self) -> Mapping[str, Any]:
         """Members that this error adds to its problem document (RFC 9457, section 3.2)."""

@@ -14,8 +14,9 @@ from starlette.routing import BaseRoute
 from ..adapters.protocol import CompiledPipeline
 from ..adapters.registry import compile as compile_pipeline
 from ..auth.keys import AuthKeys
+from ..auth.tokens import Tokens, TokenSecret
 from ..caller import stopped
-from ..errors import ConfigurationError, ForbiddenError, PipemountError, UnsupportedError
+from ..errors import ConfigurationError, ForbiddenError, NotFoundError, PipemountError, UnsupportedError
 from ..pipelines.specs import Hook
 from ..runtime.acting import UserProvider
 from ..runtime.admission import Admission
@@ -29,6 +30,7 @@ from ..service import Service
 from ..settings import Settings
 from ..types import ASGIApp, Principal, Receive, Scope, Send
 from .arranging import arranged
+from .batch import BatchEndpoint
 from .custom import Custom, table_routes
 from .custom import customs as as_customs
 from .endpoints import About, Endpoints
@@ -41,11 +43,13 @@ from .headers import read_headers
 from .invocation import Invocation
 from .lifespan import Lifespan, serve_lifespan
 from .middleware import LifespanMiddleware, PipelineMiddleware
+from .monitoring import Monitoring
 from .naming import name_request, named, unname_request
 from .origin import refuse_foreign
 from .paths import locate
 from .routes import Route, build_routes, check_name, opened
-from .table import Answer, Table
+from .table import Answer, Entry, Table
+from .tokens import UNKNOWN_JOB, Signing, bearer, shows_token
 
 __all__ = ["Application"]
 
@@ -56,6 +60,9 @@ class Application:
     Args:
         pipelines: A pipeline, a plain function, anything that an adapter knows, or a mapping of names to such.
         auth: Keys that callers must present; without them every caller may do everything.
+        token_secret: Signs tokens for users of the host and for the team's own code, and is mixed into those that keys
+            sign; 32 characters or more. Several for a rotation: the first signs, each is accepted. Without it only
+            tokens that a key signed are good in other processes.
         settings: Limits and behaviour.
         step_environment: Makes a context manager that surrounds each sync step in its thread, for hosts that this
             package does not know: ``step_environment(context)``. Host adapters bring their own.
@@ -80,6 +87,7 @@ class Application:
         pipelines: Any,
         *,
         auth: AuthKeys | None = None,
+        token_secret: TokenSecret | None = None,
         settings: Settings | None = None,
         step_environment: StepEnvironment | None = None,
         endpoints: Iterable[Endpoint | BaseRoute] = (),
@@ -91,6 +99,7 @@ class Application:
     ) -> None:
         self.settings = settings or Settings()
         self.auth = auth
+        self.tokens = Tokens(auth, token_secret)
         self.admission = Admission(self.settings.max_concurrency, self.settings.max_queue)
         self.services = {
             name: Service(name, compiled, self.settings, self.admission)
@@ -115,6 +124,7 @@ class Application:
         customs = as_customs(self._extras.endpoints, self)
         # Not "routes": Starlette looks through a mounted app's "routes" when it resolves a name of the host.
         self.route_table = self._routes(customs)
+        self.signing = Signing(self.tokens, self.route_table, self.settings, self._find_job)
         self._table = Table(self._answers(), customs, self._extras.folders)
         secure = self.settings.secure_headers
         self._always = tuple(secure.lines(encrypted=encrypted) if secure else () for encrypted in (False, True))
@@ -147,7 +157,7 @@ class Application:
             naming = name_request(exchange.headers.request_id)
             try:
                 endpoint = self._table.find(exchange, exchange.rest)
-                exchange.principal = self._principal(exchange, endpoint.permission)
+                exchange.principal = self._principal(exchange, endpoint)
                 await endpoint.answer(exchange)
             except PipemountError as error:
                 await explain(exchange, error)
@@ -187,29 +197,41 @@ class Application:
         )
 
     def goes_by_key(self, scope: Scope) -> bool:
-        """Whether a key decides who sends ``scope``: the host need not look for its user, nor for a token."""
-        return self.auth is not None and read_headers(scope["headers"]).presents_key
+        """Whether a key decides who sends ``scope``: the host need not look for its user, nor for a CSRF token.
 
-    def _principal(self, exchange: Exchange, permission: str | None) -> Principal | None:
-        """Who is calling, and that they may. Decided from the headers alone.
-
-        A user for whom the host vouches needs no key; a key that is sent all the same is checked.
+        So does a signed token, where one may stand for a key.
         """
-        host = handed_over(exchange.scope)
+        if self.auth is not None and read_headers(scope["headers"]).presents_key:
+            return True
+        if not shows_token(scope):
+            return False
+        return self._table.takes_token(locate(scope)[1], scope["method"])
+
+    def _principal(self, exchange: Exchange, endpoint: Entry) -> Principal | None:
+        """Who is calling, and that they may. Decided from the headers, or from a token in the query.
+
+        A user for whom the host vouches needs no key; a key or a token that is sent all the same is checked.
+        """
+        host, permission = handed_over(exchange.scope), endpoint.permission
         principal = host.principal
         if permission is None:
             return principal
+        if endpoint.takes_token and shows_token(exchange.scope):
+            return bearer(exchange, self.tokens, permission, keyed=self.auth is not None)
         headers = exchange.headers
         by_key = self.auth is not None and headers.presents_key
         if self.auth is not None and (by_key or principal is None):
             principal = self.auth.authenticate(headers.authorization, headers.api_key, duplicated=headers.duplicated)
         elif principal is None and host.guarded:
             raise ForbiddenError(permission=permission, principal=None)
-        if not by_key and not host.token_checked:
+        if not host.token_checked and not (by_key and headers.is_deliberate):
             refuse_foreign(exchange.scope, self.settings.trusted_origins)
         if principal is not None and not principal.may(permission):
             raise ForbiddenError(permission=permission, principal=principal.name)
         return principal
+
+    async def _find_job(self, job_id: str, viewer: Principal | None) -> object:
+        raise NotFoundError(UNKNOWN_JOB)
 
     def knows(self, path: str) -> bool:
         """Whether something answers at ``path``, below the mount."""
@@ -217,7 +239,7 @@ class Application:
 
     def _routes(self, customs: Sequence[Custom]) -> tuple[Route, ...]:
         settings = self.settings
-        usual = build_routes(tuple(self.services))
+        usual = build_routes(tuple(self.services), metrics=settings.metrics)
         routes = (*arranged(usual, settings.paths, settings.without), *table_routes(customs))
         return opened(routes, settings.open_routes, {route.path for route in usual})
 
@@ -226,7 +248,14 @@ class Application:
         about = About(self.pipelines, self.route_table, self.settings, schemes)
         endpoints = Endpoints(about, self.lifecycle.answer_probe)
         invocations = {name: Invocation(service, self.lifecycle) for name, service in self.services.items()}
-        special: dict[str, Callable[[Route], Answer]] = {"invoke": lambda route: invocations[route.pipeline or ""]}
+        monitoring = Monitoring(self, schemes)
+        special: dict[str, Callable[[Route], Answer]] = {
+            "invoke": lambda route: invocations[route.pipeline or ""],
+            "batch": lambda route: BatchEndpoint(self.services[route.pipeline or ""], self.lifecycle),
+            "metrics": lambda route: monitoring.metrics,
+            "status": lambda route: monitoring.status,
+            "tokens": lambda route: self.signing,
+        }
         for route in self.route_table:
             if route.endpoint != "custom":
                 yield route, special.get(route.endpoint, endpoints.answer)(route)
@@ -273,6 +302,8 @@ class Application:
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self.admission.forget()
+            for service in self.services.values():
+                service.meter.forget()
         async with AsyncExitStack() as stack:
             threads = ThreadPool(self.settings.threads)
             stack.callback(threads.close)

@@ -14,24 +14,34 @@ from ..settings import Settings
 from ..types import JsonObject
 from .examples import example_of
 from .models import (
+    MIN_TIMEOUT,
     Health,
     Index,
     Info,
     InvocationProblem,
+    ItemProblem,
+    Metrics,
     PipelineList,
     Problem,
     Schemas,
+    Status,
+    TokenResponse,
     ValidationProblem,
+    batch_model,
     request_model,
     response_model,
 )
+from .tokens import token_request
 from .wire import WireJsonSchema
 
 __all__ = ["PREFIX", "SHARED", "component_schemas", "redirected", "ref", "references"]
 
 PREFIX = "#/components/schemas/"
 SHARED = "pipemount"
-SHARED_MODELS = (Problem, ValidationProblem, InvocationProblem, Index, Health, PipelineList, Info, Schemas)
+SHARED_MODELS = (
+    *(Problem, ValidationProblem, InvocationProblem, ItemProblem, Index, Health, PipelineList, Info, Schemas),
+    *(Status, Metrics, TokenResponse),
+)
 
 
 def ref(owner: str, model: str) -> JsonObject:
@@ -48,15 +58,20 @@ def component_schemas(pipelines: Mapping[str, CompiledPipeline], settings: Setti
     (``a_b`` with ``Item``, ``a`` with ``b_Item``) the later one ends in ``_2``.
     """
     components: dict[str, JsonObject] = {}
-    taken = {f"{name}_{body}" for name in pipelines for body in ("Request", "Response")}
+    taken = {f"{name}_{body}" for name in pipelines for body in ("Request", "Response", "Batch")}
     for name, compiled in pipelines.items():
         request = request_model(name, compiled, max_timeout=settings.request_timeout)
         models = {"Request": request, "Response": response_model(name, compiled)}
+        models["Batch"] = batch_model(name, compiled, settings.max_batch)
         renamed = _owned(name, models, taken)
         _add_example(renamed, renamed[f"{name}_Request"], request)
+        if found := renamed[f"{name}_Request"].get("examples"):
+            renamed[f"{name}_Batch"]["examples"] = [[found[0]["parameters"]]]
         components |= renamed
     shared = {model.__name__: Schema(model, TypeAdapter(model), "serialization") for model in SHARED_MODELS}
+    shared["TokenRequest"] = token_request(settings)
     components |= _owned(SHARED, shared, taken)
+    components[f"{SHARED}_Timeout"] = {"type": "number", "minimum": MIN_TIMEOUT, "maximum": settings.request_timeout}
     return dict(sorted(components.items()))
 
 

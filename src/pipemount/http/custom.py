@@ -119,7 +119,8 @@ def _as_route(endpoint: Endpoint) -> BaseRoute:
 def _is_function(handler: Any) -> bool:
     while isinstance(handler, partial):
         handler = handler.func
-    return inspect.isroutine(handler) and tuple(inspect.signature(handler).parameters)[-3:] != ASGI
+    taken = tuple(inspect.signature(handler).parameters) if inspect.isroutine(handler) else ASGI
+    return taken[-3:] != ASGI
 
 
 def _answering(handler: Callable[..., Any]) -> Callable[[Request], Awaitable[Response]]:

@@ -107,7 +107,7 @@ def _output_schema(compiled: CompiledPipeline) -> JsonObject:
     return compiled.output.adapter.json_schema(mode=compiled.output.mode, schema_generator=WireJsonSchema)
 
 
-APP_URLS = ("index", "health", "openapi", "docs", "pipelines")
+APP_URLS = ("index", "health", "openapi", "docs", "pipelines", "status")
 
 
 def place(routes: Sequence[Route], known_as: str) -> str | None:

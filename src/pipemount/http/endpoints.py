@@ -157,11 +157,8 @@ async def _send_json(exchange: Exchange, body: bytes) -> None:
         (b"content-length", b"%d" % len(body)),
         (b"cache-control", b"no-cache"),
     ]
-    exchange.override(headers)
     await exchange.respond(200, headers, body)
 
 
 async def _send(exchange: Exchange, response: Response) -> None:
-    headers = list(response.raw_headers)
-    exchange.override(headers)
-    await exchange.respond(response.status_code, headers, bytes(response.body))
+    await exchange.respond(response.status_code, list(response.raw_headers), bytes(response.body))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
+from ..browsers import SecureHeaders
 from ..errors import BodyTooLargeError, MalformedRequestError, RunCancelledError
 from ..types import Message, Principal, Receive, Scope, Send
 from .headers import RequestHeaders, clean_request_id
@@ -14,6 +15,8 @@ from .problems import Headers
 __all__ = ["ClientLeftError", "Exchange"]
 
 logger = logging.getLogger("pipemount")
+
+CAREFUL = frozenset(SecureHeaders.names())
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -47,13 +50,8 @@ class Exchange:
         self.always: tuple[tuple[bytes, bytes], ...] = ()
 
     async def respond(self, status: int, headers: Headers, body: bytes) -> None:
-        """Send the whole response; the request id that came is echoed. A caller who has left does not hear it.
-
-        ``headers`` must have none that ``always`` has; see ``override``.
-        """
-        headers.extend(self.always)
-        if self.headers.request_id is not None and (echo := clean_request_id(self.headers.request_id)):
-            headers.append((b"x-request-id", echo))
+        """Send the whole response; the request id that came is echoed. A caller who has left does not hear it."""
+        self.finish(headers)
         self.started = True
         try:
             await self.send({"type": "http.response.start", "status": status, "headers": headers})
@@ -61,21 +59,22 @@ class Exchange:
         except OSError:  # what servers may raise for a closed connection (ASGI HTTP specification, 2.4)
             logger.info("the caller left before the answer was sent")
 
-    def override(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Leave out of ``always`` what an answer's own ``headers`` say."""
-        own = {name.lower() for name, _ in headers}
-        self.always = tuple(line for line in self.always if line[0] not in own)
+    def finish(self, headers: Headers) -> None:
+        """Add to an answer's ``headers`` what every answer has and this one has not; names are in lower case."""
+        names = [name for name, _ in headers]
+        if CAREFUL.isdisjoint(names):
+            headers.extend(self.always)
+        else:
+            headers.extend(line for line in self.always if line[0] not in names)
+        if b"x-request-id" not in names and (echo := clean_request_id(self.headers.request_id)):
+            headers.append((b"x-request-id", echo))
 
     async def send_finished(self, message: Message) -> None:
         """As ``send``, for what others answer: adds what every answer has and this one has not."""
         if message["type"] == "http.response.start":
             self.started = True
-            headers = list(message.get("headers", ()))
-            names = {name.lower() for name, _ in headers}
-            self.override(headers)
-            headers.extend(self.always)
-            if b"x-request-id" not in names and (echo := clean_request_id(self.headers.request_id)):
-                headers.append((b"x-request-id", echo))
+            headers = [(name.lower(), value) for name, value in message.get("headers", ())]
+            self.finish(headers)
             message = {**message, "headers": headers}
         await self.send(message)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 
-from ..errors import PipemountError, RunCancelledError, RunError, UnauthenticatedError
+from ..errors import PipemountError, RunCancelledError, UnauthenticatedError
 from ..types import Receive, Scope, Send
 from .describe import link
 from .exchange import Exchange
 from .origin import from_script
 from .paths import locate
-from .problems import problem
+from .problems import log_failure, problem
 
 __all__ = ["confess", "explain", "refuse_websocket"]
 
@@ -22,15 +22,10 @@ async def explain(exchange: Exchange, error: PipemountError) -> None:
     if isinstance(error, RunCancelledError) or exchange.started:
         logger.info("%s: %s", error.code, error)
         return
-    if isinstance(error, RunError) and error.status >= 500:
-        logger.error("run %s failed: %s", error.run_id, error, exc_info=error)
-    elif isinstance(error, RunError):  # what a step tells its caller; it may quote the caller, so line ends are escaped
-        logger.info("run %s was answered %d: %r", error.run_id, error.status, str(error))
+    log_failure(error)
     if isinstance(error, UnauthenticatedError) and from_script(exchange.scope):
         error = error.for_script()
-    status, headers, body = problem(error, instance=_instance(exchange.scope))
-    exchange.override(headers)
-    await exchange.respond(status, headers, body)
+    await exchange.respond(*problem(error, instance=_instance(exchange.scope)))
 
 
 async def confess(exchange: Exchange, error: Exception) -> None:

@@ -60,7 +60,8 @@ class Folder:
         response.headers["cache-control"] = "no-cache" if html else self._caching
         if self.given.content_security_policy is not None:
             response.headers["content-security-policy"] = self.given.content_security_policy
-        exchange.override([(b"content-security-policy", b"")])
+        else:
+            exchange.always = tuple(line for line in exchange.always if line[0] != b"content-security-policy")
         await response(scope, exchange.receive, exchange.send_finished)
 
     @property

@@ -6,7 +6,7 @@ Values in, values out: nothing here does I/O, and nothing here raises for a head
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ..errors import MalformedRequestError
@@ -20,6 +20,7 @@ __all__ = [
     "is_json",
     "parse_content_length",
     "parse_traceparent",
+    "preferred",
     "prefers_html",
     "read_headers",
     "wants_event_stream",
@@ -47,6 +48,11 @@ class RequestHeaders(NamedTuple):
     def presents_key(self) -> bool:
         """Whether the caller shows a key, or something in its place."""
         return self.authorization is not None or self.api_key is not None
+
+    @property
+    def is_deliberate(self) -> bool:
+        """Whether that is a header which no browser adds by itself: a page of another origin cannot have it sent."""
+        return self.authorization is None or self.authorization[:7].lower() == b"bearer "
 
 
 IGNORED = -1
@@ -187,6 +193,16 @@ def wants_event_stream(accept: bytes | None) -> bool:
         return False
     json, json_rank = _weight(ranges, b"application", b"json")
     return stream > json or (stream == json and json_rank < EXACT)
+
+
+def preferred(accept: bytes | None, offered: Sequence[bytes]) -> bytes | None:
+    """Which of the ``offered`` media types the caller takes most gladly; the first of equals, ``None`` for none."""
+    ranges = _media_ranges(accept) if accept else []
+    if not ranges:
+        return offered[0]
+    weights = [_weight(ranges, *media_type.split(b"/"))[0] for media_type in offered]
+    best = max(weights)
+    return offered[weights.index(best)] if best > 0 else None
 
 
 def prefers_html(accept: bytes | None) -> bool:

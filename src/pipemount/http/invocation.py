@@ -6,7 +6,7 @@ import json
 import math
 import re
 from asyncio import _get_running_loop
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from os import getpid
 from time import monotonic
@@ -36,7 +36,7 @@ from .exchange import Exchange
 from .headers import accepts_json, is_json, parse_content_length, parse_traceparent, wants_event_stream
 from .models import request_model
 
-__all__ = ["Invocation"]
+__all__ = ["Answers", "Invocation", "check_json", "lets_infinity_in", "query_of", "refuse_non_finite"]
 
 JSON = (b"content-type", b"application/json")
 MODES = ("sync", "async", "stream")
@@ -51,9 +51,9 @@ class Invocation:
         self._admission, self._limit = service.admission, service.settings.max_body_bytes
         request = request_model(service.name, service.compiled, max_timeout=service.settings.request_timeout)
         self._validate_json = request.adapter.validator.validate_json
-        self._lets_infinity_in = _lets_infinity_in(service.compiled.input)
+        self._lets_infinity_in = lets_infinity_in(service.compiled.input)
         self._dump_inputs = service.compiled.input.adapter.serializer.to_json
-        self._template = _template(service)
+        self._body = Answers(service).body
 
     def answers_inline(self, scope: Scope) -> bool:
         """Whether a request can be answered without a loop, as far as that can be told beforehand."""
@@ -94,7 +94,7 @@ class Invocation:
                 raise InvalidInputsError(errors=[_in_body(fault) for fault in error.errors]) from error
         finally:
             admission.leave(monotonic() - began)
-        body = self._body(call, outputs, used)
+        body = self._body(call, outputs, used, monotonic() - call.began)
         headers = [JSON, (b"content-length", b"%d" % len(body)), (b"x-run-id", call.run_id.encode("ascii"))]
         await exchange.respond(200, headers, body)
 
@@ -106,8 +106,8 @@ class Invocation:
             raise _explain(error) from None
         except OverflowError:  # pydantic lets it pass for a timedelta that is out of range
             raise InvalidInputsError(errors=[OUT_OF_RANGE]) from None
-        if self._lets_infinity_in and SUSPICIOUS.search(body):
-            _refuse_non_finite(body)
+        if self._lets_infinity_in:
+            refuse_non_finite(body)
         headers = exchange.headers
         trace = None
         if headers.traceparent is not None:
@@ -122,11 +122,18 @@ class Invocation:
             trace,
         )
 
-    def _body(self, call: Call, outputs: bytes, used: bytes) -> bytes:
+
+class Answers:
+    """The response of every run of a pipeline, with places for what differs."""
+
+    def __init__(self, service: Service) -> None:
+        self._template = _template(service)
+
+    def body(self, call: Call, outputs: bytes, used: bytes, seconds: float) -> bytes:
         """The response in the fields of HTTP.md; only what differs from run to run is written anew."""
         return self._template % (
             outputs,
-            monotonic() - call.began,
+            seconds,
             call.run_id.encode("ascii"),
             call.run_index,
             to_json(call.run_name),
@@ -141,7 +148,7 @@ FINITE = frozenset(
 """Kinds of schema that take no infinity where the model that holds them says ``allow_inf_nan=False``."""
 
 
-def _lets_infinity_in(inputs: Schema) -> bool:
+def lets_infinity_in(inputs: Schema) -> bool:
     """Whether a number in the inputs may be one that JSON does not have, without validation finding it.
 
     The generated model finds those in its own fields; models inside it, and values of any type, do not.
@@ -172,6 +179,12 @@ def _check_head(exchange: Exchange, limit: int) -> int | None:
     headers = exchange.headers
     if exchange.scope["query_string"] or (headers.accept is not None and wants_event_stream(headers.accept)):
         _check_mode(exchange)
+    return check_json(exchange, limit)
+
+
+def check_json(exchange: Exchange, limit: int) -> int | None:
+    """That JSON is sent, of which the headers tell that it is not too much, and taken; its declared length."""
+    headers = exchange.headers
     if headers.accept is not None and not accepts_json(headers.accept):
         raise NotAcceptableError("this route answers application/json; name it in Accept, or send no Accept")
     if headers.content_type != b"application/json" and not is_json(headers.content_type):
@@ -184,12 +197,17 @@ def _check_head(exchange: Exchange, limit: int) -> int | None:
     return declared
 
 
-def _check_mode(exchange: Exchange) -> None:
+def query_of(exchange: Exchange) -> Mapping[str, Sequence[str]]:
+    """The query's fields. Raises ``MalformedRequestError`` where they are too many."""
     sent = exchange.scope["query_string"].decode("latin-1")
     try:
-        query = parse_qs(sent, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
+        return parse_qs(sent, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
     except ValueError:
         raise MalformedRequestError(f"the query has more than {MAX_QUERY_FIELDS} fields; send fewer") from None
+
+
+def _check_mode(exchange: Exchange) -> None:
+    query = query_of(exchange)
     modes = query.get("mode", ["sync"])
     if len(modes) > 1 or modes[0] not in MODES:
         fault = {"loc": ["query", "mode"], "msg": f"Input should be one of {', '.join(MODES)}", "type": "enum"}
@@ -217,8 +235,10 @@ def _in_body(fault: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**fault, "loc": ["parameters", *fault["loc"]]}
 
 
-def _refuse_non_finite(body: bytes) -> None:
+def refuse_non_finite(body: bytes) -> None:
     """Raise for NaN, infinities, and numbers that overflow to them (RFC 8259, section 6)."""
+    if not SUSPICIOUS.search(body):
+        return
     try:
         json.loads(body, parse_constant=_refuse, parse_float=_finite, parse_int=_finite_int)
     except (ValueError, RecursionError) as error:

@@ -7,21 +7,25 @@ what is answered, for the OpenAPI document and ``/schema``.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NotRequired, TypeAlias
+from datetime import datetime
+from typing import Annotated, Any, Literal, NotRequired, TypeAlias, Union
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, create_model
+from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints, TypeAdapter, create_model
 from typing_extensions import TypedDict
 
 from ..adapters.protocol import CompiledPipeline, overrides_of
 from ..pipelines.schema import Schema
 
 __all__ = [
+    "MIN_TIMEOUT",
     "RUN_NAME_PLACEHOLDERS",
     "CaptureOverride",
     "InvocationProblem",
+    "ItemProblem",
     "Problem",
     "RunMetadata",
     "ValidationProblem",
+    "batch_model",
     "request_model",
     "response_model",
 ]
@@ -78,6 +82,15 @@ def request_model(name: str, compiled: CompiledPipeline, *, max_timeout: float |
 
 def _optional(annotation: Any, description: str) -> Any:
     return NotRequired[Annotated[annotation | None, Field(description=description)]]
+
+
+def batch_model(name: str, compiled: CompiledPipeline, limit: int) -> Schema:
+    """The body of ``POST …/batch``: a list of a pipeline's inputs. What cannot be run is told in its place."""
+    item: Any = Union[compiled.input.annotation, Any]  # noqa: UP007 - annotations may be of kinds that know no "|"
+    items = Annotated[list[item], Field(max_length=limit)]
+    doc = f"Inputs of runs of the pipeline {name}; another value is answered with a problem in its place."
+    model = create_model(f"{name}_Batch", __base__=RootModel[items], __doc__=doc, __module__=__name__)
+    return Schema(model, TypeAdapter(model))
 
 
 class RunMetadata(BaseModel):
@@ -145,6 +158,14 @@ class InvocationProblem(Problem):
     step: str | None
 
 
+class ItemProblem(Problem):
+    """Why one item of a batch has no outputs, in the fields of an invocation's response as well."""
+
+    success: Literal[False]
+    outputs: None
+    error: str
+
+
 # ----------------------------------------------------------------------- what the other routes answer
 
 
@@ -169,6 +190,16 @@ class Index(BaseModel):
 
     pipelines: list[str]
     routes: list[RouteEntry]
+
+
+class TokenResponse(BaseModel):
+    """A token for one job, and the links that carry it."""
+
+    token: str = Field(description="What `?token=` takes.")
+    job_id: str
+    permission: Literal["read", "cancel"]
+    expires_at: datetime
+    urls: dict[str, str] = Field(description="By what is there: `job`, `events`, `cancel`, `websocket`.")
 
 
 class PipelineEntry(BaseModel):
@@ -250,3 +281,74 @@ class Info(BaseModel):
     graph: Graph
     auth: Auth
     urls: dict[str, str]
+
+
+class Sample(BaseModel):
+    """One value of a metric. A counter and a gauge have a ``value``, a histogram the other members."""
+
+    labels: dict[str, str]
+    value: float | None = None
+    count: int | None = None
+    sum: float | None = Field(None, description="Of all that was observed.")
+    buckets: dict[str, int] | None = Field(None, description="How many were observed up to a bound, by bound.")
+
+
+class Metric(BaseModel):
+    """Samples of one name."""
+
+    name: str
+    type: Literal["counter", "gauge", "histogram"]
+    help: str
+    samples: list[Sample]
+
+
+class Metrics(BaseModel):
+    """What the process has counted since it started."""
+
+    metrics: list[Metric]
+
+
+class Percentiles(BaseModel):
+    """Seconds that runs took, of the last 1,024 of each pipeline; null before the first."""
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+class Limits(BaseModel):
+    """The most runs that may be under way, and that may wait for a place."""
+
+    active: int
+    queued: int
+
+
+class Concurrency(Percentiles):
+    """What runs and what waits."""
+
+    active: int
+    queued: int
+    limits: Limits
+    rejected: int = Field(description="Requests that were answered 429.")
+
+
+class PipelineStatus(Percentiles):
+    """How one pipeline fares."""
+
+    fingerprint: str
+    active: int
+    runs: dict[str, int] = Field(description="That ended, by result.")
+
+
+class Status(BaseModel):
+    """Where the app stands in this process, and how it is set."""
+
+    state: Literal["new", "starting", "ready", "failed", "draining", "stopped"]
+    draining: bool = Field(description="Whether the process was told to stop.")
+    started: float | None = Field(description="When pipelines could be run, Unix time.")
+    uptime: float | None = Field(description="Seconds since.")
+    pipemount: str = Field(description="The version of pipemount.")
+    concurrency: Concurrency
+    pipelines: dict[str, PipelineStatus]
+    auth: Auth
+    settings: dict[str, Any]

@@ -26,22 +26,32 @@ SUMMARIES = {
     "openapi": "This document",
     "docs": "This document, for people",
     "pipelines": "The pipelines of this app",
+    "status": "Where the app stands, and how it is set",
+    "metrics": "Counts and durations, for machines to collect",
     "invoke": "Run the pipeline and wait",
+    "batch": "Run the pipeline for each of a list",
     "info": "Everything about the pipeline",
     "schema": "JSON Schemas of the pipeline",
+    "tokens": "Sign a token for one job",
 }
 BODIES = {
     "index": "Index",
     "ready": "Health",
     "live": "Health",
     "pipelines": "PipelineList",
+    "status": "Status",
+    "metrics": "Metrics",
     "info": "Info",
     "schema": "Schemas",
+    "tokens": "TokenResponse",
 }
+TAKES = {"tokens": "TokenRequest"}
+"""Bodies of requests that are the same in every app."""
 REASONS = {
     400: "Not JSON, or two credentials in one request.",
     401: "No key, or a wrong one.",
     403: "The key lacks the permission.",
+    404: "There is no such job, or it is somebody else's.",
     405: "The method is not allowed here.",
     406: "None of the accepted media types can be produced.",
     413: "The body is over the app's limit.",
@@ -55,7 +65,14 @@ REASONS = {
     504: "The deadline passed; the run was cancelled.",
 }
 READ_STATUSES = (400, 401, 403, 405, 406, 500, 503)
-INVOKE_STATUSES = tuple(REASONS)
+INVOKE_STATUSES = tuple(status for status in REASONS if status != 404)
+BATCH_STATUSES = tuple(status for status in INVOKE_STATUSES if status not in (501, 502))
+STATUSES = {
+    "invoke": INVOKE_STATUSES,
+    "batch": BATCH_STATUSES,
+    "tokens": (400, 401, 403, 404, 405, 406, 413, 415, 422, 500, 503),
+}
+SUCCESS = {"tokens": 201}
 RUN_STATUSES = (500, 502, 503, 504)
 
 TEXT: JsonObject = {"type": "string"}
@@ -73,6 +90,13 @@ MODE: JsonObject = {
     "in": "query",
     "description": "How to be answered. `async` and `stream` are not available in this version (501).",
     "schema": {"type": "string", "enum": ["sync"], "default": "sync"},
+}
+
+TIMEOUT: JsonObject = {
+    "name": "timeout",
+    "in": "query",
+    "description": "Seconds that all of them may take together; by default the app's limit.",
+    "schema": ref(SHARED, "Timeout"),
 }
 
 JOB_ID: JsonObject = {
@@ -137,6 +161,13 @@ def operation(route: Route, pipelines: Mapping[str, CompiledPipeline], *, open_t
         described["parameters"] = [MODE]
         content = {"application/json": {"schema": ref(route.pipeline, "Request")}}
         described["requestBody"] = {"required": True, "content": content}
+    elif route.endpoint == "batch" and route.pipeline:
+        described["parameters"] = [TIMEOUT]
+        content = {"application/json": {"schema": ref(route.pipeline, "Batch")}}
+        described["requestBody"] = {"required": True, "content": content}
+    elif body := TAKES.get(route.endpoint):
+        content = {"application/json": {"schema": ref(SHARED, body)}}
+        described["requestBody"] = {"required": True, "content": content}
     return described
 
 
@@ -164,15 +195,15 @@ def _camel(scheme: str) -> str:
 
 
 def _responses(route: Route, *, open_to_all: bool) -> JsonObject:
-    invoke = route.endpoint == "invoke"
-    statuses = INVOKE_STATUSES if invoke else READ_STATUSES
-    responses = {"200": _success(route)}
+    invoke = route.endpoint in ("invoke", "batch")
+    statuses = STATUSES.get(route.endpoint, READ_STATUSES)
+    responses = {str(SUCCESS.get(route.endpoint, 200)): _success(route)}
     if route.endpoint == "index":
         responses["307"] = {"description": "A browser is sent to the docs page.", "headers": REQUEST_ID | LOCATION}
     for status in statuses:
         if not (open_to_all and status in (401, 403)):
             responses[str(status)] = _problem(status, invoke=invoke)
-    if invoke:
+    if route.endpoint == "invoke":
         responses["default"] = _problem(None, invoke=True)
     return responses
 
@@ -183,9 +214,16 @@ def _success(route: Route) -> JsonObject:
     if route.endpoint == "invoke" and route.pipeline:
         content = {"application/json": {"schema": ref(route.pipeline, "Response")}}
         return {"description": "The run completed.", "headers": REQUEST_ID | RUN_ID, "content": content}
+    if route.endpoint == "batch" and route.pipeline:
+        item = {"anyOf": [ref(route.pipeline, "Response"), ref(SHARED, "ItemProblem")]}
+        content = {"application/json": {"schema": {"type": "array", "items": item}}}
+        described = "A result for each, in its place: what its run gave, or why it has none."
+        return {"description": described, "headers": REQUEST_ID | RUN_ID, "content": content}
     body = BODIES.get(route.endpoint)
-    schema = ref(SHARED, body) if body else {"type": "object"}
-    return {"description": "As asked.", "headers": REQUEST_ID, "content": {"application/json": {"schema": schema}}}
+    content = {"application/json": {"schema": ref(SHARED, body) if body else {"type": "object"}}}
+    if route.endpoint == "metrics":
+        content |= {"application/openmetrics-text": {"schema": TEXT}, "text/plain": {"schema": TEXT}}
+    return {"description": "As asked.", "headers": REQUEST_ID, "content": content}
 
 
 def _problem(status: int | None, *, invoke: bool) -> JsonObject:
@@ -200,7 +238,7 @@ def _problem(status: int | None, *, invoke: bool) -> JsonObject:
 
 def _problem_schema(status: int | None, *, invoke: bool) -> JsonObject:
     if not invoke:
-        return ref(SHARED, "Problem")
+        return ref(SHARED, "ValidationProblem" if status == 422 else "Problem")
     if status == 422:
         return {"anyOf": [ref(SHARED, "ValidationProblem"), ref(SHARED, "InvocationProblem")]}
     if status is None or status in RUN_STATUSES:

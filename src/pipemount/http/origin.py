@@ -2,10 +2,10 @@
 
 A page of another origin can have a browser post to us, cookies included, but cannot hide where it is from: browsers
 send ``Origin`` with every such request (Fetch standard, 3.2) and most send ``Sec-Fetch-Site`` (Fetch Metadata). So a
-request that the host's login vouches for must come from the app's own origin or a trusted one, unless a token that the
-host verified proves the same. Keys are no cookies: whoever presents one is not asked. Nor is a browser made to send
-``Authorization: Bearer`` or ``X-API-Key``; ``Basic`` and its like it sends by itself, for instance to a site that a
-proxy guards with a password.
+request that a login vouches for must come from the app's own origin or a trusted one, unless a token that the host
+verified proves the same. No page of another origin makes a browser send ``Authorization: Bearer`` or ``X-API-Key``:
+whoever presents a key so is not asked. ``Basic`` is like a cookie: once somebody has given a name and a key, the
+browser sends them by itself, whether this app asked for them or a proxy before it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 BY_ITSELF = frozenset({b"", b"basic", b"digest", b"negotiate", b"ntlm"})
 """Schemes of ``Authorization`` that a browser sends again once somebody has given a password."""
 
+SENT_BY_ITSELF = frozenset({b"cookie", b"authorization"})
 PORTS = {"http": 80, "https": 443}
 
 
 def refuse_foreign(scope: Scope, trusted: Collection[str]) -> None:
-    """Raise ``CrossOriginError`` for a request that changes something, carries a cookie, and is another origin's.
+    """Raise ``CrossOriginError`` for a request that changes something and is another origin's, with a browser's login.
 
     Args:
         scope: Of the request.
@@ -35,7 +36,7 @@ def refuse_foreign(scope: Scope, trusted: Collection[str]) -> None:
     if scope["method"] in SAFE:
         return
     headers: dict[bytes, bytes] = dict(scope["headers"])
-    if b"cookie" not in headers or _is_deliberate(headers):
+    if not headers.keys() & SENT_BY_ITSELF or _is_deliberate(headers):
         return
     origin = headers.get(b"origin", b"").decode("latin-1")
     if origin and origin in trusted:

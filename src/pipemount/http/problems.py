@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import DefinitionError, PipemountError, RunError
+from ..errors import PipemountError, RunError
+from ..errors.problems import members_of
 
-__all__ = ["Headers", "problem"]
+__all__ = ["Headers", "log_failure", "problem"]
 
 Headers = list[tuple[bytes, bytes]]
+
+logger = logging.getLogger("pipemount")
 
 MEDIA_TYPE = b"application/problem+json"
 
@@ -25,31 +29,10 @@ def problem(
         instance: The path that was asked for.
         extra: Further members; those of the error win.
     """
-    document = {
-        "type": error.docs_url,
-        "title": error.title,
-        "status": error.status,
-        "detail": _detail(error),
-        "code": getattr(error, "detail_code", None) or error.code,
-        "instance": instance,
-        **(extra or {}),
-        **_run_members(error),
-        **error.extensions,
-    }
+    document = {**(extra or {}), **members_of(error), "instance": instance}
     # Messages may quote anything, also lone surrogates, which UTF-8 does not have.
     body = json.dumps(document, ensure_ascii=False, separators=(",", ":"), default=str).encode(errors="replace")
     return error.status, _headers(error, body), body
-
-
-def _detail(error: PipemountError) -> str:
-    return "the pipeline is not well configured; see its log" if isinstance(error, DefinitionError) else str(error)
-
-
-def _run_members(error: PipemountError) -> Mapping[str, Any]:
-    """The members of an invocation's response, for clients that read those."""
-    if not isinstance(error, RunError):
-        return {}
-    return {"success": False, "outputs": None, "error": str(error)}
 
 
 def _headers(error: PipemountError, body: bytes) -> Headers:
@@ -59,3 +42,13 @@ def _headers(error: PipemountError, body: bytes) -> Headers:
     if isinstance(error, RunError) and error.run_id:
         headers.append((b"x-run-id", error.run_id.encode("ascii")))
     return headers
+
+
+def log_failure(error: PipemountError) -> None:
+    """Of a run that failed: whole where that may be the app's fault, else what its caller is told."""
+    if not isinstance(error, RunError):
+        return
+    if error.status >= 500:
+        logger.error("run %s failed: %s", error.run_id, error, exc_info=error)
+    else:  # it may quote the caller, so line ends are escaped
+        logger.info("run %s was answered %d: %r", error.run_id, error.status, str(error))

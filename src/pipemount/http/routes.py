@@ -85,14 +85,20 @@ def check_name(name: str) -> str:
     return name
 
 
-def build_routes(names: Sequence[str], open_routes: Sequence[str] = ()) -> tuple[Route, ...]:
+def build_routes(names: Sequence[str], open_routes: Sequence[str] = (), metrics: str = "read") -> tuple[Route, ...]:
     """All routes of an app with these pipelines, each at its usual path; one pipeline is served at the root as well.
+
+    Args:
+        names: Of the pipelines.
+        open_routes: As for ``opened``.
+        metrics: The permission that ``/metrics`` takes; ``"off"`` where there are to be none.
 
     Raises:
         ConfigurationError: An open route is none of the app's.
     """
     own = [route for name in names for route in _pipeline_routes(name, alone=len(names) == 1)]
-    return opened((*_app_routes(), *own), open_routes)
+    operations = [] if metrics == "off" else [Route("/metrics", ("GET", "HEAD"), "metrics", metrics)]
+    return opened((*_app_routes(), *operations, *own), open_routes)
 
 
 def opened(routes: Sequence[Route], open_routes: Collection[str], also: Collection[str] = ()) -> tuple[Route, ...]:
@@ -131,8 +137,10 @@ def _app_routes() -> Iterator[Route]:
         ("/openapi.json", "openapi"),
         ("/docs", "docs"),
         ("/pipelines", "pipelines"),
+        ("/status", "status"),
     ):
         yield Route(path, ("GET", "HEAD"), endpoint, "read")
+    yield Route("/tokens", ("POST",), "tokens", "read")
     for name in DOCS_ASSETS:
         yield Route(f"/docs/{name}", ("GET", "HEAD"), "asset", "read", documented=False)
 
@@ -142,5 +150,6 @@ def _pipeline_routes(name: str, *, alone: bool) -> Iterator[Route]:
     for root in roots:
         documented = root == roots[0]
         yield Route(f"{root}/invoke", ("POST",), "invoke", "invoke", name, documented)
+        yield Route(f"{root}/batch", ("POST",), "batch", "invoke", name, documented)
         yield Route(f"{root}/info", ("GET", "HEAD"), "info", "read", name, documented)
         yield Route(f"{root}/schema", ("GET", "HEAD"), "schema", "read", name, documented)

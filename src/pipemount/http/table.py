@@ -16,6 +16,7 @@ from .extras import StaticFolder
 from .folders import Folder
 from .headers import prefers_html
 from .routes import PARAMETER, Route, as_template
+from .tokens import PLACES
 
 __all__ = ["Answer", "Entry", "Table"]
 
@@ -23,10 +24,15 @@ Answer = Callable[[Exchange], Awaitable[None]]
 
 
 class Entry(NamedTuple):
-    """What answers a method at a path, and the permission that it takes (``None``: open to all)."""
+    """What answers a method at a path, and the permission that it takes (``None``: open to all).
+
+    Attributes:
+        takes_token: Whether ``?token=`` may stand for a key.
+    """
 
     answer: Answer
     permission: str | None
+    takes_token: bool = False
 
 
 class Table:
@@ -46,7 +52,9 @@ class Table:
     ) -> None:
         table: dict[str, dict[str, Entry]] = {}
         for route, answer in routes:
-            table.setdefault(route.path, {}).update(dict.fromkeys(route.methods, Entry(answer, route.permission)))
+            methods = table.setdefault(route.path, {})
+            for method in route.methods:
+                methods[method] = Entry(answer, route.permission, (route.endpoint, method) in PLACES)
         for custom in customs:
             if custom.path is not None:
                 own = {method: Entry(custom, custom.permission(method)) for method in custom.methods}
@@ -67,6 +75,11 @@ class Table:
         if entry is None:
             raise MethodNotAllowedError(method=exchange.scope["method"], allowed=tuple(methods))
         return entry
+
+    def takes_token(self, rest: str, method: str) -> bool:
+        """Whether ``?token=`` may stand for a key there: only where the path names a job."""
+        entry = self._templates.get(as_template(rest)[0], {}).get(method)
+        return entry is not None and entry.takes_token
 
     def knows(self, path: str) -> bool:
         """Whether the app has something at ``path``, for hosts that share their own root with it."""

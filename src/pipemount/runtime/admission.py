@@ -53,6 +53,15 @@ class Admission:
                 raise OverloadedError(retry_after=self._retry_after())
         return False
 
+    @property
+    def spare(self) -> int:
+        """Places that nobody has and nobody waits for."""
+        return 0 if self._waiting else len(self._free)
+
+    def try_spare(self) -> bool:
+        """Take a place that nobody waits for, if there is one; never waits, never refuses."""
+        return not self._waiting and self._take()
+
     def _take(self) -> bool:
         try:
             self._free.pop()

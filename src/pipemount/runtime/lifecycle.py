@@ -58,6 +58,7 @@ class Lifecycle(Home):
         ready: Whether requests can be served. With ``pid`` it makes the check of the hot path:
             ``lifecycle.ready and lifecycle.pid == os.getpid()``, else ``await lifecycle.ensure_ready()``.
         error: What the last start raised.
+        since: When it became ready, in seconds since the epoch; ``None`` where it is not up.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Lifecycle(Home):
         self._stopping: Outcome | None = None
         self._to_stop = False
         self.ready = False
+        self.since: float | None = None
         self.error: BaseException | None = None
 
     # ---------------------------------------------------------------------------------- requests
@@ -282,7 +284,7 @@ class Lifecycle(Home):
 
     def _settle_start(self, error: BaseException | None) -> None:
         if error is None:
-            self.state, self.ready = "ready", True
+            self.state, self.ready, self.since = "ready", True, time.time()
             self._backoff.succeeded()
         else:
             self.state, self.home = "failed", None
@@ -366,7 +368,7 @@ class Lifecycle(Home):
 
     def _settle_stop(self) -> LoopThread | None:
         """Leaves nothing behind, with the lock held; the loop thread that is about to end."""
-        self.state = "new" if self.state == "new" else "stopped"
+        self.state, self.since = "new" if self.state == "new" else "stopped", None
         self.home, self._start_task, self._stopping = None, None, None
         self._lifespans.drop_closed()
         if shutdown.forget(self):

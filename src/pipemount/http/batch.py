@@ -1,0 +1,208 @@
+"""``POST …/batch``: a list of inputs, and a result for each in its place."""
+
+from __future__ import annotations
+
+import json
+from asyncio import get_running_loop
+from collections.abc import Sequence
+from time import monotonic
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
+
+from ..batching import Batch, Done, Outcome, Place
+from ..errors import InvalidInputsError, MalformedRequestError, PipemountError
+from ..errors.problems import members_of
+from ..pipelines.schema import OUT_OF_RANGE, Schema, describe_errors
+from ..runtime.call import Call
+from ..runtime.guard import guard
+from ..runtime.lifecycle import Lifecycle
+from ..service import Service, new_run_id
+from ..types import JsonObject, Principal, Trace
+from .describe import link
+from .exchange import Exchange
+from .headers import parse_traceparent
+from .invocation import Answers, check_json, lets_infinity_in, query_of, refuse_non_finite
+from .models import MIN_TIMEOUT
+from .paths import locate
+from .problems import log_failure
+
+__all__ = ["BatchEndpoint", "Items"]
+
+UNEXPECTED = PipemountError("an unexpected error; see the log")
+
+ITEM = 64
+"""Bytes: where the items at the head of a long body are smaller than this on average, they are counted first."""
+
+Sent = tuple[Any, bytes]
+"""Inputs as validated, and as the JSON that says so."""
+
+
+class BatchEndpoint:
+    """The endpoint of one pipeline. A batch is admitted as any request is; how it shares, ``Batch`` tells."""
+
+    def __init__(self, service: Service, lifecycle: Lifecycle) -> None:
+        self._service, self._lifecycle = service, lifecycle
+        self._items = Items(service.compiled.input, service.settings.max_batch)
+        self._body = Answers(service).body
+
+    async def __call__(self, exchange: Exchange) -> None:
+        """Answer ``exchange``; what fails as a whole is raised as a ``PipemountError``."""
+        settings, admission = self._service.settings, self._service.admission
+        declared = check_json(exchange, settings.max_body_bytes)
+        timeout = self._timeout(exchange)
+        deadline = monotonic() + timeout
+        await self._lifecycle.ensure_ready()
+        await guard(admission.enter(), timeout, deadline=deadline)
+        place = Place(admission)
+        try:
+            sent = await exchange.read(await exchange.receive(), settings.max_body_bytes, declared)
+            items = self._items.read(sent)
+            calls = self._calls(items, exchange)
+            batch = Batch(
+                self._service,
+                calls,
+                place=place,
+                width=settings.batch_concurrency,
+                timeout=timeout,
+                deadline=deadline,
+            )
+            outcomes = await self._performed(batch, exchange)
+        finally:
+            place.leave()
+        body = self._written(items, outcomes, link(*locate(exchange.scope)))
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        headers.append((b"x-run-id", new_run_id().encode("ascii")))
+        await exchange.respond(200, headers, body)
+
+    def _timeout(self, exchange: Exchange) -> float:
+        """Seconds for all of them together: the query's ``timeout``, or the app's own."""
+        limit = self._service.settings.request_timeout
+        found = query_of(exchange).get("timeout") if exchange.scope["query_string"] else None
+        if found is None:
+            return limit
+        try:
+            seconds: float = TypeAdapter(Annotated[float, Field(ge=MIN_TIMEOUT, le=limit)]).validate_strings(found[-1])
+        except ValidationError as error:
+            faults = [{**fault, "loc": ["query", "timeout"]} for fault in describe_errors(error)]
+            raise InvalidInputsError(errors=faults) from None
+        return seconds
+
+    def _calls(self, items: Sequence[Sent | PipemountError], exchange: Exchange) -> list[Call | PipemountError]:
+        headers, principal = exchange.headers, exchange.principal
+        trace = parse_traceparent(headers.traceparent, headers.tracestate)
+        return [item if isinstance(item, PipemountError) else _call(item[0], principal, trace) for item in items]
+
+    async def _performed(self, batch: Batch, exchange: Exchange) -> list[Outcome]:
+        if get_running_loop() is self._lifecycle.home:
+            return await guard(batch.perform(), None, exchange.left)
+        return await guard(self._lifecycle.call(batch.perform), None, exchange.left)
+
+    def _written(self, items: Sequence[Sent | PipemountError], outcomes: Sequence[Outcome], path: str) -> bytes:
+        results = [
+            self._result(index, item, outcome, path)
+            for index, (item, outcome) in enumerate(zip(items, outcomes, strict=True))
+        ]
+        return b"[%b]" % b",".join(results)
+
+    def _result(self, index: int, item: Sent | PipemountError, outcome: Outcome, path: str) -> bytes:
+        if isinstance(outcome, Done) and not isinstance(item, PipemountError):
+            return self._body(outcome.call, outcome.sealed[1], item[1], outcome.seconds)
+        error = outcome if isinstance(outcome, PipemountError) else UNEXPECTED
+        if isinstance(error, InvalidInputsError) and error is not item:  # found only when the run began
+            error = _of_item(index, error)
+        log_failure(error)
+        failed = {"success": False, "outputs": None, "error": str(error)}
+        document = members_of(error) | failed | {"instance": f"{path}#/{index}"}
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":"), default=str).encode(errors="replace")
+
+
+def _call(inputs: Any, principal: Principal | None, trace: Trace | None) -> Call:
+    return Call(inputs, new_run_id(), principal=principal, trace=trace)
+
+
+def _of_item(index: int, error: InvalidInputsError) -> InvalidInputsError:
+    """Faults in an item as those of the whole list."""
+    return InvalidInputsError(errors=[{**fault, "loc": [index, *fault["loc"]]} for fault in error.errors])
+
+
+class Items:
+    """Reads a list of inputs: what can be run of it, and why the rest cannot.
+
+    Args:
+        inputs: The type of each.
+        limit: How many there may be.
+    """
+
+    def __init__(self, inputs: Schema, limit: int) -> None:
+        self._limit = limit
+        self._validate_all = _list_of(inputs.annotation, limit)
+        self._validate_list = _list_of(Any, limit)
+        self._validate = inputs.adapter.validator.validate_json
+        self._lets_infinity_in = lets_infinity_in(inputs)
+        self._dump = inputs.adapter.serializer.to_json
+
+    def read(self, body: bytes) -> list[Sent | PipemountError]:
+        """The items, in order; each valid one with the JSON of what it was validated to.
+
+        Raises:
+            MalformedRequestError: The body is not JSON.
+            InvalidInputsError: It is no list, or one of too many.
+        """
+        self._refuse_crowd(body)
+        if self._lets_infinity_in:
+            refuse_non_finite(body)
+        try:
+            return [self._with_json(inputs) for inputs in self._validate_all(body)]
+        except (ValidationError, OverflowError):  # one of them at least: now each by itself
+            return [self._read_one(index, item) for index, item in enumerate(self._listed(body))]
+
+    def _refuse_crowd(self, body: bytes) -> None:
+        """Of a long body look at the head first: a million small items are not built to be refused."""
+        head = self._limit * ITEM
+        if len(body) <= head:
+            return
+        try:
+            begun = from_json(body[:head], allow_partial=True)
+        except ValueError:
+            return  # whoever reads it whole will say why
+        if isinstance(begun, list) and len(begun) > self._limit:
+            raise InvalidInputsError(errors=[_too_many(self._limit)])
+
+    def _listed(self, body: bytes) -> list[Any]:
+        try:
+            items: list[Any] = self._validate_list(body)
+        except ValidationError as error:
+            fault = describe_errors(error)[0]
+            if fault["type"] == "json_invalid":
+                raise MalformedRequestError(f"the body is not JSON that this app reads: {fault['msg']}") from None
+            raise InvalidInputsError(
+                errors=[_too_many(self._limit) if fault["type"] == "too_long" else fault]
+            ) from None
+        return items
+
+    def _read_one(self, index: int, item: Any) -> Sent | PipemountError:
+        """As an invocation reads its parameters: from JSON, where a string may be a date."""
+        try:
+            return self._with_json(self._validate(to_json(item)))
+        except ValidationError as error:
+            faults = describe_errors(error)
+        except OverflowError:  # pydantic lets it pass for a timedelta that is out of range
+            faults = [OUT_OF_RANGE]
+        return _of_item(index, InvalidInputsError(errors=faults))
+
+    def _with_json(self, inputs: Any) -> Sent:
+        return inputs, self._dump(inputs, by_alias=True)  # before a step can change them
+
+
+def _list_of(annotation: Any, limit: int) -> Any:
+    return TypeAdapter(Annotated[list[annotation], Field(max_length=limit)]).validator.validate_json
+
+
+def _too_many(limit: int) -> JsonObject:
+    return {
+        "loc": [],
+        "msg": f"List should have at most {limit} items; send the others in further requests",
+        "type": "too_long",
+    }

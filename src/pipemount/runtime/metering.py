@@ -1,0 +1,140 @@
+"""What a pipeline's runs came to: counted on the hot path, in any thread, at the cost of a few appends."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple, TypeAlias
+
+from ..errors import DeadlineExceededError, RequestError, RunCancelledError, RunError, StepTimeoutError
+
+__all__ = ["BUCKETS", "RESULTS", "Durations", "Meter", "RunResult", "percentiles", "result_of"]
+
+RunResult: TypeAlias = Literal["success", "failure", "error", "timeout", "cancellation"]
+
+RESULTS: tuple[RunResult, ...] = ("success", "failure", "error", "timeout", "cancellation")
+"""How a run can end: those of OpenTelemetry's ``cicd.pipeline.result`` but ``skip``, which no run does."""
+
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
+"""Upper bounds of the histogram, in seconds; what took longer still is in one more."""
+
+KEPT = 1024
+"""Durations that percentiles are taken of: those of the last so many runs of a pipeline."""
+
+FOLD = 256
+"""Durations that a bucket holds before they become a number."""
+
+
+class Durations(NamedTuple):
+    """A histogram.
+
+    Attributes:
+        counts: By bucket, not cumulated; one more than there are ``BUCKETS``.
+        total: Of all durations, in seconds.
+    """
+
+    counts: Sequence[int]
+    total: float
+
+
+class Meter:
+    """Counts the runs of one pipeline in this process. Safe from any thread, and exact.
+
+    ``append`` and ``pop`` of a deque are atomic, and ``+=`` on an attribute is not: so what happens is appended to the
+    deque of its bucket, and whoever finds a full one, or asks, makes a number of it under a lock.
+    """
+
+    __slots__ = ("_active", "_buckets", "_counts", "_failed", "_lock", "_recent", "_total")
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin from nothing, as in a forked child: what has run is the parent's."""
+        self._active: deque[None] = deque()
+        self._buckets: tuple[deque[float], ...] = tuple(deque() for _ in range(len(BUCKETS) + 1))
+        self._recent: deque[float] = deque(maxlen=KEPT)
+        self._lock = threading.Lock()
+        self._counts = [0] * (len(BUCKETS) + 1)
+        self._total = 0.0
+        self._failed: dict[RunResult, int] = dict.fromkeys(RESULTS[1:], 0)
+
+    def began(self) -> None:
+        """A run begins; ``left`` follows, however it ends."""
+        self._active.append(None)
+
+    def left(self) -> None:
+        """A run is not under way any more."""
+        self._active.pop()
+
+    def ended(self, seconds: float) -> None:
+        """A run ended, after so long."""
+        self._recent.append(seconds)
+        place = bisect_left(BUCKETS, seconds)
+        bucket = self._buckets[place]
+        bucket.append(seconds)
+        if len(bucket) >= FOLD:
+            self._fold(place)
+
+    def failed(self, seconds: float, error: BaseException) -> None:
+        """A run ended with ``error``; one that was refused before anything was executed is not counted."""
+        result = result_of(error)
+        if result is None:
+            return
+        self.ended(seconds)
+        with self._lock:
+            self._failed[result] += 1
+
+    def _fold(self, place: int) -> None:
+        bucket = self._buckets[place]
+        with self._lock:
+            folded = [bucket.popleft() for _ in range(len(bucket))]  # what is appended meanwhile is the next one's
+            self._counts[place] += len(folded)
+            self._total += math.fsum(folded)
+
+    # ------------------------------------------------------------------------------------------ reading
+
+    @property
+    def active(self) -> int:
+        """Runs under way."""
+        return len(self._active)
+
+    @property
+    def recent(self) -> Sequence[float]:
+        """The durations of the last runs, in no order."""
+        return self._recent.copy()
+
+    def durations(self) -> Durations:
+        """How long the runs took that have ended, whatever came of them."""
+        for place in range(len(self._buckets)):
+            self._fold(place)
+        with self._lock:
+            return Durations(tuple(self._counts), self._total)
+
+    def results(self) -> Mapping[RunResult, int]:
+        """How many runs ended how."""
+        failed = dict(self._failed)  # first: each of them is among the runs by now
+        return {"success": sum(self.durations().counts) - sum(failed.values()), **failed}
+
+
+def result_of(error: BaseException) -> RunResult | None:
+    """What a run came to that raised ``error``; ``None`` where nothing was executed."""
+    if isinstance(error, RequestError):
+        return None
+    if isinstance(error, DeadlineExceededError | StepTimeoutError):
+        return "timeout"
+    if isinstance(error, RunCancelledError | asyncio.CancelledError | GeneratorExit):
+        return "cancellation"
+    return "failure" if isinstance(error, RunError) else "error"
+
+
+def percentiles(durations: Iterable[float], wanted: Sequence[int] = (50, 95, 99)) -> dict[str, float | None]:
+    """``p50`` and so on, in seconds, by nearest rank; ``None`` where nothing has run yet."""
+    found = sorted(durations)
+    if not found:
+        return {f"p{percent}": None for percent in wanted}
+    return {f"p{percent}": found[math.ceil(len(found) * percent / 100) - 1] for percent in wanted}
