@@ -14,6 +14,7 @@ from .adapters.registry import compile
 from .errors import HomeLoopError
 from .pipelines.authoring import PipelineDefinition
 from .pipelines.mapping import FanKind, call_each, checked_limit, combined
+from .pipelines.snapshot import Shape
 from .pipelines.steps import map_options
 from .pipelines.taking import current
 from .runtime.admission import Admission
@@ -25,7 +26,7 @@ from .runtime.threads import ThreadPool
 from .service import Sealed, Service, new_run_id
 from .settings import Settings
 
-__all__ = ["Pipeline", "RunResult", "pipeline", "run_compiled", "stream_compiled"]
+__all__ = ["Pipeline", "RunResult", "pipeline", "run_compiled", "shaped", "stream_compiled"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -177,7 +178,7 @@ def as_result(compiled: CompiledPipeline, call: Call, sealed: Sealed) -> RunResu
     """What ``call`` gave, in the shape of the pipeline's return statement."""
     outputs, _ = sealed
     return RunResult(
-        value=_shaped(compiled, call, outputs),
+        value=shaped(compiled.shape(call) if isinstance(compiled, NativePipeline) else "dict", outputs),
         outputs=outputs,
         run_id=call.run_id,
         run_name=call.run_name or "",
@@ -186,7 +187,7 @@ def as_result(compiled: CompiledPipeline, call: Call, sealed: Sealed) -> RunResu
     )
 
 
-def _shaped(compiled: CompiledPipeline, call: Call, outputs: Mapping[str, Any]) -> Any:
-    shape = compiled.shape(call) if isinstance(compiled, NativePipeline) else "dict"
+def shaped(shape: Shape, outputs: Mapping[str, Any]) -> Any:
+    """Outputs by name in the form of a return statement."""
     values = tuple(outputs.values())
     return {"dict": outputs, "tuple": values, "none": None, "value": values[0] if values else None}[shape]

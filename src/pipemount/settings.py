@@ -13,7 +13,12 @@ from .errors import ConfigurationError
 __all__ = ["Settings"]
 
 _YEAR = 366 * 86400.0
-_OF_BATCHES = ("max_batch", "batch_concurrency")
+
+_ABOVE_0 = (
+    *("max_concurrency", "threads", "request_timeout", "max_body_bytes", "max_stream_age"),
+    *("max_jobs", "max_job_bytes", "job_ttl", "idempotency_ttl", "max_event_buffer", "max_event_bytes"),
+    *("max_batch", "batch_concurrency"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +51,14 @@ class Settings:
         max_stream_age: Seconds after which an open stream ends, for its reader to come back: a stream keeps a server
             that was told to stop from stopping, and not every server can be heard.
         max_token_age: The most seconds that a signed token may be good for.
+        max_jobs: Jobs that have ended and are still known; the oldest are forgotten first, those with an
+            ``Idempotency-Key`` after the others.
+        max_job_bytes: What all jobs may take in memory: inputs, results, events.
+        job_ttl: Seconds for which a job that has ended is known.
+        idempotency_ttl: Seconds for which an ``Idempotency-Key`` stands for its first request.
+        max_event_buffer: Events that steps say on the way (``delta``, ``data``, ``log``, ``progress``) that are kept of
+            a job; the oldest make way.
+        max_event_bytes: Bytes that those may have.
         open_routes: Routes that need no key even when keys are set, e.g. ``("/health/live", "/docs")``; the app
             refuses one that it does not have.
         paths: Other paths for routes, by their own: ``{"/invoke": "/predict"}``. What is below a path moves with it.
@@ -74,6 +87,12 @@ class Settings:
     cleanup_timeout: float = 10.0
     max_stream_age: float = 900.0
     max_token_age: float = 7 * 86400.0
+    max_jobs: int = 1000
+    max_job_bytes: int = 256 * 1024 * 1024
+    job_ttl: float = 86400.0
+    idempotency_ttl: float = 86400.0
+    max_event_buffer: int = 256
+    max_event_bytes: int = 1024 * 1024
     open_routes: tuple[str, ...] = ("/health/live",)
     paths: Mapping[str, str] = field(default_factory=dict)
     without: tuple[str, ...] = ()
@@ -83,7 +102,7 @@ class Settings:
     version: str = "0.1.0"
 
     def __post_init__(self) -> None:
-        for name in ("max_concurrency", "threads", "request_timeout", "max_body_bytes", "max_stream_age", *_OF_BATCHES):
+        for name in _ABOVE_0:
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"Settings({name}={getattr(self, name)!r}): must be above 0")
         if self.affinity not in ("any", "request"):

@@ -59,7 +59,7 @@ def _retrying(event: Event, data: Mapping[str, Any]) -> str:
 
 
 def _missed(event: Event, data: Mapping[str, Any]) -> str:
-    count = sum(data["kinds"].values())
+    count = data["last"] - data["first"] + 1
     return f"{count} event{'s' * (count > 1)} came too fast to be shown"
 
 

@@ -18,11 +18,16 @@
     │   ├── NotFoundError             404
     │   ├── MethodNotAllowedError     405
     │   ├── NotAcceptableError        406
+    │   ├── JobEndedError             409
+    │   ├── JobNotEndedError          409
+    │   ├── IdempotencyRunningError   409
+    │   ├── EventsPrunedError         410
     │   ├── LengthRequiredError       411
     │   ├── BodyTooLargeError         413
     │   ├── UnsupportedMediaTypeError 415
     │   ├── HostNotAllowedError       421
     │   ├── InvalidInputsError        422
+    │   ├── IdempotencyMismatchError  422
     │   └── OverloadedError           429
     ├── RunError                      a run's, 5xx unless the author chose otherwise
     │   ├── PipelineError             raised by a step on purpose; its message is public
@@ -33,6 +38,7 @@
     │   ├── InvalidOutputsError       500
     │   ├── DeadlineExceededError     504
     │   ├── RunSuspendedError         409
+    │   ├── JobCancelledError         409
     │   └── RunCancelledError         499
     ├── UnavailableError              503, with the seconds after which to come back
     ├── UnsupportedError              501
@@ -55,9 +61,14 @@ from .request import (
     BodyTooLargeError,
     CrossOriginError,
     CsrfFailedError,
+    EventsPrunedError,
     ForbiddenError,
     HostNotAllowedError,
+    IdempotencyMismatchError,
+    IdempotencyRunningError,
     InvalidInputsError,
+    JobEndedError,
+    JobNotEndedError,
     LengthRequiredError,
     MalformedRequestError,
     MethodNotAllowedError,
@@ -73,6 +84,7 @@ from .run import (
     DeadlineExceededError,
     DynamicBodyError,
     InvalidOutputsError,
+    JobCancelledError,
     PipelineError,
     RunCancelledError,
     RunError,
@@ -92,12 +104,18 @@ __all__ = [
     "DeadlineExceededError",
     "DefinitionError",
     "DynamicBodyError",
+    "EventsPrunedError",
     "ForbiddenError",
     "ForeignAnswerError",
     "HomeLoopError",
     "HostNotAllowedError",
+    "IdempotencyMismatchError",
+    "IdempotencyRunningError",
     "InvalidInputsError",
     "InvalidOutputsError",
+    "JobCancelledError",
+    "JobEndedError",
+    "JobNotEndedError",
     "LengthRequiredError",
     "MalformedRequestError",
     "MethodNotAllowedError",

@@ -25,7 +25,7 @@ from .request import (
 from .run import DeadlineExceededError, RunCancelledError, RunError
 from .service import UnavailableError, UnsupportedError
 
-__all__ = ["from_problem", "is_problem", "members_of"]
+__all__ = ["code_of", "from_problem", "is_problem", "members_of"]
 
 
 def members_of(error: PipemountError) -> dict[str, Any]:

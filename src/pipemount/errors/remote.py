@@ -41,6 +41,6 @@ class ForeignAnswerError(RemoteError):
     code = "foreign-answer"
     title = "Not an answer of pipemount"
 
-    def __init__(self, detail: str, *, status: int) -> None:
+    def __init__(self, detail: str, *, status: int, retry_after: float | None = None) -> None:
         super().__init__(detail)
-        self.status = status
+        self.status, self.retry_after = status, retry_after

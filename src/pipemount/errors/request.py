@@ -11,9 +11,14 @@ __all__ = [
     "BodyTooLargeError",
     "CrossOriginError",
     "CsrfFailedError",
+    "EventsPrunedError",
     "ForbiddenError",
     "HostNotAllowedError",
+    "IdempotencyMismatchError",
+    "IdempotencyRunningError",
     "InvalidInputsError",
+    "JobEndedError",
+    "JobNotEndedError",
     "LengthRequiredError",
     "MalformedRequestError",
     "MethodNotAllowedError",
@@ -131,6 +136,75 @@ class NotAcceptableError(RequestError):
     status = 406
 
 
+class JobEndedError(RequestError):
+    """A job cannot be cancelled any more: it has succeeded or failed."""
+
+    code = "job-ended"
+    status = 409
+
+    def __init__(self, *, job_status: str) -> None:
+        super().__init__(f"the job has {job_status} and cannot be cancelled any more; GET it for what it gave")
+        self.job_status = job_status
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {"job_status": self.job_status}
+
+
+class JobNotEndedError(RequestError):
+    """A job cannot be deleted before it has ended."""
+
+    code = "job-not-ended"
+    status = 409
+
+    def __init__(self, *, job_status: str) -> None:
+        super().__init__(f"the job is {job_status}; cancel it, and delete it when it has ended")
+        self.job_status = job_status
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {"job_status": self.job_status}
+
+
+class IdempotencyRunningError(RequestError):
+    """The first request with this ``Idempotency-Key`` still runs."""
+
+    code = "idempotency-running"
+    status = 409
+
+    def __init__(self, *, job_id: str) -> None:
+        super().__init__("the first request with this Idempotency-Key still runs; try again, or follow its job")
+        self.job_id = job_id
+        self.headers = {"retry-after": "1"}
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {"job_id": self.job_id}
+
+
+class EventsPrunedError(RequestError):
+    """The events that a reader wants to go on with are not kept any more.
+
+    Args:
+        after: The number of the last event that it has.
+        first_event: From this number on all events are kept.
+    """
+
+    code = "events-pruned"
+    status = 410
+
+    def __init__(self, *, after: int, first_event: int) -> None:
+        super().__init__(
+            f"the events behind number {after} are not all kept any more; go on after {first_event - 1}, or read from "
+            "the start, where a missed event stands for them"
+        )
+        self.after, self.first_event = after, first_event
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {"after": self.after, "first_event": self.first_event}
+
+
 class LengthRequiredError(RequestError):
     """The body comes in chunks, which the server does not put together."""
 
@@ -193,6 +267,16 @@ class InvalidInputsError(RequestError):
     @property
     def extensions(self) -> Mapping[str, Any]:
         return {"errors": self.errors}
+
+
+class IdempotencyMismatchError(RequestError):
+    """An ``Idempotency-Key`` came with another request before; nothing was executed."""
+
+    code = "idempotency-mismatch"
+    status = 422
+
+    def __init__(self) -> None:
+        super().__init__("this Idempotency-Key came with another request before; give each request a key of its own")
 
 
 class OverloadedError(RequestError):

@@ -13,6 +13,7 @@ __all__ = [
     "DeadlineExceededError",
     "DynamicBodyError",
     "InvalidOutputsError",
+    "JobCancelledError",
     "PipelineError",
     "RunCancelledError",
     "RunError",
@@ -150,3 +151,14 @@ class RunCancelledError(RunError):
 
     code = "run-cancelled"
     status = 499
+
+
+class JobCancelledError(RunError):
+    """Somebody waited for a job that somebody else has cancelled."""
+
+    code = "job-cancelled"
+    status = 409
+
+    def __init__(self, *, reason: str) -> None:
+        super().__init__(f"the job was cancelled: {reason}")
+        self.reason = reason

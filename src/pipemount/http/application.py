@@ -17,6 +17,9 @@ from ..auth.keys import AuthKeys
 from ..auth.tokens import Tokens, TokenSecret
 from ..caller import stopped
 from ..errors import ConfigurationError, ForbiddenError, NotFoundError, PipemountError, UnsupportedError
+from ..jobs.desk import Jobs
+from ..jobs.local import Local
+from ..jobs.memory import MemoryStore
 from ..pipelines.specs import Hook
 from ..runtime.acting import UserProvider
 from ..runtime.admission import Admission
@@ -105,6 +108,8 @@ class Application:
             name: Service(name, compiled, self.settings, self.admission)
             for name, compiled in _compiled(pipelines).items()
         }
+        self._store = MemoryStore(self.settings)
+        self.jobs = Jobs(self._store, Local(self._store, self.services, self.settings))
         self.environments: list[StepEnvironment] = [] if step_environment is None else [step_environment]
         self.users: list[UserProvider] = []
         self._stack = AsyncExitStack()
@@ -112,7 +117,7 @@ class Application:
         self.lifecycle = Lifecycle(
             start=self._start,
             stop=self._stop,
-            drain=self.admission.drained,
+            drain=self._drain,
             settings=self.settings,
             name=", ".join(self.services),
         )
@@ -302,6 +307,7 @@ class Application:
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self.admission.forget()
+            self._store.forget()
             for service in self.services.values():
                 service.meter.forget()
         async with AsyncExitStack() as stack:
@@ -317,7 +323,14 @@ class Application:
                     {"threads": threads, "settings": self.settings, "environments": tuple(self.environments)}
                 )
                 stack.push_async_callback(service.stop)
+            await self.jobs.start()
+            stack.push_async_callback(self.jobs.stop)
             self._stack = stack.pop_all()
+
+    async def _drain(self) -> None:
+        """Let what runs end; jobs that only wait are cancelled."""
+        await self.jobs.drain()
+        await self.admission.drained()
 
     async def _stop(self) -> None:
         """Stop in reverse order; a failing ``on_cleanup`` does not keep the others from theirs, and is raised."""

@@ -23,10 +23,11 @@ from ..types import JsonObject, Principal, Trace
 from .describe import link
 from .exchange import Exchange
 from .headers import parse_traceparent
-from .invocation import Answers, check_json, lets_infinity_in, query_of, refuse_non_finite
+from .invocation import Answers, check_json, lets_infinity_in, refuse_non_finite
 from .models import MIN_TIMEOUT
 from .paths import locate
 from .problems import log_failure
+from .query import read_query
 
 __all__ = ["BatchEndpoint", "Items"]
 
@@ -79,7 +80,7 @@ class BatchEndpoint:
     def _timeout(self, exchange: Exchange) -> float:
         """Seconds for all of them together: the query's ``timeout``, or the app's own."""
         limit = self._service.settings.request_timeout
-        found = query_of(exchange).get("timeout") if exchange.scope["query_string"] else None
+        found = read_query(exchange.scope).get("timeout") if exchange.scope["query_string"] else None
         if found is None:
             return limit
         try:

@@ -19,6 +19,7 @@ __all__ = [
     "clean_request_id",
     "is_json",
     "parse_content_length",
+    "parse_idempotency_key",
     "parse_traceparent",
     "preferred",
     "prefers_html",
@@ -42,6 +43,7 @@ class RequestHeaders(NamedTuple):
     request_id: bytes | None = None
     traceparent: bytes | None = None
     tracestate: bytes | None = None
+    idempotency_key: bytes | None = None
     duplicated: bool = False
 
     @property
@@ -57,7 +59,7 @@ class RequestHeaders(NamedTuple):
 
 IGNORED = -1
 CREDENTIALS = 2  # the slots below this one
-DUPLICATED = 8
+DUPLICATED = 9
 SLOTS: dict[bytes, int] = {
     b"authorization": 0,
     b"x-api-key": 1,
@@ -67,6 +69,7 @@ SLOTS: dict[bytes, int] = {
     b"x-request-id": 5,
     b"traceparent": 6,
     b"tracestate": 7,
+    b"idempotency-key": 8,
     # Known names cost one look-up, unknown ones two.
     b"host": IGNORED,
     b"user-agent": IGNORED,
@@ -81,7 +84,7 @@ SLOTS: dict[bytes, int] = {
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> RequestHeaders:
     """The headers of an ASGI scope; names may be of any case."""
-    values: list[Any] = [None, None, None, None, None, None, None, None, False]
+    values: list[Any] = [None, None, None, None, None, None, None, None, None, False]
     for name, value in headers:
         slot = SLOTS.get(name)
         if slot is None:
@@ -127,6 +130,29 @@ def parse_traceparent(traceparent: bytes | None, tracestate: bytes | None = None
         return None
     state = tracestate.decode("ascii") if tracestate and TRACESTATE.fullmatch(tracestate) else ""
     return Trace(match[2].decode("ascii"), match[3].decode("ascii"), int(match[4], 16), state)
+
+
+# An Item of Structured Fields that is a String (RFC 9651, section 3.3.3), or what many send in its place: a bare token.
+QUOTED_KEY = re.compile(rb'"((?:[ !#-\[\]-~]|\\["\\])*)"')
+BARE_KEY = re.compile(rb"[!#-+\--:<-~]+")
+LONGEST_KEY = 255
+
+
+def parse_idempotency_key(value: bytes) -> str:
+    """The key in an ``Idempotency-Key`` header (draft-ietf-httpapi-idempotency-key-header), quoted or bare.
+
+    Raises:
+        MalformedRequestError: It is neither, empty, or longer than 255 characters.
+    """
+    if (quoted := QUOTED_KEY.fullmatch(value)) is not None:
+        key = re.sub(rb'\\(["\\])', rb"\1", quoted[1])
+    else:
+        key = value if BARE_KEY.fullmatch(value) else b""
+    if not 0 < len(key) <= LONGEST_KEY:
+        raise MalformedRequestError(
+            'the Idempotency-Key header is not one quoted string of 1 to 255 characters, e.g. "5f0c0c1e-8f0a"'
+        )
+    return key.decode("ascii")
 
 
 def clean_request_id(value: bytes | None) -> bytes | None:

@@ -6,12 +6,11 @@ import json
 import math
 import re
 from asyncio import _get_running_loop
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from os import getpid
 from time import monotonic
-from typing import Any
-from urllib.parse import parse_qs
+from typing import Any, Protocol
 from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import ValidationError
@@ -31,40 +30,59 @@ from ..runtime.guard import guard
 from ..runtime.lending import NotInlineError
 from ..runtime.lifecycle import Lifecycle
 from ..service import Service, new_run_id
-from ..types import Scope
+from ..types import Principal, Scope, Trace
 from .exchange import Exchange
 from .headers import accepts_json, is_json, parse_content_length, parse_traceparent, wants_event_stream
 from .models import request_model
+from .query import read_query
 
-__all__ = ["Answers", "Invocation", "check_json", "lets_infinity_in", "query_of", "refuse_non_finite"]
+__all__ = ["Answers", "Invocation", "check_body", "check_json", "lets_infinity_in", "refuse_non_finite"]
 
 JSON = (b"content-type", b"application/json")
 MODES = ("sync", "async", "stream")
-MAX_QUERY_FIELDS = 1000
 
 
 class Invocation:
-    """The endpoint of one pipeline: from the body's bytes to the response's bytes."""
+    """The endpoint of one pipeline: from the body's bytes to the response's bytes.
+
+    Attributes:
+        service: The pipeline.
+        lifecycle: Of the app.
+        others: Who answers a request that does not want to run and wait at once, by how it wants to be answered:
+            ``async``, ``stream``, and ``keyed``, which is to wait for what happens only once.
+    """
 
     def __init__(self, service: Service, lifecycle: Lifecycle) -> None:
+        self.service, self.lifecycle = service, lifecycle
+        self.others: dict[str, Callable[[Exchange], Awaitable[None]]] = {}
         self._service, self._lifecycle = service, lifecycle
         self._admission, self._limit = service.admission, service.settings.max_body_bytes
         request = request_model(service.name, service.compiled, max_timeout=service.settings.request_timeout)
         self._validate_json = request.adapter.validator.validate_json
         self._lets_infinity_in = lets_infinity_in(service.compiled.input)
-        self._dump_inputs = service.compiled.input.adapter.serializer.to_json
-        self._body = Answers(service).body
+        self.dump_inputs = service.compiled.input.adapter.serializer.to_json
+        self.body = Answers(service).body
 
     def answers_inline(self, scope: Scope) -> bool:
         """Whether a request can be answered without a loop, as far as that can be told beforehand."""
         lifecycle = self._lifecycle
         if not (self._service.inline and lifecycle.ready and lifecycle.pid == getpid()) or scope["query_string"]:
             return False
-        return not any(name == b"accept" and b"event-stream" in value for name, value in scope["headers"])
+        return not any(
+            (name == b"accept" and b"event-stream" in value) or name == b"idempotency-key"
+            for name, value in scope["headers"]
+        )
 
     async def __call__(self, exchange: Exchange) -> None:
         """Answer ``exchange``; every failure is raised as a ``PipemountError``."""
-        declared = _check_head(exchange, self._limit)
+        headers = exchange.headers
+        if exchange.scope["query_string"] or headers.idempotency_key is not None or headers.accept is not None:
+            if (mode := _mode(exchange)) in self.others:
+                await self.others[mode](exchange)
+                return
+            if mode not in ("sync", "keyed"):
+                raise UnsupportedError(f"mode={mode} is not available yet; leave it out to run and wait")
+        declared = check_json(exchange, self._limit)
         lifecycle, admission = self._lifecycle, self._admission
         loop = _get_running_loop()
         if not lifecycle.ready or lifecycle.pid != getpid():
@@ -83,8 +101,11 @@ class Invocation:
             sent: bytes = message.get("body", b"")
             if len(sent) != declared or message.get("more_body"):  # not announced, not whole, or not true
                 sent = await exchange.read(message, self._limit, declared)
-            call = self._call(sent, exchange)
-            used = self._dump_inputs(call.inputs, by_alias=True)  # before a step can change them
+            trace = None
+            if headers.traceparent is not None:
+                trace = parse_traceparent(headers.traceparent, headers.tracestate)
+            call = self.read(sent, exchange.principal, trace)
+            used = self.dump_inputs(call.inputs, by_alias=True)  # before a step can change them
             try:
                 if loop is lifecycle.home or loop is None:
                     _, outputs = await self._service.invoke(call, exchange.left)
@@ -94,11 +115,11 @@ class Invocation:
                 raise InvalidInputsError(errors=[_in_body(fault) for fault in error.errors]) from error
         finally:
             admission.leave(monotonic() - began)
-        body = self._body(call, outputs, used, monotonic() - call.began)
-        headers = [JSON, (b"content-length", b"%d" % len(body)), (b"x-run-id", call.run_id.encode("ascii"))]
-        await exchange.respond(200, headers, body)
+        body = self.body(call, outputs, used, monotonic() - call.began)
+        told = [JSON, (b"content-length", b"%d" % len(body)), (b"x-run-id", call.run_id.encode("ascii"))]
+        await exchange.respond(200, told, body)
 
-    def _call(self, body: bytes, exchange: Exchange) -> Call:
+    def read(self, body: bytes, principal: Principal | None, trace: Trace | None = None) -> Call:
         """The body as what is to be run; validated once, in one pass. Raises 400 and 422."""
         try:
             sent = self._validate_json(body)
@@ -108,19 +129,26 @@ class Invocation:
             raise InvalidInputsError(errors=[OUT_OF_RANGE]) from None
         if self._lets_infinity_in:
             refuse_non_finite(body)
-        headers = exchange.headers
-        trace = None
-        if headers.traceparent is not None:
-            trace = parse_traceparent(headers.traceparent, headers.tracestate)
         return Call(
             sent["parameters"],
             new_run_id(),
             sent.get("run_name"),
             sent.get("timeout"),
             sent.get("steps") or None,
-            exchange.principal,
+            principal,
             trace,
         )
+
+
+class Ran(Protocol):
+    """What an answer tells of a run."""
+
+    @property
+    def run_id(self) -> str: ...
+    @property
+    def run_index(self) -> int: ...
+    @property
+    def run_name(self) -> str | None: ...
 
 
 class Answers:
@@ -129,14 +157,14 @@ class Answers:
     def __init__(self, service: Service) -> None:
         self._template = _template(service)
 
-    def body(self, call: Call, outputs: bytes, used: bytes, seconds: float) -> bytes:
+    def body(self, run: Ran, outputs: bytes, used: bytes, seconds: float) -> bytes:
         """The response in the fields of HTTP.md; only what differs from run to run is written anew."""
         return self._template % (
             outputs,
             seconds,
-            call.run_id.encode("ascii"),
-            call.run_index,
-            to_json(call.run_name),
+            run.run_id.encode("ascii"),
+            run.run_index,
+            to_json(run.run_name),
             used,
         )
 
@@ -174,19 +202,17 @@ def _template(service: Service) -> bytes:
     )
 
 
-def _check_head(exchange: Exchange, limit: int) -> int | None:
-    """What the headers and the query alone tell; the declared length of the body."""
-    headers = exchange.headers
-    if exchange.scope["query_string"] or (headers.accept is not None and wants_event_stream(headers.accept)):
-        _check_mode(exchange)
-    return check_json(exchange, limit)
-
-
 def check_json(exchange: Exchange, limit: int) -> int | None:
-    """That JSON is sent, of which the headers tell that it is not too much, and taken; its declared length."""
-    headers = exchange.headers
-    if headers.accept is not None and not accepts_json(headers.accept):
+    """That JSON is taken, and sent; see ``check_body``."""
+    accept = exchange.headers.accept
+    if accept is not None and not accepts_json(accept):
         raise NotAcceptableError("this route answers application/json; name it in Accept, or send no Accept")
+    return check_body(exchange, limit)
+
+
+def check_body(exchange: Exchange, limit: int) -> int | None:
+    """That the headers tell of JSON, and not of too much; the declared length."""
+    headers = exchange.headers
     if headers.content_type != b"application/json" and not is_json(headers.content_type):
         raise UnsupportedMediaTypeError("send a JSON object and say so: Content-Type: application/json")
     if headers.content_length is None:
@@ -197,24 +223,18 @@ def check_json(exchange: Exchange, limit: int) -> int | None:
     return declared
 
 
-def query_of(exchange: Exchange) -> Mapping[str, Sequence[str]]:
-    """The query's fields. Raises ``MalformedRequestError`` where they are too many."""
-    sent = exchange.scope["query_string"].decode("latin-1")
-    try:
-        return parse_qs(sent, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
-    except ValueError:
-        raise MalformedRequestError(f"the query has more than {MAX_QUERY_FIELDS} fields; send fewer") from None
-
-
-def _check_mode(exchange: Exchange) -> None:
-    query = query_of(exchange)
-    modes = query.get("mode", ["sync"])
+def _mode(exchange: Exchange) -> str:
+    """How the caller wants to be answered: ``sync``, ``keyed``, ``async`` or ``stream``."""
+    headers = exchange.headers
+    modes = read_query(exchange.scope).get("mode", ["sync"]) if exchange.scope["query_string"] else ["sync"]
     if len(modes) > 1 or modes[0] not in MODES:
         fault = {"loc": ["query", "mode"], "msg": f"Input should be one of {', '.join(MODES)}", "type": "enum"}
         raise InvalidInputsError(errors=[fault])
-    if modes[0] != "sync" or wants_event_stream(exchange.headers.accept):
-        mode = "stream" if modes[0] == "sync" else modes[0]
-        raise UnsupportedError(f"mode={mode} is not available yet; leave it out to run and wait")
+    if modes[0] != "sync":
+        return modes[0]
+    if wants_event_stream(headers.accept):
+        return "stream"
+    return "sync" if headers.idempotency_key is None else "keyed"
 
 
 # --------------------------------------------------------------------------------------- bad bodies

@@ -66,10 +66,9 @@ REASONS = {
 }
 READ_STATUSES = (400, 401, 403, 405, 406, 500, 503)
 INVOKE_STATUSES = tuple(status for status in REASONS if status != 404)
-BATCH_STATUSES = tuple(status for status in INVOKE_STATUSES if status not in (501, 502))
 STATUSES = {
     "invoke": INVOKE_STATUSES,
-    "batch": BATCH_STATUSES,
+    "batch": tuple(status for status in INVOKE_STATUSES if status not in (501, 502)),
     "tokens": (400, 401, 403, 404, 405, 406, 413, 415, 422, 500, 503),
 }
 SUCCESS = {"tokens": 201}
@@ -161,12 +160,12 @@ def operation(route: Route, pipelines: Mapping[str, CompiledPipeline], *, open_t
         described["parameters"] = [MODE]
         content = {"application/json": {"schema": ref(route.pipeline, "Request")}}
         described["requestBody"] = {"required": True, "content": content}
+    elif body := TAKES.get(route.endpoint):
+        content = {"application/json": {"schema": ref(SHARED, body)}}
+        described["requestBody"] = {"required": True, "content": content}
     elif route.endpoint == "batch" and route.pipeline:
         described["parameters"] = [TIMEOUT]
         content = {"application/json": {"schema": ref(route.pipeline, "Batch")}}
-        described["requestBody"] = {"required": True, "content": content}
-    elif body := TAKES.get(route.endpoint):
-        content = {"application/json": {"schema": ref(SHARED, body)}}
         described["requestBody"] = {"required": True, "content": content}
     return described
 

@@ -20,6 +20,7 @@ __all__ = [
     "Outcome",
     "Page",
     "Submitted",
+    "owner_of",
 ]
 
 JobStatus: TypeAlias = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
@@ -53,7 +54,9 @@ class JobRequest:
         pipeline: Its name in the app.
         fingerprint: Of the pipeline that the inputs were validated by.
         kind: ``"run"``, or ``"batch"``: ``inputs`` is a list then, and so is the result.
-        inputs: JSON: the validated inputs, by name.
+        inputs: JSON: the inputs by name, as they were sent, found valid. They are validated once more when the run
+            begins: what validation makes of them need not be what JSON can say.
+        parameters: JSON: the inputs as validated, defaults included: what readers of the job see. Of a batch a list.
         overrides: JSON: of steps' own parameters, or ``None``.
         run_name: For people; placeholders are filled in when the run begins.
         timeout: Seconds that the run may take, or ``None`` for the app's limit.
@@ -66,6 +69,7 @@ class JobRequest:
     pipeline: str
     fingerprint: str
     inputs: bytes
+    parameters: bytes = b"null"
     kind: Literal["run", "batch"] = "run"
     overrides: bytes | None = None
     run_name: str | None = None
@@ -87,13 +91,14 @@ class Job:
         finished: When it ended.
         attempt: How many times a runner has begun it.
         run_index: The how-manieth run of its pipeline in its process.
+        run_name: For people, once the run has begun.
         cancel_requested: Whether somebody asked to cancel it.
         reason: Why it was cancelled: who asked, or what happened.
         result: JSON: the outputs of a job that succeeded.
         execution_time: Seconds that the run took.
         error: Of a job that failed, the members of its problem document; of one that was cancelled as well.
         last_event: The number of its last event; 0 before the first.
-        first_event: The number of the oldest event that is still kept; 1 unless some were pruned.
+        first_event: From this number on all events are kept; 1 unless some were pruned.
     """
 
     request: JobRequest
@@ -103,6 +108,7 @@ class Job:
     finished: float | None = None
     attempt: int = 0
     run_index: int = 0
+    run_name: str | None = None
     cancel_requested: bool = False
     reason: str | None = None
     result: bytes | None = None
@@ -114,6 +120,11 @@ class Job:
     @property
     def id(self) -> str:
         """Its UUID."""
+        return self.request.job_id
+
+    @property
+    def run_id(self) -> str:
+        """The run's: the same."""
         return self.request.job_id
 
     @property
@@ -155,13 +166,14 @@ class Outcome:
 
     Attributes:
         status: ``succeeded``, ``failed`` or ``cancelled``.
-        result, execution_time, run_index, error, reason: As in ``Job``.
+        result, execution_time, run_index, run_name, error, reason: As in ``Job``.
     """
 
     status: Literal["succeeded", "failed", "cancelled"]
     result: bytes | None = None
     execution_time: float | None = None
     run_index: int = 0
+    run_name: str | None = None
     error: Mapping[str, Any] | None = None
     reason: str | None = None
 
@@ -178,7 +190,7 @@ class JobQuery:
     """Which jobs are listed, the youngest first.
 
     Attributes:
-        owner: Only those of this principal (``owner_of``); ``None`` for all.
+        owner: Only those of this principal (``owner_of``); ``None`` for all, ``""`` for those of nobody.
         pipeline: Only those of this pipeline.
         status: Only those that have one of these; empty for all.
         limit: At most so many.
@@ -197,3 +209,8 @@ class Page(NamedTuple):
 
     jobs: Sequence[Job]
     cursor: str | None
+
+
+def owner_of(principal: Principal | None) -> str | None:
+    """To whom a job belongs: ``"key:ci"``, ``"django:ada"``; ``None`` is nobody."""
+    return None if principal is None else f"{principal.source}:{principal.name}"

@@ -20,13 +20,16 @@ class Store(Protocol):
     durable: bool
     """Whether jobs survive the process."""
 
+    async def open(self) -> None:
+        """The app starts. What a runtime that is no more has left behind is ended."""
+        ...
+
     async def submit(self, request: JobRequest) -> Submitted:
         """Keep a new job, ``queued``; or find the one that an equal request made.
 
         Raises:
             IdempotencyMismatchError: The key came with something else before.
-            IdempotencyRunningError: Its first request still runs. Only for those that want the result now: a second
-                ``/submit`` is answered with the same job.
+            OverloadedError: There is no room for it.
         """
         ...
 

@@ -1,0 +1,235 @@
+"""The verbs: what can be asked of jobs, whoever asks. Who may see which job is decided here, and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pydantic_core import from_json
+
+from ..errors import (
+    EventsPrunedError,
+    IdempotencyRunningError,
+    JobEndedError,
+    JobNotEndedError,
+    NotFoundError,
+    OverloadedError,
+    UnavailableError,
+)
+from ..runtime.events import TERMINAL
+from ..types import Principal
+from .encoding import SHUTDOWN, missed
+from .models import Job, JobEvent, JobQuery, JobRequest, Page, Submitted, owner_of
+from .runner import Runner
+from .store import Store
+
+__all__ = ["Jobs", "Subscription", "owner_of"]
+
+AT_ONCE = 64
+"""Events that are read at once, and kilobytes of them, roughly."""
+
+PATIENCE = 60.0
+"""Seconds between two looks at a job that somebody waits for; it is woken when it ends."""
+
+SWEEP = 60.0
+"""Seconds between two looks for what can be forgotten."""
+
+
+class Jobs:
+    """The jobs of an app. All methods belong to its home loop.
+
+    A job belongs to the principal who submitted it, by name and source; admins see all. What somebody else's key
+    submitted is not there: it is answered exactly as an id that never was.
+
+    Args:
+        store: Where they are kept.
+        runner: Who performs them.
+    """
+
+    def __init__(self, store: Store, runner: Runner) -> None:
+        self.store, self._runner = store, runner
+        self._closing = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    # ------------------------------------------------------------------------------- start and stop
+
+    async def start(self) -> None:
+        """The app starts."""
+        self._closing = False
+        await self.store.open()
+        await self._runner.start()
+        self._sweep_later()
+
+    async def drain(self) -> None:
+        """The app is about to stop: nothing is accepted, what has not begun is cancelled, what runs goes on."""
+        self._closing = True
+        await self._runner.drain(SHUTDOWN)
+
+    async def stop(self) -> None:
+        """The app stops: every job reaches its end now, and whoever reads its events is told."""
+        self._closing = True
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._runner.stop(SHUTDOWN)
+        await self.store.close()
+
+    def _sweep_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(SWEEP, self._sweep)
+
+    def _sweep(self) -> None:
+        self._sweeping = asyncio.ensure_future(self.store.sweep())
+        self._sweep_later()
+
+    # ---------------------------------------------------------------------------------------- verbs
+
+    async def submit(self, request: JobRequest, *, wants_result: bool = False) -> Submitted:
+        """Accept a job, or find the one that an equal request made.
+
+        Args:
+            request: What is asked for; its inputs are valid.
+            wants_result: Whether the caller waits: then the first request with its key must not still run.
+
+        Raises:
+            IdempotencyMismatchError: The key came with something else before.
+            IdempotencyRunningError: See ``wants_result``.
+            OverloadedError: There is no place and no room to wait for one.
+            UnavailableError: The app stops.
+        """
+        submitted = await self.store.submit(request)
+        if submitted.reused:
+            if wants_result and not submitted.job.ended:
+                raise IdempotencyRunningError(job_id=submitted.job.id)
+            return submitted
+        try:
+            if self._closing:
+                raise UnavailableError("the app is shutting down; no job is accepted any more", code="draining")
+            await self._runner.dispatch(submitted.job)
+        except (OverloadedError, UnavailableError):
+            await self.store.request_cancel(request.job_id, "there was no place for it")
+            await self.store.delete(request.job_id)
+            raise
+        return submitted
+
+    async def get(self, job_id: str, viewer: Principal | None) -> Job:
+        """The record. Raises ``NotFoundError``, also for somebody else's."""
+        job = await self.store.get(job_id)
+        if job is None or not may_see(viewer, job):
+            raise NotFoundError("there is no such job; jobs that have ended are forgotten after a while")
+        return job
+
+    async def list(self, query: JobQuery, viewer: Principal | None) -> Page:
+        """A page of the jobs that ``viewer`` may see, the youngest first. Raises ``InvalidInputsError``."""
+        if viewer is None or not viewer.may("admin"):
+            query = replace(query, owner=owner_of(viewer) or "")
+        return await self.store.list(query)
+
+    async def cancel(self, job_id: str, viewer: Principal | None, reason: str) -> Job:
+        """End a job early; one that was cancelled before stays so. The record as it is now.
+
+        A step that runs in a thread is not stopped: the job is ``cancelling`` until it returns, no other step begins.
+
+        Raises:
+            NotFoundError: As ``get``.
+            JobEndedError: It has succeeded or failed.
+        """
+        await self.get(job_id, viewer)
+        if await self.store.request_cancel(job_id, reason) in ("requested", "cancelled"):
+            await self._runner.revoke(job_id, reason)
+        job = await self.get(job_id, viewer)
+        if job.ended and job.status != "cancelled":
+            raise JobEndedError(job_status=job.status)
+        return job
+
+    async def delete(self, job_id: str, viewer: Principal | None) -> None:
+        """Forget a job, its events, and its idempotency key.
+
+        Raises:
+            NotFoundError: As ``get``.
+            JobNotEndedError: It has not ended.
+        """
+        job = await self.get(job_id, viewer)
+        if not await self.store.delete(job_id):
+            raise JobNotEndedError(job_status=job.status)
+
+    async def subscribe(self, job_id: str, viewer: Principal | None, after: int = 0) -> Subscription:
+        """Read a job's events, those before now as well.
+
+        Args:
+            job_id: The job.
+            viewer: Who reads.
+            after: The number of the last event that the reader has; 0 to begin at the start. Who begins there gets a
+                ``missed`` event in place of those that are not kept any more.
+
+        Raises:
+            NotFoundError: As ``get``.
+            EventsPrunedError: Some behind ``after`` are not kept any more.
+        """
+        job = await self.get(job_id, viewer)
+        if 0 < after < job.first_event - 1:
+            raise EventsPrunedError(after=after, first_event=job.first_event)
+        return Subscription(self.store, job_id, min(after, job.last_event))
+
+    async def until_ended(self, job_id: str, viewer: Principal | None) -> Job:
+        """The record, once the job has ended. Raises ``NotFoundError``, also when it is forgotten meanwhile."""
+        while not (job := await self.get(job_id, viewer)).ended:
+            await self.store.wait(job_id, sys.maxsize, PATIENCE)
+        return job
+
+
+class Subscription:
+    """A reader's place in a job's events: nothing is kept for it but this. Belongs to the home loop.
+
+    Attributes:
+        job_id: The job.
+        after: The number of the last event that was given.
+        ended: Whether the last event of the job was given, or there will be none.
+    """
+
+    __slots__ = ("_store", "after", "ended", "job_id")
+
+    def __init__(self, store: Store, job_id: str, after: int) -> None:
+        self._store, self.job_id, self.after, self.ended = store, job_id, after, False
+
+    async def next(self, timeout: float) -> Sequence[JobEvent]:
+        """The events behind the last one, at most 64 KiB or so; ``()`` after ``timeout`` seconds of silence.
+
+        In place of events that are not kept any more there is one ``missed`` event.
+        """
+        if self.ended:
+            return ()
+        found = await self._read()
+        if not found and await self._store.wait(self.job_id, self.after, timeout):
+            found = await self._read()
+            self.ended = self.ended or not found  # forgotten, or ended before
+        return found
+
+    async def _read(self) -> Sequence[JobEvent]:
+        found: list[JobEvent] = []
+        size = 0
+        for event in await self._store.read_events(self.job_id, self.after, AT_ONCE):
+            if event.sequence > self.after + 1 or event.kind == "missed":
+                self._tell_missed(found, event)
+            if event.kind != "missed":
+                found.append(event)
+            self.after = event.sequence
+            size += len(event.body)
+            if size >= AT_ONCE * 1024:
+                break
+        self.ended = bool(found) and found[-1].kind in TERMINAL
+        return found
+
+    def _tell_missed(self, found: list[JobEvent], before: JobEvent) -> None:
+        """Put one ``missed`` event at the end of ``found``, for all that is missing there."""
+        first = self.after + 1
+        if found and found[-1].kind == "missed":
+            first = from_json(found.pop().body)["data"]["first"]
+        found.append(missed(first, before))
+
+
+def may_see(viewer: Principal | None, job: Job) -> bool:
+    """Whether a job is there for ``viewer``."""
+    owner = job.request.principal
+    return owner_of(viewer) == owner_of(owner) or (viewer is not None and viewer.may("admin"))

@@ -1,0 +1,40 @@
+"""Where routes are."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipemount.client.address import Address
+from pipemount.errors import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("url", "name", "invoke", "job"),
+    [
+        ("http://a", None, "http://a/invoke", "http://a/jobs/j"),
+        ("http://a/", None, "http://a/invoke", "http://a/jobs/j"),
+        ("http://a/ai/", None, "http://a/ai/invoke", "http://a/ai/jobs/j"),
+        ("http://a/ai/invoke", None, "http://a/ai/invoke", "http://a/ai/jobs/j"),
+        ("http://a/ai/submit/", None, "http://a/ai/invoke", "http://a/ai/jobs/j"),
+        ("http://a/ai?x=1#top", None, "http://a/ai/invoke?x=1", "http://a/ai/jobs/j?x=1"),
+        ("http://a/ai", "w", "http://a/ai/pipelines/w/invoke", "http://a/ai/jobs/j"),
+        ("http://a/ai/pipelines/w", None, "http://a/ai/pipelines/w/invoke", "http://a/ai/jobs/j"),
+        ("http://a/ai/pipelines/w/invoke", "x", "http://a/ai/pipelines/w/invoke", "http://a/ai/jobs/j"),
+        ("https://[::1]:8/jobs", None, "https://[::1]:8/jobs/invoke", "https://[::1]:8/jobs/jobs/j"),
+    ],
+)
+def test_routes(url: str, name: str | None, invoke: str, job: str) -> None:
+    address = Address.of(url, name)
+    assert (address.of_pipeline("invoke"), address.of_job("j")) == (invoke, job)
+
+
+def test_paths_below_the_base_url_of_an_http_client() -> None:
+    assert Address.of("", relative=True).of_app("jobs", "limit=5") == "/jobs?limit=5"
+    assert Address.of("/ai/", relative=True).of_job("a/b", "/events") == "/ai/jobs/a%2Fb/events"
+    assert Address.of("http://a?k=1").of_app("jobs", "limit=5") == "http://a/jobs?k=1&limit=5"
+
+
+@pytest.mark.parametrize("url", ["shop:weather", "http://[::", "ftp://a", "", "/ai", "http:///ai"])
+def test_what_is_no_address(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="is not an address; write http://host:port/mount"):
+        Address.of(url)

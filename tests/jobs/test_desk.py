@@ -1,0 +1,425 @@
+"""The verbs of jobs, on a real app and its home loop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pipemount import PipelineApp, Settings, get_step_context, pipeline, step
+from pipemount.errors import (
+    EventsPrunedError,
+    IdempotencyMismatchError,
+    IdempotencyRunningError,
+    JobEndedError,
+    JobNotEndedError,
+    NotFoundError,
+    OverloadedError,
+    PipelineError,
+    UnavailableError,
+)
+from pipemount.jobs.desk import Jobs, Subscription
+from pipemount.jobs.encoding import SHUTDOWN
+from pipemount.jobs.models import Idempotency, JobEvent, JobQuery, JobRequest
+from pipemount.service import new_run_id
+from pipemount.types import Principal
+
+ADA = Principal("ada", frozenset({"invoke", "read", "cancel"}))
+BOB = Principal("bob", frozenset({"invoke", "read", "cancel"}))
+ROOT = Principal("root", frozenset({"admin"}))
+
+
+@step
+async def add(a: int, b: int) -> int:
+    return a + b
+
+
+@step
+async def wait_long(a: int, b: int) -> int:
+    await asyncio.sleep(60)
+    return a + b
+
+
+@step
+async def fail(a: int, b: int) -> int:
+    raise PipelineError("no sum today", status=418)
+
+
+@step
+async def chatter(a: int, b: int) -> int:
+    context = get_step_context()
+    for number in range(a):
+        context.emit(number)
+        if number % 32 == 0:
+            await asyncio.sleep(0)
+    return b
+
+
+def app_of(body: Any, settings: Settings | None = None) -> PipelineApp:
+    def total(a: int, b: int = 2) -> int:
+        return body(a, b)  # type: ignore[no-any-return]
+
+    return PipelineApp(pipeline(total), settings=settings or Settings(cleanup_timeout=0.1))
+
+
+def asked(a: int = 1, **options: Any) -> JobRequest:
+    inputs = json.dumps({"a": a}).encode()
+    return JobRequest(job_id=new_run_id(), pipeline="total", fingerprint="", inputs=inputs, **options)
+
+
+def keyed(key: str, digest: str = "d", **options: Any) -> JobRequest:
+    return asked(idempotency=Idempotency("ada", key, digest), **options)
+
+
+@asynccontextmanager
+async def running(app: PipelineApp) -> AsyncIterator[Jobs]:
+    await app.lifecycle.startup()
+    try:
+        yield app.jobs
+    finally:
+        await app.lifecycle.shutdown()
+
+
+async def all_of(subscription: Subscription) -> list[JobEvent]:
+    events: list[JobEvent] = []
+    while not subscription.ended:
+        events += await subscription.next(30)
+    return events
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(30):
+        while not await holds():
+            await asyncio.sleep(0)
+
+
+async def test_a_job_succeeds() -> None:
+    async with running(app_of(add)) as jobs:
+        submitted = await jobs.submit(asked(4))
+        assert not submitted.reused
+        job = await jobs.until_ended(submitted.job.id, None)
+        assert (job.status, job.result, job.error) == ("succeeded", b'{"output":6}', None)
+        assert job.run_index == 1
+        assert job.run_name == f"total-{job.id}"
+        assert job.attempt == 1
+        assert job.created <= (job.started or 0) <= (job.finished or 0)
+        assert (job.execution_time or 0) > 0
+
+
+async def test_events_are_gapless_and_end_with_the_outputs() -> None:
+    async with running(app_of(add)) as jobs:
+        job = (await jobs.submit(asked(4))).job
+        early = await all_of(await jobs.subscribe(job.id, None))
+        late = await all_of(await jobs.subscribe(job.id, None))
+        assert early == late
+        assert [event.sequence for event in early] == list(range(1, len(early) + 1))
+        assert [event.kind for event in early] == ["run_started", "step_started", "step_completed", "run_completed"]
+        bodies = [json.loads(event.body) for event in early]
+        assert all(set(body) == {"kind", "sequence", "run_id", "time", "step", "attempt", "data"} for body in bodies)
+        assert bodies[-1]["data"]["outputs"] == {"output": 6}
+        assert all(left is right for left, right in zip(early, late, strict=True)), "bodies are written once"
+
+
+async def test_a_job_fails() -> None:
+    async with running(app_of(fail)) as jobs:
+        job = await jobs.until_ended((await jobs.submit(asked())).job.id, None)
+        assert job.status == "failed"
+        assert job.error is not None
+        assert (job.error["status"], job.error["detail"], job.error["run_id"]) == (418, "no sum today", job.id)
+        events = await all_of(await jobs.subscribe(job.id, None))
+        assert json.loads(events[-1].body)["data"] == {
+            "error": "no sum today",
+            "code": "pipeline-error",
+            "step": "fail",
+        }
+
+
+async def test_a_running_job_is_cancelled() -> None:
+    async with running(app_of(wait_long)) as jobs:
+        job = (await jobs.submit(asked())).job
+        subscription = await jobs.subscribe(job.id, None)
+        assert (await subscription.next(30))[0].kind == "run_started"
+        assert (await jobs.cancel(job.id, None, "enough")).status in ("cancelling", "cancelled")
+        job = await jobs.until_ended(job.id, None)
+        assert (job.status, job.reason) == ("cancelled", "enough")
+        assert job.error is not None
+        assert job.error["status"] == 409
+        events = await all_of(subscription)
+        assert json.loads(events[-1].body)["data"] == {"error": "enough", "reason": "enough"}
+        assert (await jobs.cancel(job.id, None, "again")).reason == "enough"
+
+
+async def test_a_queued_job_is_cancelled_at_once() -> None:
+    async with running(app_of(wait_long, Settings(max_concurrency=1, cleanup_timeout=0.1))) as jobs:
+        first = (await jobs.submit(asked())).job
+        second = (await jobs.submit(asked())).job
+        await until(lambda: has_status(jobs, first.id, "running"))
+        assert (await jobs.get(second.id, None)).status == "queued"
+        job = await jobs.cancel(second.id, None, "enough")
+        assert (job.status, job.reason, job.started) == ("cancelled", "enough", None)
+        events = await all_of(await jobs.subscribe(second.id, None))
+        assert [(event.sequence, event.kind) for event in events] == [(1, "run_cancelled")]
+
+
+async def has_status(jobs: Jobs, job_id: str, *statuses: str) -> bool:
+    return (await jobs.get(job_id, None)).status in statuses
+
+
+async def test_what_ended_is_not_cancelled() -> None:
+    async with running(app_of(add)) as jobs:
+        job = (await jobs.submit(asked())).job
+        await jobs.until_ended(job.id, None)
+        with pytest.raises(JobEndedError) as raised:
+            await jobs.cancel(job.id, None, "late")
+        assert raised.value.extensions == {"job_status": "succeeded"}
+        assert (await jobs.get(job.id, None)).status == "succeeded"
+
+
+async def test_delete() -> None:
+    async with running(app_of(wait_long)) as jobs:
+        job = (await jobs.submit(asked())).job
+        with pytest.raises(JobNotEndedError):
+            await jobs.delete(job.id, None)
+        await jobs.cancel(job.id, None, "enough")
+        await jobs.until_ended(job.id, None)
+        subscription = await jobs.subscribe(job.id, None, after=10_000)
+        await jobs.delete(job.id, None)
+        assert not await subscription.next(30)
+        assert subscription.ended
+        with pytest.raises(NotFoundError):
+            await jobs.get(job.id, None)
+
+
+async def test_places_and_the_line_are_shared_with_all_other_runs() -> None:
+    async with running(app := app_of(wait_long, Settings(max_concurrency=1, max_queue=1, cleanup_timeout=0.1))) as jobs:
+        first = (await jobs.submit(asked())).job
+        second = (await jobs.submit(asked())).job
+        assert (app.admission.active, app.admission.queued) == (1, 1)
+        with pytest.raises(OverloadedError):
+            await jobs.submit(refused := asked())
+        with pytest.raises(NotFoundError):
+            await jobs.get(refused.job_id, None)
+        await jobs.cancel(first.id, None, "enough")
+        await until(lambda: has_status(jobs, second.id, "running"))
+        assert (app.admission.active, app.admission.queued) == (1, 0)
+        await jobs.cancel(second.id, None, "enough")
+        await jobs.until_ended(second.id, None)
+    assert (app.admission.active, app.admission.queued) == (0, 0)
+
+
+async def test_a_job_that_stood_in_line_and_was_cancelled_gives_its_place_back() -> None:
+    async with running(app := app_of(wait_long, Settings(max_concurrency=1, max_queue=1, cleanup_timeout=0.1))) as jobs:
+        first = (await jobs.submit(asked())).job
+        second = (await jobs.submit(asked())).job
+        await jobs.cancel(second.id, None, "enough")
+        await asyncio.sleep(0)
+        assert (app.admission.active, app.admission.queued) == (1, 0)
+        await jobs.cancel(first.id, None, "enough")
+
+
+# ------------------------------------------------------------------------------------------- who may see
+
+
+async def test_a4_what_is_somebody_elses_is_not_there() -> None:
+    async with running(app_of(add)) as jobs:
+        job = (await jobs.submit(asked(principal=ADA))).job
+        await jobs.until_ended(job.id, ADA)
+        unknown = await refusal(lambda: jobs.get(new_run_id(), BOB))
+        for ask in (
+            lambda: jobs.get(job.id, BOB),
+            lambda: jobs.cancel(job.id, BOB, ""),
+            lambda: jobs.delete(job.id, BOB),
+            lambda: jobs.subscribe(job.id, BOB),
+            lambda: jobs.until_ended(job.id, BOB),
+            lambda: jobs.get(job.id, None),
+            lambda: jobs.get(job.id, replace(ADA, source="host")),
+        ):
+            assert str(await refusal(ask)) == str(unknown)
+        assert (await jobs.get(job.id, ROOT)).id == job.id
+
+
+async def refusal(ask: Callable[[], Awaitable[object]]) -> NotFoundError:
+    with pytest.raises(NotFoundError) as raised:
+        await ask()
+    return raised.value
+
+
+async def test_a_list_has_what_one_may_see() -> None:
+    async with running(app_of(add)) as jobs:
+        adas = (await jobs.submit(asked(principal=ADA))).job.id
+        bobs = (await jobs.submit(asked(principal=BOB))).job.id
+        nobodys = (await jobs.submit(asked())).job.id
+
+        async def seen(viewer: Principal | None) -> list[str]:
+            return [job.id for job in (await jobs.list(JobQuery(), viewer)).jobs]
+
+        assert await seen(ADA) == [adas]
+        assert await seen(BOB) == [bobs]
+        assert await seen(None) == [nobodys]
+        assert await seen(ROOT) == [nobodys, bobs, adas]
+
+
+# ------------------------------------------------------------------------------------------- once only
+
+
+async def test_the_same_key_gives_the_same_job() -> None:
+    async with running(app_of(add)) as jobs:
+        first = await jobs.submit(keyed("k"))
+        again = await jobs.submit(keyed("k"))
+        assert (again.reused, again.job.id) == (True, first.job.id)
+        with pytest.raises(IdempotencyRunningError) as raised:
+            await jobs.submit(keyed("k"), wants_result=True)
+        assert raised.value.extensions == {"job_id": first.job.id}
+        with pytest.raises(IdempotencyMismatchError):
+            await jobs.submit(keyed("k", "other"))
+        await jobs.until_ended(first.job.id, None)
+        assert (await jobs.submit(keyed("k"), wants_result=True)).job.result == b'{"output":3}'
+        assert not (await jobs.submit(keyed("other"))).reused
+
+
+async def test_a_replay_needs_no_place() -> None:
+    async with running(app_of(wait_long, Settings(max_concurrency=1, max_queue=0, cleanup_timeout=0.1))) as jobs:
+        first = (await jobs.submit(keyed("k"))).job
+        with pytest.raises(OverloadedError):
+            await jobs.submit(keyed("other"))
+        assert (await jobs.submit(keyed("k"))).job.id == first.id
+        await jobs.cancel(first.id, None, "enough")
+        await jobs.until_ended(first.id, None)
+        assert not (await jobs.submit(keyed("other"))).reused, "a refused request leaves no key behind"
+
+
+async def test_j1_a_hundred_at_once_with_one_key_run_once() -> None:
+    runs = 0
+
+    @step
+    async def count(a: int, b: int) -> int:
+        nonlocal runs
+        runs += 1
+        await asyncio.sleep(0.01)
+        return runs
+
+    async with running(app_of(count)) as jobs:
+        for key in ("one", "two", "three"):
+            found = await asyncio.gather(*(jobs.submit(keyed(key)) for _ in range(100)))
+            assert len({submitted.job.id for submitted in found}) == 1
+            assert sum(not submitted.reused for submitted in found) == 1
+            await jobs.until_ended(found[0].job.id, None)
+    assert runs == 3
+
+
+# ---------------------------------------------------------------------------------------------- the end
+
+
+async def test_shutdown_ends_every_job_and_says_why() -> None:
+    app = app_of(wait_long, Settings(max_concurrency=1, cleanup_timeout=0.2))
+    async with running(app) as jobs:
+        runs = (await jobs.submit(asked())).job.id
+        waits = (await jobs.submit(asked())).job.id
+        reader = asyncio.create_task(all_of(await jobs.subscribe(runs, None)))
+        other = asyncio.create_task(all_of(await jobs.subscribe(waits, None)))
+        waiter = asyncio.create_task(jobs.until_ended(waits, None))
+        await until(lambda: has_status(jobs, runs, "running"))
+    for job_id in (runs, waits):
+        job = await jobs.get(job_id, None)
+        assert (job.status, job.reason) == ("cancelled", SHUTDOWN)
+        assert job.error is not None
+        assert (job.error["status"], job.error["code"]) == (503, "draining")
+    assert (await reader)[-1].kind == (await other)[-1].kind == "run_cancelled"
+    assert (await waiter).status == "cancelled"
+    with pytest.raises(UnavailableError):
+        await jobs.submit(asked())
+
+
+async def test_what_runs_may_end_while_the_app_stops() -> None:
+    release = asyncio.Event()
+
+    @step
+    async def held(a: int, b: int) -> int:
+        await release.wait()
+        return a + b
+
+    app = app_of(held, Settings(cleanup_timeout=30))
+    async with running(app) as jobs:
+        job_id = (await jobs.submit(asked(1))).job.id
+        await until(lambda: has_status(jobs, job_id, "running"))
+        asyncio.get_running_loop().call_later(0.01, release.set)
+    assert (await jobs.get(job_id, None)).status == "succeeded"
+
+
+async def test_a_thread_that_does_not_return_holds_no_stop_up() -> None:
+    release = threading.Event()
+
+    @step
+    def stuck(a: int, b: int) -> int:
+        release.wait(30)
+        return a
+
+    app = app_of(stuck, Settings(cleanup_timeout=0.1))
+    try:
+        async with running(app) as jobs:
+            job_id = (await jobs.submit(asked())).job.id
+            await until(lambda: has_status(jobs, job_id, "running"))
+        assert (await jobs.get(job_id, None)).reason == SHUTDOWN
+    finally:
+        release.set()
+
+
+async def test_an_app_starts_again_with_what_it_knew() -> None:
+    app = app_of(add)
+    async with running(app) as jobs:
+        first = (await jobs.submit(asked(1))).job.id
+        await jobs.until_ended(first, None)
+    async with running(app) as jobs:
+        assert (await jobs.get(first, None)).status == "succeeded"
+        assert (await jobs.until_ended((await jobs.submit(asked(2))).job.id, None)).status == "succeeded"
+
+
+async def test_a_timeout_of_a_job() -> None:
+    async with running(app_of(wait_long)) as jobs:
+        job = await jobs.until_ended((await jobs.submit(asked(timeout=0.05))).job.id, None)
+        assert job.error is not None
+        assert (job.status, job.error["status"], job.error["code"]) == ("failed", 504, "deadline-exceeded")
+
+
+# ----------------------------------------------------------------------------------------------- events
+
+
+async def test_a_reader_that_begins_late_is_told_what_it_missed() -> None:
+    settings = Settings(max_event_buffer=16)
+    async with running(app_of(chatter, settings)) as jobs:
+        job = await jobs.until_ended((await jobs.submit(asked(100))).job.id, None)
+        assert job.first_event > 1
+        events = await all_of(await jobs.subscribe(job.id, None))
+        assert [event.kind for event in events][:3] == ["run_started", "step_started", "missed"]
+        gap = json.loads(events[2].body)
+        assert gap["data"] == {"first": 3, "last": events[3].sequence - 1}
+        assert gap["sequence"] == events[2].sequence == events[3].sequence - 1
+        assert [event.sequence for event in events[2:]] == list(range(events[2].sequence, job.last_event + 1))
+
+
+async def test_who_goes_on_behind_what_is_kept_is_told_410() -> None:
+    async with running(app_of(chatter, Settings(max_event_buffer=16))) as jobs:
+        job = await jobs.until_ended((await jobs.submit(asked(100))).job.id, None)
+        with pytest.raises(EventsPrunedError) as raised:
+            await jobs.subscribe(job.id, None, after=5)
+        assert raised.value.extensions == {"after": 5, "first_event": job.first_event}
+        events = await all_of(await jobs.subscribe(job.id, None, after=job.first_event - 1))
+        assert [event.sequence for event in events] == list(range(job.first_event, job.last_event + 1))
+
+
+async def test_silence_is_told() -> None:
+    async with running(app_of(wait_long)) as jobs:
+        job = (await jobs.submit(asked())).job
+        subscription = await jobs.subscribe(job.id, None)
+        while await subscription.next(0.05):
+            pass
+        assert not subscription.ended
+        await jobs.cancel(job.id, None, "enough")
+        assert [event.kind for event in await subscription.next(30)][-1] == "run_cancelled"
+        assert await subscription.next(30) == ()
