@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, overload
 
@@ -38,7 +39,7 @@ from .custom import Custom, table_routes
 from .custom import customs as as_customs
 from .endpoints import About, Endpoints
 from .exchange import Exchange
-from .extras import Endpoint, Extension, Extras, StaticFolder
+from .extras import Endpoint, Extensible, Extension, Extras, StaticFolder
 from .failing import confess, explain, refuse_websocket
 from .front import Front
 from .handover import handed_over
@@ -57,7 +58,7 @@ from .tokens import UNKNOWN_JOB, Signing, bearer, shows_token
 __all__ = ["Application"]
 
 
-class Application:
+class Application(Extensible):
     """Pipelines as one ASGI application: mount it, include it, wrap with it, or serve it as it is.
 
     Args:
@@ -277,28 +278,10 @@ class Application:
             middleware=middleware,
         )
 
-    # ------------------------------------------------------------------------------------------ extras
-
-    def add_endpoint(self, endpoint: Endpoint | BaseRoute) -> None:
-        """For extensions: one more endpoint; of two for the same method and path the later answers."""
-        self._extras.add_endpoint(endpoint)
-
-    def add_middleware(self, middleware: Any) -> None:
-        """For extensions: one more middleware, inside of those before."""
-        self._extras.add_middleware(middleware)
-
-    def add_static(self, folder: str | Path | StaticFolder) -> None:
-        """For extensions: one more folder of files."""
-        self._extras.add_static(folder)
-
-    def add_hooks(
-        self,
-        *,
-        on_startup: Iterable[Hook | Callable[..., Any]] = (),
-        on_shutdown: Iterable[Hook | Callable[..., Any]] = (),
-    ) -> None:
-        """For extensions: more hooks, called after those before."""
-        self._extras.add_hooks(on_startup, on_shutdown)
+    def allow_hosts(self, hosts: Collection[str]) -> None:
+        """Answer for these only, as by ``Settings.allowed_hosts``: for what serves the app and knows where."""
+        self.settings = replace(self.settings, allowed_hosts=tuple(hosts))
+        self._front = self._build_front()
 
     # ------------------------------------------------------------------------------- start and stop
 

@@ -22,7 +22,7 @@ from ..types import ASGIApp, JsonObject
 if TYPE_CHECKING:
     from .application import Application
 
-__all__ = ["Endpoint", "Extension", "Extras", "StaticFolder"]
+__all__ = ["Endpoint", "Extensible", "Extension", "Extras", "StaticFolder"]
 
 Permission: TypeAlias = Literal["by-method"] | str | None
 """What a caller's key must hold. ``by-method``: ``read`` for GET and HEAD, ``invoke`` for all else. ``None``: open."""
@@ -181,6 +181,33 @@ class Extras:
             raise ConfigurationError(
                 "the app is made; give it endpoints, middleware, folders and hooks at its making, or by an extension"
             )
+
+
+class Extensible:
+    """What extensions see of an app: they add to it while it is made."""
+
+    _extras: Extras
+
+    def add_endpoint(self, endpoint: Endpoint | BaseRoute) -> None:
+        """For extensions: one more endpoint; of two for the same method and path the later answers."""
+        self._extras.add_endpoint(endpoint)
+
+    def add_middleware(self, middleware: Any) -> None:
+        """For extensions: one more middleware, inside of those before."""
+        self._extras.add_middleware(middleware)
+
+    def add_static(self, folder: str | Path | StaticFolder) -> None:
+        """For extensions: one more folder of files."""
+        self._extras.add_static(folder)
+
+    def add_hooks(
+        self,
+        *,
+        on_startup: Iterable[Hook | Callable[..., Any]] = (),
+        on_shutdown: Iterable[Hook | Callable[..., Any]] = (),
+    ) -> None:
+        """For extensions: more hooks, called after those before."""
+        self._extras.add_hooks(on_startup, on_shutdown)
 
 
 def as_middleware(given: Any) -> Middleware:
