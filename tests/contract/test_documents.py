@@ -40,7 +40,7 @@ async def test_the_document_is_valid_and_points_at_its_mount(host: str, mount: s
     for path, item in document["paths"].items():
         if "get" in item:
             reply = await get(app, mount + path, headers=headers if locked else None)
-            assert reply.status in (200, 307), path
+            assert reply.status in ((404,) if "{job_id}" in path else (200, 307)), path
     assert ("security" in document) == locked
 
 

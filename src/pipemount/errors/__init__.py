@@ -29,6 +29,7 @@
     │   ├── InvalidInputsError        422
     │   ├── IdempotencyMismatchError  422
     │   └── OverloadedError           429
+    │       └── TooManyStreamsError   429
     ├── RunError                      a run's, 5xx unless the author chose otherwise
     │   ├── PipelineError             raised by a step on purpose; its message is public
     │   ├── StepFailedError           500
@@ -76,6 +77,7 @@ from .request import (
     NotFoundError,
     OverloadedError,
     RequestError,
+    TooManyStreamsError,
     UnauthenticatedError,
     UnsupportedMediaTypeError,
 )
@@ -134,6 +136,7 @@ __all__ = [
     "StepFailedError",
     "StepTimeoutError",
     "StoreError",
+    "TooManyStreamsError",
     "UnauthenticatedError",
     "UnavailableError",
     "UnknownStepError",

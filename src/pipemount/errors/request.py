@@ -26,6 +26,7 @@ __all__ = [
     "NotFoundError",
     "OverloadedError",
     "RequestError",
+    "TooManyStreamsError",
     "UnauthenticatedError",
     "UnsupportedMediaTypeError",
 ]
@@ -289,3 +290,18 @@ class OverloadedError(RequestError):
         super().__init__(f"all places are taken; try again in {retry_after} s")
         self.retry_after = retry_after
         self.headers = {"retry-after": str(retry_after)}
+
+
+class TooManyStreamsError(OverloadedError):
+    """The caller has as many streams open as one may have."""
+
+    code = "too-many-streams"
+
+    def __init__(self, *, limit: int) -> None:
+        super().__init__(retry_after=5)
+        self.args = (f"{limit} streams are open, as many as a caller may have; close one that is not needed",)
+        self.limit = limit
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {"limit": self.limit}

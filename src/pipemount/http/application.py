@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, overload
 
@@ -52,6 +53,8 @@ from .naming import name_request, named, unname_request
 from .origin import refuse_foreign
 from .paths import locate
 from .routes import Route, build_routes, check_name, opened
+from .streaming import Events
+from .streams import Streams
 from .table import Answer, Entry, Table
 from .tokens import UNKNOWN_JOB, Signing, bearer, shows_token
 
@@ -123,6 +126,7 @@ class Application(Extensible):
             name=", ".join(self.services),
         )
         self.lifespan = Lifespan(self.lifecycle)
+        self.streams = Streams(self.settings.max_streams, self.settings.max_stream_age, self.lifecycle.until_draining)
         self._extras = Extras(
             endpoints=endpoints, middleware=middleware, static=static, on_startup=on_startup, on_shutdown=on_shutdown
         )
@@ -253,9 +257,13 @@ class Application(Extensible):
         schemes = self.auth.accept if self.auth else ()
         about = About(self.pipelines, self.route_table, self.settings, schemes)
         endpoints = Endpoints(about, self.lifecycle.answer_probe)
+        events = Events(self.jobs, self.lifecycle, self.settings, self.streams)
         invocations = {name: Invocation(service, self.lifecycle) for name, service in self.services.items()}
+        for invocation in invocations.values():
+            invocation.others["stream"] = partial(events.invoke, invocation)
         monitoring = Monitoring(self, schemes)
         special: dict[str, Callable[[Route], Answer]] = {
+            "events": lambda route: events,
             "invoke": lambda route: invocations[route.pipeline or ""],
             "batch": lambda route: BatchEndpoint(self.services[route.pipeline or ""], self.lifecycle),
             "metrics": lambda route: monitoring.metrics,
@@ -293,6 +301,7 @@ class Application(Extensible):
             self._store.forget()
             for service in self.services.values():
                 service.meter.forget()
+            self.streams.forget()
         async with AsyncExitStack() as stack:
             threads = ThreadPool(self.settings.threads)
             stack.callback(threads.close)

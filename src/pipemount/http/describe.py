@@ -12,10 +12,10 @@ from ..adapters.protocol import CompiledPipeline, overrides_of
 from ..drawing.layout import drawn
 from ..settings import Settings
 from ..types import JsonObject
-from .routes import Route
+from .routes import PARAMETER, Route
 from .wire import WireJsonSchema
 
-__all__ = ["description", "index", "info", "link", "pipelines", "place", "schema"]
+__all__ = ["description", "index", "info", "link", "pipelines", "place", "schema", "template"]
 
 
 def link(base: str, path: str) -> str:
@@ -23,12 +23,17 @@ def link(base: str, path: str) -> str:
     return quote(base + path, safe="/:@!$&'()*+,;=-._~", errors="replace")
 
 
+def template(base: str, path: str) -> str:
+    """``link``, in which parameters stay what they are: a URI template (RFC 6570)."""
+    return link(base, "") + path if PARAMETER in path else link(base, path)
+
+
 def index(routes: Sequence[Route], base: str) -> JsonObject:
     """What ``GET /`` answers to a client that is no browser; aliases are left out."""
     return {
         "pipelines": list(dict.fromkeys(route.pipeline for route in routes if route.pipeline)),
         "routes": [
-            {"path": route.path, "methods": list(route.methods), "url": link(base, route.path)}
+            {"path": route.path, "methods": list(route.methods), "url": template(base, route.path)}
             for route in routes
             if route.documented
         ],

@@ -78,6 +78,35 @@ class Exchange:
             message = {**message, "headers": headers}
         await self.send(message)
 
+    # -------------------------------------------------------------------------------- part by part
+
+    async def begin(self, status: int, headers: Headers, first: bytes) -> None:
+        """Begin a response that comes part by part. Servers hold the head back until the ``first`` part.
+
+        Raises:
+            ClientLeftError: The server says so; others take what is written, and tell ``left``.
+        """
+        self.finish(headers)
+        self.started = True
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self.write(first)
+
+    async def write(self, part: bytes) -> None:
+        """Send a part; returns when the server takes more, which is how fast the caller reads. Raises as ``begin``."""
+        await self._send({"type": "http.response.body", "body": part, "more_body": True})
+
+    async def end(self) -> None:
+        """The response is complete. Raises as ``begin``."""
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send(self, message: Message) -> None:
+        try:
+            await self.send(message)
+        except OSError:  # as in ``respond``
+            raise ClientLeftError("the caller left before the answer was sent") from None
+
+    # ----------------------------------------------------------------------------------- the caller
+
     async def read(self, message: Message, limit: int, declared: int | None) -> bytes:
         """The request's body, of which ``message`` is the first part.
 

@@ -14,6 +14,7 @@ from ..types import Trace
 
 __all__ = [
     "RequestHeaders",
+    "accepts_event_stream",
     "accepts_html",
     "accepts_json",
     "clean_request_id",
@@ -207,6 +208,14 @@ def accepts_html(accept: bytes | None) -> bool:
         return True
     ranges = _media_ranges(accept)
     return not ranges or _weight(ranges, b"text", b"html")[0] > 0
+
+
+def accepts_event_stream(accept: bytes | None) -> bool:
+    """Whether the caller takes an event stream at all; without an ``Accept`` header every caller does."""
+    if accept is None or accept == b"text/event-stream" or accept == b"*/*":
+        return True
+    ranges = _media_ranges(accept)
+    return not ranges or _weight(ranges, b"text", b"event-stream")[0] > 0
 
 
 def wants_event_stream(accept: bytes | None) -> bool:

@@ -32,7 +32,13 @@ from ..runtime.lifecycle import Lifecycle
 from ..service import Service, new_run_id
 from ..types import Principal, Scope, Trace
 from .exchange import Exchange
-from .headers import accepts_json, is_json, parse_content_length, parse_traceparent, wants_event_stream
+from .headers import (
+    accepts_json,
+    is_json,
+    parse_content_length,
+    parse_traceparent,
+    wants_event_stream,
+)
 from .models import request_model
 from .query import read_query
 

@@ -28,6 +28,7 @@ SUMMARIES = {
     "pipelines": "The pipelines of this app",
     "status": "Where the app stands, and how it is set",
     "metrics": "Counts and durations, for machines to collect",
+    "events": "What happens in a job, as it happens",
     "invoke": "Run the pipeline and wait",
     "batch": "Run the pipeline for each of a list",
     "info": "Everything about the pipeline",
@@ -54,6 +55,7 @@ REASONS = {
     404: "There is no such job, or it is somebody else's.",
     405: "The method is not allowed here.",
     406: "None of the accepted media types can be produced.",
+    410: "The events that the reader would go on with are not kept any more.",
     413: "The body is over the app's limit.",
     415: "The body is not declared as JSON.",
     422: "The inputs fail the schema; nothing was executed.",
@@ -65,11 +67,12 @@ REASONS = {
     504: "The deadline passed; the run was cancelled.",
 }
 READ_STATUSES = (400, 401, 403, 405, 406, 500, 503)
-INVOKE_STATUSES = tuple(status for status in REASONS if status != 404)
+INVOKE_STATUSES = tuple(status for status in REASONS if status not in (404, 410))
 STATUSES = {
     "invoke": INVOKE_STATUSES,
     "batch": tuple(status for status in INVOKE_STATUSES if status not in (501, 502)),
     "tokens": (400, 401, 403, 404, 405, 406, 413, 415, 422, 500, 503),
+    "events": (*READ_STATUSES, 404, 410, 422, 429),
 }
 SUCCESS = {"tokens": 201}
 RUN_STATUSES = (500, 502, 503, 504)
@@ -104,6 +107,12 @@ JOB_ID: JsonObject = {
     "required": True,
     "description": "The job's UUID.",
     "schema": {"type": "string"},
+}
+AFTER: JsonObject = {
+    "name": "after",
+    "in": "query",
+    "description": "The id of the last event that the reader has; a `Last-Event-ID` header stands above it.",
+    "schema": {"type": "integer", "minimum": 0, "maximum": 10**15 - 1, "default": 0},
 }
 
 
@@ -154,7 +163,7 @@ def operation(route: Route, pipelines: Mapping[str, CompiledPipeline], *, open_t
     if open_to_all:
         described["security"] = []
     if PARAMETER in route.path:
-        described["parameters"] = [JOB_ID]
+        described["parameters"] = [JOB_ID, AFTER] if route.endpoint == "events" else [JOB_ID]
     if route.endpoint == "invoke" and route.pipeline:
         described |= _described(pipelines[route.pipeline].info.doc)
         described["parameters"] = [MODE]
@@ -199,6 +208,8 @@ def _responses(route: Route, *, open_to_all: bool) -> JsonObject:
     responses = {str(SUCCESS.get(route.endpoint, 200)): _success(route)}
     if route.endpoint == "index":
         responses["307"] = {"description": "A browser is sent to the docs page.", "headers": REQUEST_ID | LOCATION}
+    if route.endpoint == "events":
+        responses["204"] = {"description": "The reader has all events; it need not come back.", "headers": REQUEST_ID}
     for status in statuses:
         if not (open_to_all and status in (401, 403)):
             responses[str(status)] = _problem(status, invoke=invoke)
@@ -218,6 +229,9 @@ def _success(route: Route) -> JsonObject:
         content = {"application/json": {"schema": {"type": "array", "items": item}}}
         described = "A result for each, in its place: what its run gave, or why it has none."
         return {"description": described, "headers": REQUEST_ID | RUN_ID, "content": content}
+    if route.endpoint == "events":
+        content = {"text/event-stream": {"schema": TEXT}}
+        return {"description": "The events.", "headers": REQUEST_ID | RUN_ID, "content": content}
     body = BODIES.get(route.endpoint)
     content = {"application/json": {"schema": ref(SHARED, body) if body else {"type": "object"}}}
     if route.endpoint == "metrics":

@@ -62,6 +62,8 @@ class Route:
             return "docs_" + segments[-1].replace("-", "_").replace(".", "_")
         if self.known_as == "/health":
             return "health"
+        if self.path == f"/stream/{PARAMETER}":
+            return "stream"
         if self.pipeline is None or len(segments) == 1:
             return self.endpoint
         own = f"{self.pipeline.replace('.', '_')}_{self.endpoint}"
@@ -140,6 +142,8 @@ def _app_routes() -> Iterator[Route]:
         ("/status", "status"),
     ):
         yield Route(path, ("GET", "HEAD"), endpoint, "read")
+    yield Route(f"/jobs/{PARAMETER}/events", ("GET", "HEAD"), "events", "read")
+    yield Route(f"/stream/{PARAMETER}", ("GET", "HEAD"), "events", "read", documented=False)
     yield Route("/tokens", ("POST",), "tokens", "read")
     for name in DOCS_ASSETS:
         yield Route(f"/docs/{name}", ("GET", "HEAD"), "asset", "read", documented=False)
