@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Mount, Route
 
-from ..errors import ConfigurationError, PipemountError, RequestError
-from ..types import Scope
+from ..errors import ConfigurationError, MethodNotAllowedError, NotFoundError, PipemountError, RequestError
+from ..types import ASGIApp, Receive, Scope, Send
 from .exchange import Exchange
 from .extras import Endpoint, Permission
 from .paths import child_scope
@@ -66,11 +66,11 @@ class Custom:
 
     def matches(self, scope: Scope, base: str, rest: str) -> Match:
         """Whether it answers at ``rest``, and the method."""
-        return self._route.matches({**scope, "root_path": base, "path": base + rest})[0]
+        return self._route.matches({**scope, "root_path": base, "path": base + self._below(rest)})[0]
 
     async def __call__(self, exchange: Exchange, rest: str | None = None) -> None:
         """Answer. Raises a ``PipemountError`` where the endpoint raises an ``HTTPException``."""
-        scope = child_scope(exchange.scope, exchange.base, rest or self.path or "/")
+        scope = child_scope(exchange.scope, exchange.base, self._below(rest or self.path or "/"))
         scope.pop("starlette.exception_handlers", None)  # the host's; its pages are not the app's problems
         scope["app"] = self._app
         scope["state"] = {**(scope.get("state") or {}), "principal": exchange.principal}
@@ -79,7 +79,11 @@ class Custom:
         try:
             await self._route.handle(scope, exchange.receive, exchange.send_finished)
         except HTTPException as error:
-            raise as_error(error) from error
+            raise as_error(error, exchange.scope["method"]) from error
+
+    def _below(self, rest: str) -> str:
+        """``rest``, with a slash where it is a mount's own path, which Starlette takes for none of the mount's."""
+        return rest + "/" if isinstance(self._route, Mount) and rest == self._route.path else rest
 
 
 def customs(endpoints: Sequence[Endpoint | BaseRoute], app: object) -> tuple[Custom, ...]:
@@ -109,8 +113,10 @@ def _as_route(endpoint: Endpoint) -> BaseRoute:
     try:
         if _is_function(handler):
             return Route(path, _answering(handler), methods=methods)
-        if methods is not None or (isinstance(handler, type) and issubclass(handler, HTTPEndpoint)):
+        if isinstance(handler, type) and issubclass(handler, HTTPEndpoint):
             return Route(path, handler, methods=methods)
+        if methods is not None:
+            return Route(path, _Application(handler), methods=methods)
     except (AssertionError, ValueError) as error:
         raise ConfigurationError(f"Endpoint({path!r}): {error}") from error
     return Mount(path, app=handler)
@@ -134,8 +140,22 @@ def _answering(handler: Callable[..., Any]) -> Callable[[Request], Awaitable[Res
     return answer
 
 
-def as_error(error: HTTPException) -> PipemountError:
+class _Application:
+    """An ASGI application that Starlette does not take for a function of the request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+
+def as_error(error: HTTPException, method: str) -> PipemountError:
     """An ``HTTPException`` as a problem: its status, its words, its headers."""
+    if error.status_code == 404:
+        return NotFoundError(error.detail)
+    if error.status_code == 405 and error.headers is not None and "Allow" in error.headers:
+        return MethodNotAllowedError(method=method, allowed=error.headers["Allow"].split(", "))
     found = RequestError(error.detail) if error.status_code < 500 else PipemountError(error.detail)
     found.status = error.status_code
     found.title = HTTPStatus(error.status_code).phrase  # type: ignore[misc]  # of this one

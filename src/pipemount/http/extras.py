@@ -31,11 +31,11 @@ Permission: TypeAlias = Literal["by-method"] | str | None
 class Installs(Protocol):
     """An extension that is an object."""
 
-    def install(self, app: Application) -> object:
+    def install(self, app: Any) -> object:
         """Adds to ``app``, by its ``add_…`` methods."""
 
 
-Extension: TypeAlias = "Callable[[Application], object] | Installs"
+Extension: TypeAlias = "Callable[[Any], object] | Installs"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,6 @@ from ..types import ASGIApp, Receive, Scope, Send
 from .exchange import Exchange
 from .extras import wrapped
 from .failing import confess, explain, refuse_websocket
-from .problems import problem
 
 __all__ = ["Front", "check_host"]
 
@@ -89,7 +88,7 @@ def check_host(scope: Scope, allowed: Collection[str]) -> None:
 
 
 class _Cors(CORSMiddleware):
-    """Starlette's, whose refusals are problems, and which says nothing to a page that is not allowed."""
+    """Starlette's, whose refusals are problems, as all others are."""
 
     def __init__(self, app: ASGIApp, cors: Cors) -> None:
         options: dict[str, Any] = {name: getattr(cors, name) for name in cors.__slots__}
@@ -99,6 +98,4 @@ class _Cors(CORSMiddleware):
         response = super().preflight_response(request_headers)
         if response.status_code < 400:
             return Response(status_code=204, headers={**dict(response.headers.items()), "content-length": "0"})
-        error = MalformedRequestError(f"{bytes(response.body).decode()}: Settings(cors=Cors(…)) allows others")
-        status, headers, body = problem(error, instance="")
-        return Response(body, status, {"vary": response.headers["vary"]}, headers[0][1].decode())
+        raise MalformedRequestError(f"{bytes(response.body).decode()}: Settings(cors=Cors(…)) tells what is allowed")
