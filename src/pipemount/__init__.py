@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from .adapters.registry import compile
     from .app import PipelineApp
     from .auth.keys import AuthKeys
+    from .browsers import Cors, SecureHeaders
     from .errors import CompileError, PipelineError, PipemountError
+    from .http.extras import Endpoint, StaticFolder
     from .http.middleware import PipelineMiddleware
     from .inprocess import pipeline
     from .pipelines.codecs import Codec, codec_for, register_codec
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from .pipelines.unmapped import unmapped
     from .runtime.acting import acting_as
     from .runtime.context import StepContext, get_step_context
-    from .runtime.logs import StepLogHandler
+    from .runtime.logs import RequestIdFilter, StepLogHandler
     from .settings import Limits, RateLimit, Settings
     from .types import Principal
 
@@ -30,6 +32,8 @@ __all__ = [
     "AuthKeys",
     "Codec",
     "CompileError",
+    "Cors",
+    "Endpoint",
     "Limits",
     "PipelineApp",
     "PipelineError",
@@ -37,9 +41,12 @@ __all__ = [
     "PipemountError",
     "Principal",
     "RateLimit",
+    "RequestIdFilter",
     "Retry",
+    "SecureHeaders",
     "Settings",
     "Static",
+    "StaticFolder",
     "StepContext",
     "StepLogHandler",
     "acting_as",
@@ -57,15 +64,20 @@ _HOMES = {
     "Codec": "pipelines.codecs",
     "CompileError": "errors",
     "Limits": "settings",
+    "Cors": "browsers",
+    "Endpoint": "http.extras",
     "PipelineApp": "app",
     "PipelineError": "errors",
     "PipelineMiddleware": "http.middleware",
     "PipemountError": "errors",
     "Principal": "types",
     "RateLimit": "settings",
+    "RequestIdFilter": "runtime.logs",
     "Retry": "pipelines.specs",
+    "SecureHeaders": "browsers",
     "Settings": "settings",
     "Static": "pipelines.static",
+    "StaticFolder": "http.extras",
     "StepContext": "runtime.context",
     "StepLogHandler": "runtime.logs",
     "acting_as": "runtime.acting",

@@ -26,7 +26,7 @@ from .http.components import PREFIX, component_schemas, redirected, references
 from .http.handover import as_principal, hand_over
 from .http.openapi import SECURITY_SCHEMES, operation, operation_id
 from .http.paths import child_scope, locate
-from .http.routes import PARAMETER, Route, is_known, socket_paths
+from .http.routes import PARAMETER, Route
 from .types import JsonObject, Message, Principal, Receive, Scope, Send
 
 __all__ = ["router"]
@@ -59,8 +59,8 @@ def router(pipelines: Application, *, principal: Callable[..., Any] | None = Non
         if route.documented:
             _add_route(result, route, pipelines, principal)
     _add_rest(result, pipelines, principal)
-    for path in socket_paths(tuple(pipelines.pipelines)):
-        _add_socket(result, path, pipelines, principal)
+    for route in pipelines.sockets:
+        _add_socket(result, route.path, pipelines, principal)
     return result
 
 
@@ -98,7 +98,7 @@ def _add_rest(result: APIRouter, pipelines: Application, principal: Callable[...
         operation_id=REST,
         response_class=Response,
         response_model=tuple[models],
-        route_class_override=_rest_class(frozenset(route.path for route in pipelines.route_table)),
+        route_class_override=_rest_class(pipelines),
     )
 
 
@@ -122,7 +122,7 @@ def _add_socket(result: APIRouter, path: str, pipelines: Application, principal:
     result.add_api_websocket_route(path, connect_anybody if principal is None else connect_user)
 
 
-def _rest_class(known: frozenset[str]) -> type[APIRoute]:
+def _rest_class(pipelines: Application) -> type[APIRoute]:
     class Rest(APIRoute):
         """Matches the prefix itself too, with no slash behind it; without a prefix only what the app knows."""
 
@@ -130,16 +130,16 @@ def _rest_class(known: frozenset[str]) -> type[APIRoute]:
             match, child = super().matches(scope)
             if match is Match.NONE and scope["type"] == "http" and not scope["path"].endswith("/"):
                 match, child = super().matches({**scope, "path": scope["path"] + "/"})
-            if match is not Match.NONE and not _is_ours(scope, child["path_params"][REST], known):
+            if match is not Match.NONE and not _is_ours(scope, child["path_params"][REST], pipelines):
                 return Match.NONE, {}
             return match, child
 
     return Rest
 
 
-def _is_ours(scope: Scope, rest: str, known: frozenset[str]) -> bool:
+def _is_ours(scope: Scope, rest: str, pipelines: Application) -> bool:
     path = locate(scope)[1]
-    return path != "/" + rest.rstrip("/") or is_known(path, known)
+    return path != "/" + rest.rstrip("/") or pipelines.knows(path)
 
 
 # --------------------------------------------------------------------------------------- handing over

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .browsers import Cors, SecureHeaders, checked_host, checked_origin
 from .errors import ConfigurationError
 
 __all__ = ["Limits", "RateLimit", "Settings"]
@@ -81,6 +82,12 @@ class Settings:
             that handles the ``"request"``, where there is one: one after the other, inside its open transaction.
         trusted_origins: Origins beside the app's own, e.g. ``"https://app.example"``, whose pages may post with the
             cookies of the host's login.
+        allowed_hosts: Names that a request's ``Host`` may have, without port, e.g. ``"ai.example"``, or ``"*.example"``
+            for all below a domain; others are answered 421. Empty: all, as where keys or the host's login guard the
+            app, or where the host has a list of its own.
+        cors: Which pages of other origins may call the app; by default none.
+        secure_headers: Headers of every answer that tell browsers to be careful; ``None`` for none of them.
+        generate_request_ids: Whether a request without ``X-Request-ID`` is given one.
         threads: Threads that perform sync steps; the app's own, never the host's.
         startup_budget: Seconds that a server's start waits for ``on_init`` before it reports ready and
             lets requests be answered 503 until ``on_init`` is done.
@@ -106,8 +113,11 @@ class Settings:
         max_event_bytes: Bytes that those may have.
         open_routes: Routes that need no key even when keys are set, e.g. ``("/health/live", "/docs")``; the app
             refuses one that it does not have.
+        paths: Other paths for routes, by their own: ``{"/invoke": "/predict"}``. What is below a path moves with it.
+        without: Routes that the app does not have, with all below them: ``("/docs", "/metrics")``.
         metrics: The permission that ``GET /metrics`` takes, ``"read"`` or ``"admin"``; ``"off"`` and it is not served.
         title: Title in the OpenAPI document; the pipeline's name when empty.
+        description: Description in the OpenAPI document; of a single pipeline its docstring when empty.
         version: Version in the OpenAPI document and in ``/info``.
     """
 
@@ -126,6 +136,10 @@ class Settings:
     threads: int = min(128, 32 * (os.cpu_count() or 1))
     affinity: Literal["any", "request"] = "any"
     trusted_origins: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    cors: Cors | None = None
+    secure_headers: SecureHeaders | None = field(default_factory=SecureHeaders)
+    generate_request_ids: bool = False
     startup_budget: float = 25.0
     lazy_wait: float = 1.0
     cleanup_timeout: float = 10.0
@@ -143,8 +157,11 @@ class Settings:
     max_event_buffer: int = 256
     max_event_bytes: int = 1024 * 1024
     open_routes: tuple[str, ...] = ("/health/live",)
+    paths: Mapping[str, str] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
     metrics: Literal["read", "admin", "off"] = "read"
     title: str = ""
+    description: str = ""
     version: str = "0.1.0"
 
     def __post_init__(self) -> None:
@@ -165,8 +182,17 @@ class Settings:
                 raise ConfigurationError(f"Settings({name}={getattr(self, name)!r}): must not be negative")
         if not 1 <= self.max_token_age <= _YEAR:
             raise ConfigurationError(f"Settings(max_token_age={self.max_token_age!r}): from a second to a year")
+        for name, check in (("trusted_origins", checked_origin), ("allowed_hosts", checked_host)):
+            for text in _listed(getattr(self, name), name):
+                check(text, f"Settings({name}=…)")
 
     @property
     def key_limits(self) -> Limits | None:
         """``key_concurrency`` and ``key_queue``, if callers have shares."""
         return None if self.key_concurrency is None else Limits(self.key_concurrency, self.key_queue)
+
+
+def _listed(values: tuple[str, ...], name: str) -> tuple[str, ...]:
+    if isinstance(values, str):
+        raise ConfigurationError(f"Settings({name}={values!r}): give a tuple of texts, e.g. ({values!r},)")
+    return values

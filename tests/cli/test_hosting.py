@@ -60,7 +60,8 @@ def test_the_docs_page_of_a_host_is_named(shop: Path) -> None:
 
 def test_an_open_app_beyond_this_machine_is_warned_of(shop: Path) -> None:
     assert _warnings(load("apps:one"), "0.0.0.0") == [
-        "no keys are set: whoever reaches this address can invoke (--key-env sets them)"
+        "no keys are set: whoever reaches this address can invoke (--key-env sets them)",
+        "requests that ask for another host than this machine are refused (--allowed-host allows more)",
     ]
     assert _warnings(load("apps:one"), "127.0.0.1") == []
     assert _warnings(load("apps:locked"), "0.0.0.0") == []

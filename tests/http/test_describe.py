@@ -53,7 +53,9 @@ def test_index_lists_the_documented_routes_once() -> None:
 
 
 def test_pipelines_tells_where_each_is() -> None:
-    listed = describe.pipelines({"weather": weather(), "churn": weather(name="churn")}, "/a b")
+    listed = describe.pipelines(
+        {"weather": weather(), "churn": weather(name="churn")}, build_routes(("weather", "churn")), "/a b"
+    )
     assert [pipeline["name"] for pipeline in listed["pipelines"]] == ["weather", "churn"]
     assert listed["pipelines"][1]["urls"]["invoke"] == "/a%20b/pipelines/churn/invoke"
     assert conforms(listed, "PipelineList")
@@ -61,7 +63,14 @@ def test_pipelines_tells_where_each_is() -> None:
 
 @pytest.mark.parametrize("schemes", [(), ("basic", "bearer")])
 def test_info_tells_everything(schemes: tuple[str, ...]) -> None:
-    info = describe.info("weather", weather(), settings=Settings(version="7"), schemes=schemes, base="/ai")
+    info = describe.info(
+        "weather",
+        weather(),
+        routes=build_routes(("weather",)),
+        settings=Settings(version="7"),
+        schemes=schemes,
+        base="/ai",
+    )
     assert (info["name"], info["version"], info["fingerprint"]) == ("weather", "7", "f" * 64)
     assert info["auth"] == {"enabled": bool(schemes), "schemes": list(schemes)}
     assert info["input_schema"]["properties"]["city"]["default"] == "Oslo"

@@ -17,6 +17,7 @@ import math
 import os
 import pickle
 import random
+import re
 import threading
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
 import numpy
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipemount import Static, StepContext, pipeline, step, unmapped
 
@@ -806,6 +807,22 @@ def a_default_that_does_not_fit(city: str = None):
 @pipeline  # wrong
 def a_default_out_of_bounds(number: Annotated[int, Field(ge=1)] = 0):
     return repeat(number)
+
+
+@pipeline  # wrong
+def a_pattern_that_never_ends(city: Annotated[str, Field(pattern=re.compile("(a+)+$"))]):
+    return fetch(city)
+
+
+class Pattern(BaseModel):
+    model_config = ConfigDict(regex_engine="python-re")
+
+    city: Annotated[str, Field(pattern="(a+)+$")]
+
+
+@pipeline  # wrong
+def a_model_with_a_pattern_that_never_ends(pattern: Pattern):
+    return keep(pattern)
 
 
 @pipeline  # wrong

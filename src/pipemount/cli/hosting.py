@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["VARIABLE", "as_app", "create", "describe_places"]
 
 VARIABLE = "PIPEMOUNT_SERVE"
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - told apart, not listened on
 
 
 def create() -> ASGIApp:
@@ -30,13 +32,29 @@ def as_app(order: JsonObject) -> ASGIApp:
     from ..app import PipelineApp
 
     found, auth = load(order["target"]), _auth(order)
-    if not is_asgi(found):
-        app: ASGIApp = PipelineApp(found, auth=auth)
-        return app
-    if auth is not None:
+    if auth is not None and is_asgi(found):
         raise CommandError(f"{order['target']!r} is an app and brings its own keys: PipelineApp(…, auth=AuthKeys(…))")
-    served: ASGIApp = found
-    return served
+    app: ASGIApp = found if is_asgi(found) else PipelineApp(found, auth=auth)
+    _restrict(app, order)
+    return app
+
+
+def _restrict(app: ASGIApp, order: JsonObject) -> None:
+    """Without keys a browser on this machine must not be led to the app by another name (DNS rebinding)."""
+    from ..http.application import Application
+
+    given = tuple(order.get("allowed_hosts", ()))
+    if not isinstance(app, Application):
+        if given:
+            raise CommandError(f"--allowed-host is for pipelines; {order['target']!r} has a list of its own, or none")
+    elif given or (app.auth is None and not app.settings.allowed_hosts):
+        app.allow_hosts(given or _names(order.get("host", "")))
+
+
+def _names(host: str) -> tuple[str, ...]:
+    """The names of this machine for itself, and that of the address that is listened on."""
+    own = f"[{host}]" if ":" in host else host
+    return tuple(dict.fromkeys((*LOOPBACK, *([own] if own and host not in EVERYWHERE else []))))
 
 
 def _auth(order: JsonObject) -> AuthKeys | None:
@@ -61,12 +79,15 @@ def is_asgi(found: Any) -> bool:
 def describe_places(app: Any, url: str) -> Iterator[str]:
     """Where the app, its pages, and the pipelines mounted in it can be found."""
     from ..http.application import Application
+    from ..http.describe import place
 
     yield f"  url        {url}"
-    docs = "/docs" if isinstance(app, Application) else getattr(app, "docs_url", None)
+    ours = isinstance(app, Application)
+    docs = place(app.route_table, "/docs") if ours else getattr(app, "docs_url", None)
     if docs:
         yield f"  docs       {url}{docs}"
     for route in getattr(app, "routes", ()):
         if isinstance(getattr(route, "app", None), Application):
             yield f"  pipelines  {url}{route.path}"
-            yield f"    docs     {url}{route.path}/docs"
+            if docs := place(route.app.route_table, "/docs"):
+                yield f"    docs     {url}{route.path}{docs}"

@@ -41,6 +41,12 @@ def serve(
     key_file: Annotated[
         str | None, typer.Option("--key-file", metavar="FILE", help="A file with the keys, read again when it changes.")
     ] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allowed-host", metavar="NAME", help="A name that requests may ask for; repeat it, '*' for all."
+        ),
+    ] = None,
     reload: Annotated[bool, typer.Option("--reload", help="Start again when a source file changes.")] = False,
 ) -> None:
     """Serve pipelines over HTTP until Ctrl-C."""
@@ -48,7 +54,7 @@ def serve(
         raise CommandError("serving needs another extra: pip install 'pipemount[server]'")
     if reload and workers > 1:
         raise CommandError("--reload serves with one worker; leave out one of --reload and --workers")
-    order = _order(target, key, key_env, key_file)
+    order = _order(target, key, key_env, key_file) | {"host": host, "allowed_hosts": allowed_host or []}
     app = as_app(order)
     listening = bind(host, port)
     url = base_url(host, listening.getsockname()[1])
@@ -98,7 +104,12 @@ def base_url(host: str, port: int) -> str:
 
 def _warnings(app: ASGIApp, host: str) -> list[str]:
     open_to_all = getattr(app, "auth", app) is None and host not in LOOPBACK
-    return ["no keys are set: whoever reaches this address can invoke (--key-env sets them)"] if open_to_all else []
+    if not open_to_all:
+        return []
+    return [
+        "no keys are set: whoever reaches this address can invoke (--key-env sets them)",
+        "requests that ask for another host than this machine are refused (--allowed-host allows more)",
+    ]
 
 
 def _serve_one(app: ASGIApp, listening: socket.socket, lines: list[str]) -> None:
@@ -112,7 +123,7 @@ def _serve_one(app: ASGIApp, listening: socket.socket, lines: list[str]) -> None
             if self.started:
                 typer.echo("\n".join(lines))
 
-    server = Announced(uvicorn.Config(app))
+    server = Announced(uvicorn.Config(app, server_header=False))
     try:
         with listening:
             server.run(sockets=[listening])
@@ -131,4 +142,4 @@ def _serve_many(order: JsonObject, listening: socket.socket, lines: list[str], *
     listening.close()
     os.environ[VARIABLE] = json.dumps(order)
     typer.echo("\n".join(lines))
-    uvicorn.run(FACTORY, factory=True, host=host, port=port, **options)
+    uvicorn.run(FACTORY, factory=True, host=host, port=port, server_header=False, **options)

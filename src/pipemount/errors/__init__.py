@@ -26,6 +26,7 @@
     │   ├── LengthRequiredError       411
     │   ├── BodyTooLargeError         413
     │   ├── UnsupportedMediaTypeError 415
+    │   ├── HostNotAllowedError       421
     │   ├── InvalidInputsError        422
     │   ├── IdempotencyMismatchError  422
     │   ├── OverloadedError           429
@@ -65,6 +66,7 @@ from .request import (
     CsrfFailedError,
     EventsPrunedError,
     ForbiddenError,
+    HostNotAllowedError,
     IdempotencyMismatchError,
     IdempotencyRunningError,
     InvalidInputsError,
@@ -112,6 +114,7 @@ __all__ = [
     "ForbiddenError",
     "ForeignAnswerError",
     "HomeLoopError",
+    "HostNotAllowedError",
     "IdempotencyMismatchError",
     "IdempotencyRunningError",
     "InvalidInputsError",

@@ -14,6 +14,7 @@ __all__ = [
     "CsrfFailedError",
     "EventsPrunedError",
     "ForbiddenError",
+    "HostNotAllowedError",
     "IdempotencyMismatchError",
     "IdempotencyRunningError",
     "InvalidInputsError",
@@ -249,6 +250,20 @@ class UnsupportedMediaTypeError(RequestError):
 
     code = "unsupported-media-type"
     status = 415
+
+
+class HostNotAllowedError(RequestError):
+    """The request's ``Host`` is none of the app's (RFC 9110, section 15.5.20)."""
+
+    code = "host-not-allowed"
+    title = "Host not allowed"
+    status = 421
+
+    def __init__(self, *, host: str) -> None:
+        super().__init__(
+            f"this app does not answer for the host {host!r}; Settings(allowed_hosts=…) lists those it does"
+        )
+        self.host = host
 
 
 class InvalidInputsError(RequestError):

@@ -138,7 +138,7 @@ def _rest_view(mounted: Mounted, app: Flask, view: View) -> View:
     def rest(**values: object) -> Any:
         path = "/" + str(values.get("rest", "")).strip("/")
         allowed = methods.get(path) or methods.get(as_template(path)[0])
-        if request.method == "OPTIONS" and allowed:
+        if request.method == "OPTIONS" and allowed and mounted.pipelines.settings.cors is None:
             response = app.response_class()
             response.allow.update((*allowed, "OPTIONS"))
             return response

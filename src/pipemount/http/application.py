@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from functools import partial
-from typing import Any, NamedTuple, Self, overload
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self, overload
+
+from starlette.routing import BaseRoute
 
 from ..adapters.protocol import CompiledPipeline
 from ..adapters.registry import compile as compile_pipeline
 from ..auth.keys import AuthKeys
 from ..auth.tokens import Tokens, TokenSecret
 from ..caller import stopped
-from ..errors import (
-    ConfigurationError,
-    ForbiddenError,
-    MethodNotAllowedError,
-    NotFoundError,
-    PipemountError,
-    RunCancelledError,
-    UnauthenticatedError,
-)
+from ..errors import ConfigurationError, PipemountError
 from ..jobs.desk import Jobs
 from ..jobs.local import Local
 from ..jobs.memory import MemoryStore
+from ..pipelines.specs import Hook
 from ..runtime.acting import UserProvider
 from ..runtime.draining import observe
 from ..runtime.environment import StepEnvironment
+from ..runtime.hooks import call_hook
 from ..runtime.lending import NotInlineError
 from ..runtime.lifecycle import Lifecycle
 from ..runtime.sharing import admission_of
@@ -37,47 +33,32 @@ from ..runtime.threads import ThreadPool
 from ..service import Service
 from ..settings import Settings
 from ..types import ASGIApp, Principal, Receive, Scope, Send
+from .answering import answers
+from .arranging import arranged
 from .at_home import at_home
-from .batch import BatchEndpoint
-from .describe import link
-from .endpoints import About, Endpoints
+from .custom import Custom, table_routes
+from .custom import customs as as_customs
 from .exchange import Exchange
-from .handover import handed_over
+from .extras import Endpoint, Extensible, Extension, Extras, StaticFolder
+from .failing import confess, explain
+from .front import Front
+from .gate import Gate
 from .headers import read_headers
 from .invocation import Invocation
-from .jobs import JobRoutes, Keyed, Submission
 from .lifespan import Lifespan, serve_lifespan
 from .middleware import LifespanMiddleware, PipelineMiddleware
-from .monitoring import Monitoring
-from .origin import from_script, refuse_foreign
+from .naming import name_request, named, unname_request
 from .paths import locate
-from .problems import log_failure, problem
-from .routes import PARAMETER, Route, as_template, build_routes, check_name
-from .streaming import Events
+from .routes import Route, build_routes, build_sockets, check_name, opened
 from .streams import Streams
-from .tokens import PLACES, Signing, bearer, shows_token
+from .table import Table
+from .tokens import Signing, shows_token
 from .websocket import Sockets
 
 __all__ = ["Application"]
 
-logger = logging.getLogger("pipemount")
 
-Answer = Callable[[Exchange], Awaitable[None]]
-
-
-class Endpoint(NamedTuple):
-    """What answers a method at a path, and the permission that it takes (``None``: open to all).
-
-    Attributes:
-        takes_token: Whether ``?token=`` may stand for a key.
-    """
-
-    answer: Answer
-    permission: str | None
-    takes_token: bool = False
-
-
-class Application:
+class Application(Extensible):
     """Pipelines as one ASGI application: mount it, include it, wrap with it, or serve it as it is.
 
     Args:
@@ -89,6 +70,14 @@ class Application:
         settings: Limits and behaviour.
         step_environment: Makes a context manager that surrounds each sync step in its thread, for hosts that this
             package does not know: ``step_environment(context)``. Host adapters bring their own.
+        endpoints: Endpoints of your own, or Starlette routes; see ``Endpoint``.
+        middleware: ASGI middleware around all routes, the first outermost: ``Middleware(factory, …)``, or a factory.
+        extensions: Functions of the app, or objects with ``install(app)``, which add such things by ``add_endpoint``,
+            ``add_middleware``, ``add_static`` and ``add_hooks`` while the app is made.
+        static: A folder of files beside the API, e.g. a single-page application; see ``StaticFolder``.
+        on_startup: Functions, sync or async, called with the app, in order, before the pipelines start. One that raises
+            is as an ``on_init`` that raises.
+        on_shutdown: As those, called after the pipelines have stopped, if all of ``on_startup`` was called.
 
     Raises:
         CompileError: A pipeline cannot be compiled.
@@ -105,6 +94,12 @@ class Application:
         token_secret: TokenSecret | None = None,
         settings: Settings | None = None,
         step_environment: StepEnvironment | None = None,
+        endpoints: Iterable[Endpoint | BaseRoute] = (),
+        middleware: Iterable[Any] = (),
+        extensions: Iterable[Extension] = (),
+        static: str | Path | StaticFolder | None = None,
+        on_startup: Iterable[Hook | Callable[..., Any]] = (),
+        on_shutdown: Iterable[Hook | Callable[..., Any]] = (),
     ) -> None:
         self.settings = settings or Settings()
         self.auth = auth
@@ -113,8 +108,8 @@ class Application:
         self.admission = admission_of(self.settings, compiled)
         self.services = {name: Service(name, one, self.settings, self.admission) for name, one in compiled.items()}
         self._store = MemoryStore(self.settings)
-        self._runner = Local(self._store, self.services, self.settings)
-        self.jobs = Jobs(self._store, self._runner)
+        self.runner = Local(self._store, self.services, self.settings)
+        self.jobs = Jobs(self._store, self.runner)
         self.environments: list[StepEnvironment] = [] if step_environment is None else [step_environment]
         self.users: list[UserProvider] = []
         self._stack = AsyncExitStack()
@@ -128,12 +123,21 @@ class Application:
         )
         self.lifespan = Lifespan(self.lifecycle)
         self.streams = Streams(self.settings.max_streams, self.settings.max_stream_age, self.lifecycle.until_draining)
+        self._extras = Extras(
+            endpoints=endpoints, middleware=middleware, static=static, on_startup=on_startup, on_shutdown=on_shutdown
+        )
+        self._extras.install(extensions, self)
+        customs = as_customs(self._extras.endpoints, self)
         # Not "routes": Starlette looks through a mounted app's "routes" when it resolves a name of the host.
-        self.route_table = build_routes(tuple(self.services), self.settings.open_routes, self.settings.metrics)
+        self.route_table, self.sockets = self._routes(customs)
+        self._gate = Gate(self.auth, self.tokens, self.settings.trusted_origins)
         self.signing = Signing(self.tokens, self.route_table, self.settings, self._find_job)
-        table = self._build_table()
-        self._table = {path: methods for path, methods in table.items() if PARAMETER not in path}
-        self._templates = {path: methods for path, methods in table.items() if PARAMETER in path}
+        invocations = {name: Invocation(service, self.lifecycle) for name, service in self.services.items()}
+        self._conversations = Sockets(self, invocations)
+        self._table = Table(answers(self, invocations), customs, self._extras.folders, {r.path for r in self.sockets})
+        secure = self.settings.secure_headers
+        self._always = tuple(secure.lines(encrypted=encrypted) if secure else () for encrypted in (False, True))
+        self._front = self._build_front()
 
     def __deepcopy__(self, memo: object) -> Self:
         """The app itself, of which a process has one: hosts copy what is mounted in them, as Litestar's routers do."""
@@ -148,25 +152,44 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI scope: ``http``, ``lifespan`` or ``websocket``."""
+        if scope["type"] == "lifespan":
+            await serve_lifespan(self.lifecycle, receive, send)
+        elif self._front is None:
+            await self._answer(scope, receive, send)
+        else:
+            await self._front(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer from the routes."""
         if scope["type"] == "http":
-            base, rest = locate(scope)
-            exchange = Exchange(scope, receive, send, base, read_headers(scope["headers"]))
+            exchange = self._exchange(scope, receive, send)
+            naming = name_request(exchange.headers.request_id)
             try:
-                endpoint = self._endpoint(exchange, rest)
-                exchange.principal = self._principal(exchange, endpoint)
+                endpoint = self._table.find(exchange, exchange.rest)
+                exchange.principal = self._gate.identify(exchange, endpoint)
                 await endpoint.answer(exchange)
             except PipemountError as error:
-                await _explain(exchange, error)
+                await explain(exchange, error)
             except NotInlineError:
                 raise
             except asyncio.CancelledError as error:
-                await _explain(exchange, stopped(error))
+                await explain(exchange, stopped(error))
             except Exception as error:
-                await _confess(exchange, error)
-        elif scope["type"] == "lifespan":
-            await serve_lifespan(self.lifecycle, receive, send)
+                await confess(exchange, error)
+            finally:
+                if naming is not None:
+                    unname_request(naming)
         elif scope["type"] == "websocket":
-            await self._sockets(scope, receive, send)
+            await self._conversations(scope, receive, send)
+
+    def _exchange(self, scope: Scope, receive: Receive, send: Send) -> Exchange:
+        headers = read_headers(scope["headers"])
+        if headers.request_id is None and self.settings.generate_request_ids:
+            headers = named(headers, scope)
+        base, rest = locate(scope)
+        exchange = Exchange(scope, receive, send, base, headers)
+        exchange.rest, exchange.always = rest, self._always[scope.get("scheme") == "https"]
+        return exchange
 
     def answers_inline(self, scope: Scope) -> bool:
         """Whether a thread may drive the answer to ``scope`` itself, without a loop: ``runtime.lending`` tells how.
@@ -174,9 +197,9 @@ class Application:
         So it is for a synchronous invocation of a ready pipeline whose steps are a row of plain functions. Where the
         answer turns out to need a loop all the same, ``NotInlineError`` is raised before anything was read.
         """
-        if scope["type"] != "http" or scope["method"] != "POST":
+        if scope["type"] != "http" or scope["method"] != "POST" or self._extras.middleware:
             return False
-        endpoint = self._table.get(locate(scope)[1], {}).get("POST")
+        endpoint = self._table.exact.get(locate(scope)[1], {}).get("POST")
         return (
             endpoint is not None and isinstance(endpoint.answer, Invocation) and endpoint.answer.answers_inline(scope)
         )
@@ -190,87 +213,41 @@ class Application:
             return True
         if not shows_token(scope):
             return False
-        endpoint = self._templates.get(as_template(locate(scope)[1])[0], {}).get(scope["method"])
-        return endpoint is not None and endpoint.takes_token
-
-    def _endpoint(self, exchange: Exchange, rest: str) -> Endpoint:
-        methods = self._table.get(rest)
-        if methods is None:
-            self._sockets.refuse_request(exchange.scope, rest)
-            template, value = as_template(rest)
-            methods, exchange.params = self._templates.get(template), {"job_id": value}
-        if methods is None:
-            raise NotFoundError(f"nothing is served at {rest}; GET {link(exchange.base, '/')} lists what is")
-        endpoint = methods.get(exchange.scope["method"])
-        if endpoint is None:
-            raise MethodNotAllowedError(method=exchange.scope["method"], allowed=tuple(methods))
-        return endpoint
-
-    def _principal(self, exchange: Exchange, endpoint: Endpoint) -> Principal | None:
-        """Who is calling, and that they may. Decided from the headers, or from a token in the query.
-
-        A user for whom the host vouches needs no key; a key or a token that is sent all the same is checked.
-        """
-        host, permission = handed_over(exchange.scope), endpoint.permission
-        principal = host.principal
-        if permission is None:
-            return principal
-        if endpoint.takes_token and shows_token(exchange.scope):
-            return bearer(exchange, self.tokens, permission, keyed=self.auth is not None)
-        headers = exchange.headers
-        by_key = self.auth is not None and headers.presents_key
-        if self.auth is not None and (by_key or principal is None):
-            principal = self.auth.authenticate(headers.authorization, headers.api_key, duplicated=headers.duplicated)
-        elif principal is None and host.guarded:
-            raise ForbiddenError(permission=permission, principal=None)
-        if not host.token_checked and not (by_key and headers.is_deliberate):
-            refuse_foreign(exchange.scope, self.settings.trusted_origins)
-        if principal is not None and not principal.may(permission):
-            raise ForbiddenError(permission=permission, principal=principal.name)
-        return principal
+        return self._table.takes_token(locate(scope)[1], scope["method"])
 
     async def _find_job(self, job_id: str, viewer: Principal | None) -> object:
         await self.lifecycle.ensure_ready()
         return await at_home(self.lifecycle, lambda: self.jobs.get(job_id, viewer))
 
-    def _build_table(self) -> dict[str, dict[str, Endpoint]]:
-        schemes = self.auth.accept if self.auth else ()
-        about = About(self.pipelines, self.route_table, self.settings, schemes)
-        endpoints = Endpoints(about, self.lifecycle.answer_probe)
-        events = Events(self.jobs, self.lifecycle, self.settings, self.streams)
-        invocations = {name: Invocation(service, self.lifecycle) for name, service in self.services.items()}
-        for invocation in invocations.values():
-            invocation.others |= {
-                "async": Submission(invocation, self.jobs),
-                "keyed": Keyed(invocation, self.jobs),
-                "stream": partial(events.invoke, invocation),
-            }
-        jobs = JobRoutes(self.jobs, self.lifecycle)
-        self._sockets = Sockets(self, invocations)
-        batches = {name: BatchEndpoint(service, self.lifecycle, self.jobs) for name, service in self.services.items()}
-        self._runner.performers["batch"] = lambda service, work, feed: batches[service.name].perform(work)
-        monitoring = Monitoring(self, schemes)
-        special: dict[str, Callable[[Route], Answer]] = {
-            "events": lambda route: events,
-            "invoke": lambda route: invocations[route.pipeline or ""],
-            "submit": lambda route: invocations[route.pipeline or ""].others["async"],
-            "jobs": lambda route: jobs.list,
-            "job": lambda route: jobs.job,
-            "delete": lambda route: jobs.job,
-            "cancel": lambda route: jobs.cancel,
-            "batch": lambda route: batches[route.pipeline or ""],
-            "metrics": lambda route: monitoring.metrics,
-            "status": lambda route: monitoring.status,
-            "tokens": lambda route: self.signing,
-        }
-        table: dict[str, dict[str, Endpoint]] = {}
-        for route in self.route_table:
-            answer = special.get(route.endpoint, endpoints.answer)(route)
-            methods = table.setdefault(route.path, {})
-            for method in route.methods:
-                takes_token = (route.endpoint, method) in PLACES
-                methods[method] = Endpoint(answer, route.permission, takes_token)
-        return table
+    def knows(self, path: str) -> bool:
+        """Whether something answers at ``path``, below the mount."""
+        return self._table.knows(path)
+
+    def _routes(self, customs: Sequence[Custom]) -> tuple[tuple[Route, ...], tuple[Route, ...]]:
+        """Those for requests and those for WebSockets."""
+        settings, names = self.settings, tuple(self.services)
+        usual, sockets = build_routes(names, metrics=settings.metrics), build_sockets(names)
+        arrangement = arranged((*usual, *sockets), settings.paths, settings.without)
+        routes = [route for route in arrangement if route.endpoint != "socket"]
+        requests = opened((*routes, *table_routes(customs)), settings.open_routes, {route.path for route in usual})
+        return requests, tuple(route for route in arrangement if route.endpoint == "socket")
+
+    def _build_front(self) -> Front | None:
+        settings, middleware = self.settings, self._extras.middleware
+        if not (settings.allowed_hosts or settings.cors or middleware):
+            return None
+        return Front(
+            self._answer,
+            self._exchange,
+            allowed_hosts=settings.allowed_hosts,
+            cors=settings.cors,
+            middleware=middleware,
+        )
+
+    def allow_hosts(self, hosts: Collection[str]) -> None:
+        """Answer for these only, as by ``Settings.allowed_hosts``: for what serves the app and knows where."""
+        self.settings = replace(self.settings, allowed_hosts=tuple(hosts))
+        self._front = self._build_front()
 
     # ------------------------------------------------------------------------------- start and stop
 
@@ -287,6 +264,10 @@ class Application:
             threads = ThreadPool(self.settings.threads)
             stack.callback(threads.close)
             await threads.run(int)  # one thread is up before the interpreter exits: then 3.12 starts none
+            for hook in self._extras.on_startup:
+                await call_hook(hook, threads, self)
+            for hook in reversed(self._extras.on_shutdown):
+                stack.push_async_callback(call_hook, hook, threads, self)
             for service in self.services.values():
                 await service.start(
                     {"threads": threads, "settings": self.settings, "environments": tuple(self.environments)}
@@ -358,31 +339,3 @@ def _compiled(pipelines: Any) -> dict[str, CompiledPipeline]:
         return {check_name(name): compile_pipeline(thing) for name, thing in pipelines.items()}
     compiled = compile_pipeline(pipelines)
     return {check_name(compiled.info.name): compiled}
-
-
-# ----------------------------------------------------------------------------------------- failures
-
-
-async def _explain(exchange: Exchange, error: PipemountError) -> None:
-    """Answer with a problem document, unless there is nobody left to read it."""
-    if isinstance(error, RunCancelledError) or exchange.started:
-        logger.info("%s: %s", error.code, error)
-        return
-    log_failure(error)
-    if isinstance(error, UnauthenticatedError) and from_script(exchange.scope):
-        error = error.for_script()
-    await exchange.respond(*problem(error, instance=_instance(exchange.scope)))
-
-
-def _instance(scope: Scope) -> str:
-    """The path that was asked for, as a URI reference (RFC 9457, section 3.1.5)."""
-    return link(*locate(scope))
-
-
-async def _confess(exchange: Exchange, error: Exception) -> None:
-    """A fault of our own: logged whole, answered without a word of its inside."""
-    if exchange.started:
-        raise error
-    logger.error("an unexpected error while answering", exc_info=error)
-    unknown = PipemountError("an unexpected error; see the log")
-    await exchange.respond(*problem(unknown, instance=_instance(exchange.scope)))

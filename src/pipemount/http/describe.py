@@ -15,7 +15,7 @@ from ..types import JsonObject
 from .routes import PARAMETER, Route
 from .wire import WireJsonSchema
 
-__all__ = ["description", "index", "info", "link", "pipelines", "schema", "template"]
+__all__ = ["description", "index", "info", "link", "pipelines", "place", "schema", "template"]
 
 
 def link(base: str, path: str) -> str:
@@ -40,7 +40,7 @@ def index(routes: Sequence[Route], base: str) -> JsonObject:
     }
 
 
-def pipelines(compiled: Mapping[str, CompiledPipeline], base: str) -> JsonObject:
+def pipelines(compiled: Mapping[str, CompiledPipeline], routes: Sequence[Route], base: str) -> JsonObject:
     """What ``GET /pipelines`` answers."""
     return {
         "pipelines": [
@@ -48,7 +48,7 @@ def pipelines(compiled: Mapping[str, CompiledPipeline], base: str) -> JsonObject
                 "name": name,
                 "description": pipeline.info.doc,
                 "fingerprint": pipeline.info.fingerprint,
-                "urls": _urls(name, base),
+                "urls": _urls(name, routes, base),
             }
             for name, pipeline in compiled.items()
         ]
@@ -65,12 +65,21 @@ def schema(compiled: CompiledPipeline) -> JsonObject:
     }
 
 
-def info(name: str, compiled: CompiledPipeline, *, settings: Settings, schemes: Sequence[str], base: str) -> JsonObject:
+def info(
+    name: str,
+    compiled: CompiledPipeline,
+    *,
+    routes: Sequence[Route],
+    settings: Settings,
+    schemes: Sequence[str],
+    base: str,
+) -> JsonObject:
     """What ``GET …/info`` answers.
 
     Args:
         name: The pipeline's name in the app.
         compiled: The pipeline.
+        routes: Of the app.
         settings: Of the app.
         schemes: How a key may be presented; empty where none is needed.
         base: The mount.
@@ -80,7 +89,7 @@ def info(name: str, compiled: CompiledPipeline, *, settings: Settings, schemes: 
         "name": name,
         "version": settings.version,
         "auth": {"enabled": bool(schemes), "schemes": list(schemes)},
-        "urls": _urls(name, base),
+        "urls": _urls(name, routes, base),
     }
 
 
@@ -103,8 +112,19 @@ def _output_schema(compiled: CompiledPipeline) -> JsonObject:
     return compiled.output.adapter.json_schema(mode=compiled.output.mode, schema_generator=WireJsonSchema)
 
 
-def _urls(name: str, base: str) -> dict[str, str]:
-    own = {endpoint: link(base, f"/pipelines/{name}/{endpoint}") for endpoint in ("invoke", "batch", "info", "schema")}
-    paths = {"index": "/", "openapi": "/openapi.json"}
-    paths |= {endpoint: f"/{endpoint}" for endpoint in ("health", "docs", "pipelines", "status")}
-    return own | {endpoint: link(base, path) for endpoint, path in paths.items()}
+APP_URLS = ("index", "health", "openapi", "docs", "pipelines", "status")
+
+
+def place(routes: Sequence[Route], known_as: str) -> str | None:
+    """The path of the route that is known as this path, or ``None`` where there is no such route."""
+    return next((route.path for route in routes if route.known_as == known_as), None)
+
+
+def _urls(name: str, routes: Sequence[Route], base: str) -> dict[str, str]:
+    own = f"/pipelines/{name}/"
+    urls = {route.endpoint: link(base, route.path) for route in routes if route.known_as.startswith(own)}
+    for endpoint in APP_URLS:
+        path = {"index": "/", "openapi": "/openapi.json"}.get(endpoint, f"/{endpoint}")
+        if (found := place(routes, path)) is not None:
+            urls[endpoint] = link(base, found)
+    return urls

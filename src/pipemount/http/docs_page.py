@@ -13,7 +13,7 @@ from pathlib import Path
 from starlette.responses import HTMLResponse, Response
 
 from ..errors import NotFoundError
-from .describe import link
+from .describe import link, place
 from .routes import DOCS_ASSETS, Route
 
 __all__ = ["asset", "page"]
@@ -53,7 +53,7 @@ PLAIN = """<!doctype html>
 </head>
 <body>
 <h1>{title}</h1>
-<p>The whole contract is in <a href="{document}">openapi.json</a>.</p>
+{document}
 <ul>
 {routes}
 </ul>
@@ -62,11 +62,13 @@ PLAIN = """<!doctype html>
 </html>
 """
 
+CONTRACT = '<p>The whole contract is in <a href="{document}">openapi.json</a>.</p>'
+
 
 def page(base: str, title: str, routes: Sequence[Route]) -> Response:
     """The page, for the mount at ``base``; its links and assets are built from there."""
     nonce = secrets.token_urlsafe(16)
-    html = _interactive(base, title, nonce) if ASSETS else _plain(base, title, routes)
+    html = _interactive(base, title, nonce, routes) if _is_interactive(routes) else _plain(base, title, routes)
     return HTMLResponse(html, headers=_headers({"Content-Security-Policy": POLICY.format(nonce=nonce)}))
 
 
@@ -83,9 +85,13 @@ def _headers(headers: Mapping[str, str]) -> dict[str, str]:
     return {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", **headers}
 
 
-def _interactive(base: str, title: str, nonce: str) -> str:
-    style, script, icon = (escape(link(base, f"/docs/{name}")) for name in DOCS_ASSETS)
-    document = json.dumps(link(base, "/openapi.json")).replace("<", "\\u003c")
+def _is_interactive(routes: Sequence[Route]) -> bool:
+    return bool(ASSETS) and place(routes, "/openapi.json") is not None
+
+
+def _interactive(base: str, title: str, nonce: str, routes: Sequence[Route]) -> str:
+    style, script, icon = (escape(link(base, place(routes, f"/docs/{name}") or "")) for name in DOCS_ASSETS)
+    document = json.dumps(link(base, place(routes, "/openapi.json") or "")).replace("<", "\\u003c")
     return INTERACTIVE.format(
         title=escape(title), icon=icon, style=style, script=script, nonce=nonce, document=document
     )
@@ -97,7 +103,8 @@ def _plain(base: str, title: str, routes: Sequence[Route]) -> str:
         for route in routes
         if route.documented
     )
-    document = escape(link(base, "/openapi.json"))
+    contract = place(routes, "/openapi.json")
+    document = CONTRACT.format(document=escape(link(base, contract))) if contract else ""
     return PLAIN.format(title=escape(title), document=document, routes="\n".join(entries))
 
 

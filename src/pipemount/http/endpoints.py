@@ -56,6 +56,7 @@ class Endpoints:
 
     def __init__(self, about: About, ensure_ready: Callable[[], Awaitable[None]]) -> None:
         self._about, self._ensure_ready = about, ensure_ready
+        self._docs_path = describe.place(about.routes, "/docs")
         self._described: dict[Described, bytes] = {}
         self._describing = threading.Lock()
         self._answers: Mapping[str, Callable[[Route, Exchange], Awaitable[None]]] = {
@@ -89,10 +90,10 @@ class Endpoints:
         await _send_json(exchange, body)
 
     async def _index(self, route: Route, exchange: Exchange) -> None:
-        if not prefers_html(exchange.headers.accept):
+        if self._docs_path is None or not prefers_html(exchange.headers.accept):
             await self._document(route, exchange)
             return
-        location = describe.link(exchange.base, "/docs").encode("ascii")
+        location = describe.link(exchange.base, self._docs_path or "").encode("ascii")
         await exchange.respond(307, [(b"location", location), (b"content-length", b"0")], b"")
 
     def _drawn(self, route: Route) -> GraphView | None:
@@ -117,7 +118,7 @@ class Endpoints:
             case "index":
                 return to_json(describe.index(about.routes, base))
             case "pipelines":
-                return to_json(describe.pipelines(about.pipelines, base))
+                return to_json(describe.pipelines(about.pipelines, about.routes, base))
             case "openapi":
                 settings = about.settings
                 return to_json(
@@ -127,7 +128,14 @@ class Endpoints:
         if route.endpoint == "schema":
             return to_json(describe.schema(about.pipelines[name]))
         return to_json(
-            describe.info(name, about.pipelines[name], settings=about.settings, schemes=about.schemes, base=base)
+            describe.info(
+                name,
+                about.pipelines[name],
+                routes=about.routes,
+                settings=about.settings,
+                schemes=about.schemes,
+                base=base,
+            )
         )
 
     # --------------------------------------------------------------------------------------------- docs
@@ -138,7 +146,7 @@ class Endpoints:
         await _send(exchange, docs_page.page(exchange.base, self._about.title, self._about.routes))
 
     async def _asset(self, route: Route, exchange: Exchange) -> None:
-        await _send(exchange, docs_page.asset(route.path.rpartition("/")[2]))
+        await _send(exchange, docs_page.asset(route.known_as.rpartition("/")[2]))
 
 
 async def _send_json(exchange: Exchange, body: bytes) -> None:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from ..browsers import SecureHeaders
 from ..errors import BodyTooLargeError, MalformedRequestError, RunCancelledError
 from ..types import Message, Principal, Receive, Scope, Send
 from .headers import RequestHeaders, clean_request_id
@@ -14,6 +15,8 @@ from .problems import Headers
 __all__ = ["ClientLeftError", "Exchange"]
 
 logger = logging.getLogger("pipemount")
+
+CAREFUL = frozenset(SecureHeaders.names())
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -28,24 +31,27 @@ class Exchange:
     Attributes:
         scope: The ASGI scope, as the host handed it over.
         base: The app's own root as the caller sees it; links start with it.
+        rest: The path below that.
         headers: Those that the app reads.
         params: What stands where the route has parameters.
         principal: Who asks, once that is known.
         started: Whether the response has begun.
+        always: Headers of every answer.
     """
 
-    __slots__ = ("base", "headers", "params", "principal", "receive", "scope", "send", "started")
+    __slots__ = ("always", "base", "headers", "params", "principal", "receive", "rest", "scope", "send", "started")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, base: str, headers: RequestHeaders) -> None:
         self.scope, self.receive, self.send = scope, receive, send
-        self.base, self.headers = base, headers
+        self.base, self.rest, self.headers = base, "/", headers
         self.params = NOTHING
         self.principal: Principal | None = None
         self.started = False
+        self.always: tuple[tuple[bytes, bytes], ...] = ()
 
     async def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """Send the whole response; the request id that came is echoed. A caller who has left does not hear it."""
-        self._echo(headers)
+        self.finish(headers)
         self.started = True
         try:
             await self.send({"type": "http.response.start", "status": status, "headers": headers})
@@ -53,9 +59,24 @@ class Exchange:
         except OSError:  # what servers may raise for a closed connection (ASGI HTTP specification, 2.4)
             logger.info("the caller left before the answer was sent")
 
-    def _echo(self, headers: Headers) -> None:
-        if self.headers.request_id is not None and (echo := clean_request_id(self.headers.request_id)):
+    def finish(self, headers: Headers) -> None:
+        """Add to an answer's ``headers`` what every answer has and this one has not; names are in lower case."""
+        names = [name for name, _ in headers]
+        if CAREFUL.isdisjoint(names):
+            headers.extend(self.always)
+        else:
+            headers.extend(line for line in self.always if line[0] not in names)
+        if b"x-request-id" not in names and (echo := clean_request_id(self.headers.request_id)):
             headers.append((b"x-request-id", echo))
+
+    async def send_finished(self, message: Message) -> None:
+        """As ``send``, for what others answer: adds what every answer has and this one has not."""
+        if message["type"] == "http.response.start":
+            self.started = True
+            headers = [(name.lower(), value) for name, value in message.get("headers", ())]
+            self.finish(headers)
+            message = {**message, "headers": headers}
+        await self.send(message)
 
     # -------------------------------------------------------------------------------- part by part
 
@@ -65,7 +86,7 @@ class Exchange:
         Raises:
             ClientLeftError: The server says so; others take what is written, and tell ``left``.
         """
-        self._echo(headers)
+        self.finish(headers)
         self.started = True
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self.write(first)

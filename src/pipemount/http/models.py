@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints,
 from typing_extensions import TypedDict
 
 from ..adapters.protocol import CompiledPipeline, overrides_of
+from ..pipelines.flooding import guarded
 from ..pipelines.schema import Schema
 
 __all__ = [
@@ -77,7 +78,9 @@ def request_model(name: str, compiled: CompiledPipeline, *, max_timeout: float |
     envelope.__pydantic_config__ = ConfigDict(extra="forbid")
     envelope.__doc__ = f"What to run the pipeline {name} with."
     envelope.__module__ = __name__
-    return Schema(envelope, TypeAdapter(envelope))
+    adapter = TypeAdapter(envelope)
+    adapter.validator = guarded(adapter.validator, adapter.core_schema)
+    return Schema(envelope, adapter)
 
 
 def _optional(annotation: Any, description: str) -> Any:

@@ -145,6 +145,9 @@ def build_openapi(
 
 def operation(route: Route, pipelines: Mapping[str, CompiledPipeline], *, open_to_all: bool) -> JsonObject:
     """What the document says about a route's first method (HEAD is as GET, RFC 9110, section 9.3.2)."""
+    if route.openapi is not None:
+        own = {"operationId": route.name, "summary": route.path, "tags": [SHARED], **route.openapi}
+        return own | {"security": []} if open_to_all else own
     title = SUMMARIES[route.endpoint]
     described: JsonObject = {
         "operationId": operation_id(route),
@@ -172,12 +175,12 @@ def _json_body(schema: JsonObject) -> JsonObject:
 def operation_id(route: Route) -> str:
     """Unique in a document: the pipeline and the endpoint; routes that share an endpoint add their path."""
     own = route.pipeline or SHARED
-    return f"{own}_{route.endpoint}" + ("_health" if route.path == "/health" else "")
+    return f"{own}_{route.endpoint}" + ("_health" if route.known_as == "/health" else "")
 
 
 def _info(pipelines: Mapping[str, CompiledPipeline], settings: Settings) -> JsonObject:
     title = settings.title or ", ".join(pipelines)
-    doc = next(iter(pipelines.values())).info.doc if len(pipelines) == 1 else ""
+    doc = settings.description or (next(iter(pipelines.values())).info.doc if len(pipelines) == 1 else "")
     return {"title": title, "version": settings.version, **_described(doc)}
 
 

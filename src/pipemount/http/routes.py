@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from ..errors import ConfigurationError
+from ..types import JsonObject
 
-__all__ = ["DOCS_ASSETS", "PARAMETER", "Route", "as_template", "build_routes", "check_name", "is_known", "socket_paths"]
+__all__ = [
+    "DOCS_ASSETS",
+    "PARAMETER",
+    "SOCKET",
+    "Route",
+    "as_template",
+    "build_routes",
+    "build_sockets",
+    "check_name",
+    "opened",
+]
 
 PIPELINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 RESERVED = frozenset(
@@ -16,6 +27,9 @@ RESERVED = frozenset(
     | {"stream", "submit", "tokens"}
 )
 PARAMETER = "{job_id}"
+SOCKET = ("WEBSOCKET",)
+"""Stands for the method where there is none."""
+
 DOCS_ASSETS = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
 
 
@@ -30,6 +44,8 @@ class Route:
         permission: What the caller's key must hold; ``None`` where none is needed.
         pipeline: The pipeline's name in the app, or ``None`` for routes of the whole app.
         documented: Whether the OpenAPI document lists it; aliases are not listed.
+        usual: The path that it has where settings do not give it another; empty if it is that one.
+        openapi: The operation object of an endpoint of the author's own.
     """
 
     path: str
@@ -38,6 +54,13 @@ class Route:
     permission: str | None
     pipeline: str | None = None
     documented: bool = True
+    usual: str = ""
+    openapi: JsonObject | None = field(default=None, hash=False, compare=False)
+
+    @property
+    def known_as(self) -> str:
+        """The path that tells what it is, whatever path settings give it."""
+        return self.usual or self.path
 
     @property
     def name(self) -> str:
@@ -45,10 +68,12 @@ class Route:
 
         Routes that answer the same have names of their own, so that each can be told by name.
         """
-        segments = self.path.strip("/").split("/")
+        segments = self.known_as.strip("/").split("/")
+        if self.endpoint == "custom":
+            return "custom_" + re.sub(r"[^A-Za-z0-9]+", "_", self.path.strip("/"))
         if self.endpoint == "asset":
             return "docs_" + segments[-1].replace("-", "_").replace(".", "_")
-        if self.path == "/health":
+        if self.known_as == "/health":
             return "health"
         if self.path == f"/stream/{PARAMETER}":
             return "stream"
@@ -65,11 +90,6 @@ def as_template(path: str) -> tuple[str, str]:
     return f"/{head}/{PARAMETER}{slash}{tail}", value
 
 
-def is_known(path: str, paths: Container[str]) -> bool:
-    """Whether one of the routes with these ``paths`` answers at ``path``."""
-    return path in paths or as_template(path)[0] in paths
-
-
 def check_name(name: str) -> str:
     """``name`` if it can stand in a path. Raises ``ConfigurationError``."""
     if not PIPELINE_NAME.fullmatch(name) or name in RESERVED:
@@ -81,12 +101,11 @@ def check_name(name: str) -> str:
 
 
 def build_routes(names: Sequence[str], open_routes: Sequence[str] = (), metrics: str = "read") -> tuple[Route, ...]:
-    """All routes of an app with these pipelines; one pipeline is served at the root as well.
+    """All routes of an app with these pipelines, each at its usual path; one pipeline is served at the root as well.
 
     Args:
         names: Of the pipelines.
-        open_routes: Paths that take no permission. What else answers the same is as open: a route's other paths, and
-            what the docs page is made of.
+        open_routes: As for ``opened``.
         metrics: The permission that ``/metrics`` takes; ``"off"`` where there are to be none.
 
     Raises:
@@ -94,23 +113,42 @@ def build_routes(names: Sequence[str], open_routes: Sequence[str] = (), metrics:
     """
     own = [route for name in names for route in _pipeline_routes(name, alone=len(names) == 1)]
     operations = [] if metrics == "off" else [Route("/metrics", ("GET", "HEAD"), "metrics", metrics)]
-    routes = (*_app_routes(), *operations, *own)
-    if unknown := sorted(set(open_routes) - {route.path for route in routes}):
-        known = ", ".join(route.path for route in routes if route.documented)
-        raise ConfigurationError(f"open_routes has {', '.join(map(repr, unknown))}; the app's routes are: {known}")
-    opened = {_answer(route) for route in routes if route.path in open_routes}
-    return tuple(replace(route, permission=None) if _answer(route) in opened else route for route in routes)
+    return opened((*_app_routes(), *operations, *own), open_routes)
+
+
+def opened(routes: Sequence[Route], open_routes: Collection[str], also: Collection[str] = ()) -> tuple[Route, ...]:
+    """``routes``, of which some take no permission.
+
+    Args:
+        routes: Of an app.
+        open_routes: Their paths. What else answers the same is as open: a route's other paths, and what the docs page
+            is made of.
+        also: Paths that may be named though there is no such route.
+
+    Raises:
+        ConfigurationError: An open route is none of the app's.
+    """
+    known = {path for route in routes for path in (route.path, route.known_as)}
+    if unknown := sorted(set(open_routes) - known - set(also)):
+        documented = ", ".join(route.path for route in routes if route.documented)
+        raise ConfigurationError(f"open_routes has {', '.join(map(repr, unknown))}; the app's routes are: {documented}")
+    open_answers = {_answer(route) for route in routes if {route.path, route.known_as} & set(open_routes)}
+    return tuple(replace(route, permission=None) if _answer(route) in open_answers else route for route in routes)
 
 
 def _answer(route: Route) -> tuple[str, str | None]:
     """What routes have in common that answer the same."""
+    if route.endpoint == "custom":
+        return route.path, None
     return "docs" if route.endpoint == "asset" else route.endpoint, route.pipeline
 
 
-def socket_paths(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The paths of WebSockets, each with the pipelines that it serves; the app's own serves all."""
-    own = {f"{root}/{name}/stream": (name,) for root in ("/pipelines", "") for name in names}
-    return {"/stream": tuple(names), **own}
+def build_sockets(names: Sequence[str]) -> tuple[Route, ...]:
+    """Where WebSockets are: the app's own serves all pipelines, each of the others one."""
+    own = [
+        Route(f"{root}/{name}/stream", SOCKET, "socket", None, name) for root in ("/pipelines", "") for name in names
+    ]
+    return (Route("/stream", SOCKET, "socket", None), *own)
 
 
 def _app_routes() -> Iterator[Route]:

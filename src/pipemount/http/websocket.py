@@ -8,21 +8,21 @@ from typing import Protocol
 
 from ..auth.keys import AuthKeys
 from ..auth.tokens import Tokens
-from ..errors import NotFoundError, PipemountError, UnsupportedError
+from ..errors import NotFoundError, PipemountError
 from ..jobs.desk import Jobs
 from ..jobs.models import owner_of
 from ..runtime.home import shutting_down
 from ..runtime.lifecycle import Lifecycle
 from ..settings import Settings
 from ..types import Receive, Scope, Send
-from .asking import asking
+from .asking import Ask, asking
 from .conversation import Conversation, Offer
 from .describe import link
 from .handshake import Guards, admit, refuse
 from .headers import clean_request_id, parse_traceparent, read_headers
 from .invocation import Invocation
 from .paths import locate
-from .routes import socket_paths
+from .routes import Route
 from .streams import Streams
 
 __all__ = ["Sockets"]
@@ -39,6 +39,7 @@ class App(Protocol):
     jobs: Jobs
     lifecycle: Lifecycle
     streams: Streams
+    sockets: tuple[Route, ...]
 
 
 class Sockets:
@@ -52,8 +53,8 @@ class Sockets:
     def __init__(self, app: App, invocations: Mapping[str, Invocation]) -> None:
         asks = {name: asking(invocation) for name, invocation in invocations.items()}
         self._offers = {
-            path: Offer({name: asks[name] for name in names}, app.jobs, app.lifecycle, app.settings)
-            for path, names in socket_paths(tuple(invocations)).items()
+            route.path: Offer(_those(asks, route.pipeline), app.jobs, app.lifecycle, app.settings)
+            for route in app.sockets
         }
         self._guards = Guards(app.auth, app.tokens.verify, app.settings.trusted_origins)
         self._lifecycle, self._streams = app.lifecycle, app.streams
@@ -86,23 +87,15 @@ class Sockets:
             echo = clean_request_id(headers.request_id)
             await conversation.run([(b"x-request-id", echo)] if echo else [])
 
-    def refuse_request(self, scope: Scope, rest: str) -> None:
-        """Raise what a plain request is told where a WebSocket is.
-
-        Raises:
-            UnsupportedError: It is a handshake, which the server does not take for one.
-            NotFoundError: It is none.
-        """
-        if rest not in self._offers:
-            return
-        if any(name == b"upgrade" and value.lower() == b"websocket" for name, value in scope["headers"]):
-            raise UnsupportedError(
-                "this server does not speak WebSockets (uvicorn does with `pip install websockets`): "
-                "POST …/invoke?mode=stream and GET …/jobs/{job_id}/events tell the same events over HTTP"
-            )
-        raise NotFoundError(f"{rest} is a WebSocket; over HTTP, GET /jobs/{{job_id}}/events has the events of a job")
-
     def _offer(self, base: str, rest: str) -> Offer:
         if (offer := self._offers.get(rest)) is None:
-            raise NotFoundError(f"no WebSocket is served at {rest}, but at {link(base, '/stream')}")
+            raise NotFoundError(f"no WebSocket is served at {rest}; {self._elsewhere(base)}")
         return offer
+
+    def _elsewhere(self, base: str) -> str:
+        first = next(iter(self._offers), None)
+        return "this app has none" if first is None else f"{link(base, first)} is one"
+
+
+def _those(asks: dict[str, Ask], name: str | None) -> dict[str, Ask]:
+    return asks if name is None else {name: asks[name]}

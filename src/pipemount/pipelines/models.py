@@ -18,6 +18,7 @@ from typing_extensions import TypedDict
 from .annotations import describe
 from .codecs import coded, load_installed
 from .constants import NO_SCHEMA, adapter_for
+from .patterns import slow_patterns
 from .places import Place
 from .schema import Schema, describe_errors
 from .snapshot import Node, ResultField
@@ -73,6 +74,14 @@ def _attribute(name: str, taken: Collection[str]) -> str:
 def _checked(pipeline: str, parameter: ParameterField, attribute: str, place: Place) -> ParameterField:
     what = f"the parameter {parameter.name!r} of {pipeline!r}"
     adapter = _public_adapter(parameter.annotation, what, place)
+    for pattern in slow_patterns(adapter.core_schema):
+        refuse(
+            "slow-pattern",
+            f"{what} has the pattern {pattern!r}, which Python's re would match",
+            "it tries again and again, so that a caller's text can keep it busy for ever",
+            "Give the pattern as a text, and leave out regex_engine: pydantic's own engine takes linear time",
+            place,
+        )
     default = parameter.default
     if not parameter.required:
         default = _default(adapter, parameter, what, place)

@@ -1,12 +1,27 @@
-"""What steps log with the standard library, told as events."""
+"""Logging with the standard library: what steps log is told as events; lines know the request that they belong to."""
 
 from __future__ import annotations
 
 import logging
+from contextvars import ContextVar
 
 from .context import CURRENT
 
-__all__ = ["StepLogHandler"]
+__all__ = ["CURRENT_REQUEST", "RequestIdFilter", "StepLogHandler"]
+
+CURRENT_REQUEST: ContextVar[str | None] = ContextVar("pipemount_request_id", default=None)
+
+
+class RequestIdFilter(logging.Filter):
+    """A filter of ``logging`` that gives each record a ``request_id``: that of the request being answered, or ``-``.
+
+    On a handler, whose format may have ``%(request_id)s`` then; steps of the request, also those in threads, included.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Lets every record pass."""
+        record.request_id = CURRENT_REQUEST.get() or "-"
+        return True
 
 
 class StepLogHandler(logging.Handler):

@@ -1,0 +1,82 @@
+"""What answers at each of an app's own routes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Protocol
+
+from ..adapters.protocol import CompiledPipeline
+from ..auth.keys import AuthKeys
+from ..jobs.desk import Jobs
+from ..jobs.local import Local
+from ..runtime.admission import Admission
+from ..runtime.lifecycle import Lifecycle
+from ..service import Service
+from ..settings import Settings
+from .batch import BatchEndpoint
+from .endpoints import About, Endpoints
+from .invocation import Invocation
+from .jobs import JobRoutes, Keyed, Submission
+from .monitoring import Monitoring
+from .routes import Route
+from .streaming import Events
+from .streams import Streams
+from .table import Answer
+from .tokens import Signing
+
+__all__ = ["answers"]
+
+
+class App(Protocol):
+    """What the endpoints need of the app."""
+
+    settings: Settings
+    auth: AuthKeys | None
+    services: dict[str, Service]
+    admission: Admission
+    jobs: Jobs
+    runner: Local
+    lifecycle: Lifecycle
+    streams: Streams
+    signing: Signing
+    route_table: tuple[Route, ...]
+
+    @property
+    def pipelines(self) -> Mapping[str, CompiledPipeline]: ...
+
+
+def answers(app: App, invocations: Mapping[str, Invocation]) -> Iterator[tuple[Route, Answer]]:
+    """The app's own routes, each with its endpoint. What is the author's is not among them."""
+    schemes = app.auth.accept if app.auth else ()
+    about = About(app.pipelines, app.route_table, app.settings, schemes)
+    endpoints = Endpoints(about, app.lifecycle.answer_probe)
+    events = Events(app.jobs, app.lifecycle, app.settings, app.streams)
+    for invocation in invocations.values():
+        invocation.others |= {
+            "async": Submission(invocation, app.jobs),
+            "keyed": Keyed(invocation, app.jobs),
+            "stream": partial(events.invoke, invocation),
+        }
+    jobs = JobRoutes(app.jobs, app.lifecycle)
+    batches = {name: BatchEndpoint(service, app.lifecycle, app.jobs) for name, service in app.services.items()}
+    app.runner.performers["batch"] = lambda service, work, feed: batches[service.name].perform(work)
+    monitoring = Monitoring(app, schemes)
+    special: dict[str, Callable[[str], Answer]] = {
+        "events": lambda name: events,
+        "invoke": lambda name: invocations[name],
+        "submit": lambda name: invocations[name].others["async"],
+        "batch": lambda name: batches[name],
+        "jobs": lambda name: jobs.list,
+        "job": lambda name: jobs.job,
+        "delete": lambda name: jobs.job,
+        "cancel": lambda name: jobs.cancel,
+        "metrics": lambda name: monitoring.metrics,
+        "status": lambda name: monitoring.status,
+        "tokens": lambda name: app.signing,
+    }
+    for route in app.route_table:
+        if route.endpoint in special:
+            yield route, special[route.endpoint](route.pipeline or "")
+        elif route.endpoint != "custom":
+            yield route, endpoints.answer(route)
