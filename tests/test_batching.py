@@ -107,13 +107,12 @@ def values(outcomes: Sequence[Outcome]) -> list[Any]:
 
 async def test_each_has_an_outcome_in_its_place(gated: Any) -> None:
     async with started(gated) as service:
-        refused = InvalidInputsError(errors=[])
-        calls = [call(service, number=0), refused, call(service, number=-1), call(service, number=101)]
-        outcomes = await batch(service, calls).perform()
+        refused, last = InvalidInputsError(errors=[]), call(service, number=101)
+        outcomes = await batch(service, [call(service, number=0), refused, call(service, number=-1), last]).perform()
         results = service.meter.results()
     assert values(outcomes) == [0, "InvalidInputsError", "PipelineError", "StepFailedError"]
     assert outcomes[1] is refused
-    assert isinstance(outcomes[3], StepFailedError) and outcomes[3].run_id == calls[3].run_id  # type: ignore[union-attr]
+    assert isinstance(outcomes[3], StepFailedError) and outcomes[3].run_id == last.run_id
     assert (results["success"], results["failure"]) == (1, 2)
 
 
@@ -176,8 +175,7 @@ async def test_between_two_runs_those_go_first_who_wait(gated: Any, gate: Gate) 
     assert order == [1, 1, 1]  # all three waited before the second run of the batch, and went before it
 
 
-async def test_a_queue_that_fills_up_in_that_moment_is_waited_for(gated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipemount.batching.RETRY", 0.001)
+async def test_a_queue_that_is_full_does_not_keep_a_batch_from_its_place() -> None:
     admission = Admission(1, 1)
     await admission.enter()
     place = Place(admission, "gated", None)
@@ -188,9 +186,9 @@ async def test_a_queue_that_fills_up_in_that_moment_is_waited_for(gated: Any, mo
     second = asyncio.create_task(admission.enter())
     while admission.queued != 1:
         await asyncio.sleep(0)  # … which another took
-    giving_way = asyncio.create_task(place.give_way())
-    await asyncio.sleep(0.005)
-    assert not giving_way.done()
+    giving_way = asyncio.create_task(place.give_way(30.0, monotonic() + 30.0))
+    while admission.queued != 2:
+        await asyncio.sleep(0)  # … and the batch waits behind it
     await waiting
     admission.leave(0.0)
     await second
@@ -305,7 +303,11 @@ class Doubler(FakePipeline):
 async def test_a_pipeline_that_can_runs_all_at_once() -> None:
     doubler = Doubler()
     async with started(doubler) as service:
-        calls = [call(service, number=1), InvalidInputsError(errors=[]), call(service, number=2)]
+        calls: list[Call | PipemountError] = [
+            call(service, number=1),
+            InvalidInputsError(errors=[]),
+            call(service, number=2),
+        ]
         outcomes = await batch(service, calls).perform()
         results = service.meter.results()
         assert service.meter.active == 0
