@@ -65,6 +65,13 @@ def test_unknown_paths_are_answered_by_the_app(ask: Asked) -> None:
     assert reply["x-request-id"] == "r-1"
 
 
+@pytest.mark.parametrize("name", ["%C3%AA", "%F3%9E%B1%BC", "%FF", "%E2%82", "+", "%25"])
+def test_a_path_in_any_script_reaches_the_app(ask: Asked, name: str) -> None:
+    """Django decodes the path in the WSGI environment itself."""
+    reply = ask("GET", f"/ai/jobs/{name}")
+    assert (reply.status_code, reply.json()["code"]) == (404, "not-found")
+
+
 @pytest.mark.parametrize("path", ["/ai/invoke/", "/ai/pipelines/weather/invoke/"])
 def test_a_slash_at_the_end_changes_nothing(ask: Asked, path: str) -> None:
     assert only(ask("POST", path, OSLO)) == ANSWER
