@@ -176,8 +176,7 @@ async def test_between_two_runs_those_go_first_who_wait(gated: Any, gate: Gate) 
     assert order == [1, 1, 1]  # all three waited before the second run of the batch, and went before it
 
 
-async def test_a_queue_that_fills_up_in_that_moment_is_waited_for(gated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipemount.batching.RETRY", 0.001)
+async def test_a_queue_that_fills_up_in_that_moment_is_waited_for(gated: Any) -> None:
     admission = Admission(1, 1)
     await admission.enter()
     place = Place(admission, "gated", None)
@@ -188,7 +187,7 @@ async def test_a_queue_that_fills_up_in_that_moment_is_waited_for(gated: Any, mo
     second = asyncio.create_task(admission.enter())
     while admission.queued != 1:
         await asyncio.sleep(0)  # … which another took
-    giving_way = asyncio.create_task(place.give_way())
+    giving_way = asyncio.create_task(place.give_way(5.0, monotonic() + 5.0))
     await asyncio.sleep(0.005)
     assert not giving_way.done()
     await waiting

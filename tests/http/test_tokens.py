@@ -187,7 +187,7 @@ async def test_answers_at_secret_addresses_are_private() -> None:
 def ask(app: PipelineApp, token: str, permission: str = "read", job_id: str = JOB, **headers: str) -> Principal:
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     scope: Scope = {"type": "http", "method": "GET", "query_string": f"token={token}".encode(), "headers": raw}
-    exchange = Exchange(scope, None, None, "", read_headers(raw))  # type: ignore[arg-type]  # neither is asked
+    exchange = Exchange(scope, None, None, ("", "/"), read_headers(raw))  # type: ignore[arg-type]  # neither is asked
     exchange.params = {"job_id": job_id}
     try:
         return bearer(exchange, app.tokens, permission, keyed=app.auth is not None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
 from ..browsers import SecureHeaders
 from ..errors import BodyTooLargeError, MalformedRequestError, RunCancelledError
@@ -12,7 +13,7 @@ from ..types import Message, Principal, Receive, Scope, Send
 from .headers import RequestHeaders, clean_request_id
 from .problems import Headers
 
-__all__ = ["ClientLeftError", "Exchange"]
+__all__ = ["Always", "ClientLeftError", "Exchange"]
 
 logger = logging.getLogger("pipemount")
 
@@ -23,6 +24,16 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 class ClientLeftError(RunCancelledError):
     """The caller closed the connection before its request was complete."""
+
+
+class Always(NamedTuple):
+    """Headers of every answer: of what a browser may show, and of data."""
+
+    pages: tuple[tuple[bytes, bytes], ...]
+    data: tuple[tuple[bytes, bytes], ...]
+
+
+NONE = Always((), ())
 
 
 class Exchange:
@@ -41,17 +52,31 @@ class Exchange:
 
     __slots__ = ("always", "base", "headers", "params", "principal", "receive", "rest", "scope", "send", "started")
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, base: str, headers: RequestHeaders) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        place: tuple[str, str],
+        headers: RequestHeaders,
+        always: Always = NONE,
+    ) -> None:
         self.scope, self.receive, self.send = scope, receive, send
-        self.base, self.rest, self.headers = base, "/", headers
+        self.base, self.rest = place
+        self.headers, self.always = headers, always
         self.params = NOTHING
         self.principal: Principal | None = None
         self.started = False
-        self.always: tuple[tuple[bytes, bytes], ...] = ()
 
-    async def respond(self, status: int, headers: Headers, body: bytes) -> None:
-        """Send the whole response; the request id that came is echoed. A caller who has left does not hear it."""
-        self.finish(headers)
+    async def respond(self, status: int, headers: Headers, body: bytes, *, distinct: bool = False) -> None:
+        """Send the whole response; the request id that came is echoed. A caller who has left does not hear it.
+
+        With ``distinct`` it is data, whose ``headers`` has none of those that every answer has.
+        """
+        if distinct and self.headers.request_id is None:
+            headers += self.always.data
+        else:
+            self.finish(headers)
         self.started = True
         try:
             await self.send({"type": "http.response.start", "status": status, "headers": headers})
@@ -63,9 +88,9 @@ class Exchange:
         """Add to an answer's ``headers`` what every answer has and this one has not; names are in lower case."""
         names = [name for name, _ in headers]
         if CAREFUL.isdisjoint(names):
-            headers.extend(self.always)
+            headers.extend(self.always.pages)
         else:
-            headers.extend(line for line in self.always if line[0] not in names)
+            headers.extend(line for line in self.always.pages if line[0] not in names)
         if b"x-request-id" not in names and (echo := clean_request_id(self.headers.request_id)):
             headers.append((b"x-request-id", echo))
 

@@ -45,7 +45,7 @@ class Gate(NamedTuple):
             principal = self.auth.authenticate(headers.authorization, headers.api_key, duplicated=headers.duplicated)
         elif principal is None and host.guarded:
             raise ForbiddenError(permission=permission, principal=None)
-        if not host.token_checked and not (by_key and headers.is_deliberate):
+        if headers.cookie is not None and not host.token_checked and not (by_key and headers.is_deliberate):
             refuse_foreign(exchange.scope, self.trusted_origins)
         if principal is not None and not principal.may(permission):
             raise ForbiddenError(permission=permission, principal=principal.name)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import RequestTimeoutError
 from ..errors.request import rate_headers
-from ..runtime.admission import Admission, caller_of
+from ..runtime.admission import Admission, Ticket, caller_of
 from ..runtime.guard import guard
 from ..runtime.rates import Rates
 from ..types import Message, Principal
@@ -116,7 +116,7 @@ class Visit:
 
     Attributes:
         has_place: Whether there is one to give back in the end.
-        waited: Seconds that it has waited for another.
+        waited: Seconds that it has waited for one.
     """
 
     def __init__(self, admission: Admission, pipeline: str, who: Principal | None) -> None:
@@ -134,11 +134,18 @@ class Visit:
         """With the body: take a place again. Raises ``DeadlineExceededError`` when ``timeout`` passes first."""
         if not self._away:
             return
-        loop = asyncio.get_running_loop()
-        began = loop.time()
         self._away = False
-        await guard(self._admission.come_back(self._pipeline, self._who).place(), timeout)
-        self.has_place, self.waited = True, loop.time() - began
+        await self._wait(self._admission.come_back(self._pipeline, self._who), timeout)
+        self.has_place = True
+
+    async def wait(self, timeout: float) -> None:
+        """There was no place on arrival: wait for one. Raises as ``come_back``, and ``OverloadedError``."""
+        await self._wait(self._admission.line_up(self._pipeline, self._who, timeout), timeout)
+
+    async def _wait(self, ticket: Ticket, timeout: float) -> None:
+        began = monotonic()
+        await guard(ticket.place(), timeout)
+        self.waited += monotonic() - began
 
     def end(self) -> None:
         """Without the body: it does not come back."""
