@@ -426,7 +426,7 @@ async def test_d9_a_caller_may_open_so_many_streams(make: Any) -> None:
     auth = AuthKeys({"ada": "a" * 43, "bob": "b" * 43})
     app = await make(auth, max_streams=2)
     ada, bob = {"x-api-key": "a" * 43}, {"x-api-key": "b" * 43}
-    body = {"parameters": {}}
+    body: dict[str, Any] = {"parameters": {}}
     async with app.client() as client:
         async with (
             client.stream("POST", "/invoke?mode=stream", json=body, headers=ada) as one,

@@ -87,7 +87,7 @@ app = pipelines
 middled: Any = Starlette(
     routes=[Mount("/", pipelines)],
     middleware=[Middleware(Passing), Middleware(GZipMiddleware), Middleware(Passing)],
-    lifespan=pipelines.lifespan,  # type: ignore[arg-type]  # of any host
+    lifespan=pipelines.lifespan,
 )
 
 
@@ -128,7 +128,8 @@ def _django_asgi() -> Any:
     from django.core.asgi import get_asgi_application
 
     _django()
-    return pipelines.wrap(get_asgi_application())
+    django: Any = get_asgi_application()
+    return pipelines.wrap(django)
 
 
 def _django_wsgi() -> Any:
