@@ -36,7 +36,7 @@ from .models import MIN_TIMEOUT
 from .paths import locate
 from .problems import document, log_failure
 from .query import read_query
-from .reading import read_body
+from .reading import read_body, tell_quota
 
 __all__ = ["BatchEndpoint", "Items"]
 
@@ -61,6 +61,7 @@ class BatchEndpoint:
         """Answer ``exchange``; what fails as a whole is raised as a ``PipemountError``."""
         declared = check_json(exchange, self._service.settings.max_body_bytes)
         timeout = self._timeout(exchange)
+        tell_quota(exchange, self._service.admission)
         if exchange.headers.idempotency_key is not None:
             await self._answer_keyed(exchange, declared, timeout)
             return
@@ -82,6 +83,7 @@ class BatchEndpoint:
         """With an ``Idempotency-Key`` a batch is a job, which happens once, and goes on when its caller leaves."""
         parse_idempotency_key(exchange.headers.idempotency_key or b"")
         await self._lifecycle.ensure_ready()
+        self._service.admission.check(self._service.name, exchange.principal)
         sent = await self._sent(exchange, declared)
         items = self._items.read(sent)
         self._service.admission.charge(exchange.principal, len(items) - 1)

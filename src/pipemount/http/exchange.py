@@ -37,9 +37,12 @@ class Exchange:
         principal: Who asks, once that is known.
         started: Whether the response has begun.
         always: Headers of every answer.
+        quota: Tells what is left of the caller's quota, where there is one.
     """
 
-    __slots__ = ("always", "base", "headers", "params", "principal", "receive", "rest", "scope", "send", "started")
+    __slots__ = (
+        *("always", "base", "headers", "params", "principal", "quota", "receive", "rest", "scope", "send", "started"),
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, base: str, headers: RequestHeaders) -> None:
         self.scope, self.receive, self.send = scope, receive, send
@@ -48,6 +51,7 @@ class Exchange:
         self.principal: Principal | None = None
         self.started = False
         self.always: tuple[tuple[bytes, bytes], ...] = ()
+        self.quota: Callable[[], Headers] | None = None
 
     async def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """Send the whole response; the request id that came is echoed. A caller who has left does not hear it."""
@@ -66,6 +70,8 @@ class Exchange:
             headers.extend(self.always)
         else:
             headers.extend(line for line in self.always if line[0] not in names)
+        if self.quota is not None and b"ratelimit" not in names:
+            headers.extend(self.quota())
         if b"x-request-id" not in names and (echo := clean_request_id(self.headers.request_id)):
             headers.append((b"x-request-id", echo))
 

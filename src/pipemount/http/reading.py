@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -16,7 +17,7 @@ from ..types import Message, Principal
 from .exchange import Exchange
 from .problems import Headers
 
-__all__ = ["Resumed", "Visit", "given", "pacer", "quota_headers", "read_body"]
+__all__ = ["Resumed", "Visit", "given", "pacer", "read_body", "tell_quota"]
 
 GRACE = 0.01
 """Seconds that a body may be on its way before its request gives its place back."""
@@ -61,9 +62,7 @@ async def read_body(
         if not deadline.expired():
             raise
         error = RequestTimeoutError(timeout=timeout)
-        if (
-            exchange.scope.get("http_version", "1.1") < "2"
-        ):  # RFC 9110, section 15.5.9; later versions have no such header
+        if exchange.scope.get("http_version", "1.1") < "2":  # RFC 9110, 15.5.9; later versions have no such header
             error.headers = {"connection": "close"}
         raise error from None
     finally:
@@ -147,8 +146,14 @@ class Visit:
             self._admission.stay_away(self._pipeline, self._who)
 
 
-def quota_headers(rates: Rates, who: Principal | None) -> Headers:
-    """What is left of a caller's quota (draft-ietf-httpapi-ratelimit-headers)."""
+def tell_quota(exchange: Exchange, admission: Admission) -> None:
+    """Have the answer say what is left of the caller's quota, if there is one."""
+    if admission.rates is not None:
+        exchange.quota = partial(_quota_headers, admission.rates, exchange.principal)
+
+
+def _quota_headers(rates: Rates, who: Principal | None) -> Headers:
+    """As of draft-ietf-httpapi-ratelimit-headers."""
     left, reset = rates.left(caller_of(who))
     told = rate_headers(rates.policy.quota, rates.policy.window, left=left, reset=reset)
     return [(name.encode(), value.encode()) for name, value in told.items()]

@@ -65,6 +65,7 @@ class Admission:
     Attributes:
         refusals: How many were told to come back, by what was full: ``app``, ``pipeline``, ``key``, ``rate``.
         reading: Requests whose bodies are on their way. They have no place, and count as if they waited.
+        cancelling: Places, of those that are taken, of runs that have ended but for a function in a thread.
         rates: How often each caller may ask, if that is limited.
     """
 
@@ -77,7 +78,7 @@ class Admission:
     def forget(self) -> None:
         """Begin from nothing, as in a forked child: the runs that are under way are the parent's."""
         self.refusals: Counter[str] = Counter()
-        self.queued = self.reading = 0
+        self.queued = self.reading = self.cancelling = 0
         self._free: deque[None] = deque([None] * self.limit)
         self._line: Line[Ticket] = Line()
         self._drains: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
@@ -231,10 +232,17 @@ class Admission:
         def leave() -> None:
             self.leave(monotonic() - began, pipeline, who)
 
-        if stragglers is None:
+        def leave_at_last() -> None:
+            with self._lock:
+                self.cancelling -= 1
             leave()
-        else:
-            stragglers.then(leave)
+
+        if not stragglers:
+            leave()
+            return
+        with self._lock:
+            self.cancelling += 1
+        stragglers.then(leave_at_last)
 
     def _return(self, pipeline: str, caller: Caller) -> None:
         """A place is free again."""
