@@ -36,12 +36,14 @@ class Exchange:
         params: What stands where the route has parameters.
         principal: Who asks, once that is known.
         started: Whether the response has begun.
+        gone: Whether the caller was seen to leave: nothing is sent any more.
         always: Headers of every answer.
         quota: Tells what is left of the caller's quota, where there is one.
     """
 
     __slots__ = (
-        *("always", "base", "headers", "params", "principal", "quota", "receive", "rest", "scope", "send", "started"),
+        *("always", "base", "gone", "headers", "params", "principal", "quota", "receive", "rest", "scope", "send"),
+        "started",
     )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, base: str, headers: RequestHeaders) -> None:
@@ -49,7 +51,7 @@ class Exchange:
         self.base, self.rest, self.headers = base, "/", headers
         self.params = NOTHING
         self.principal: Principal | None = None
-        self.started = False
+        self.started = self.gone = False
         self.always: tuple[tuple[bytes, bytes], ...] = ()
         self.quota: Callable[[], Headers] | None = None
 
@@ -57,10 +59,14 @@ class Exchange:
         """Send the whole response; the request id that came is echoed. A caller who has left does not hear it."""
         self.finish(headers)
         self.started = True
+        if self.gone:
+            logger.info("the caller left before there was an answer")
+            return
         try:
             await self.send({"type": "http.response.start", "status": status, "headers": headers})
             await self.send({"type": "http.response.body", "body": b"" if self.scope["method"] == "HEAD" else body})
         except OSError:  # what servers may raise for a closed connection (ASGI HTTP specification, 2.4)
+            self.gone = True
             logger.info("the caller left before the answer was sent")
 
     def finish(self, headers: Headers) -> None:
@@ -106,9 +112,12 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send(self, message: Message) -> None:
+        if self.gone:
+            raise ClientLeftError("the caller left before the answer was sent")
         try:
             await self.send(message)
         except OSError:  # as in ``respond``
+            self.gone = True
             raise ClientLeftError("the caller left before the answer was sent") from None
 
     # ----------------------------------------------------------------------------------- the caller
@@ -132,6 +141,7 @@ class Exchange:
         chunks, size = [], 0
         while True:
             if message["type"] != "http.request":
+                self.gone = True
                 raise ClientLeftError("the caller left before its request was complete")
             chunk: bytes = message.get("body", b"")
             size += len(chunk)
@@ -151,3 +161,4 @@ class Exchange:
         """Return when the caller closes the connection. To be awaited after the body was read."""
         while (await self.receive())["type"] != "http.disconnect":
             pass
+        self.gone = True
