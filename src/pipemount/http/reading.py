@@ -121,7 +121,7 @@ class Visit:
     def __init__(self, admission: Admission, pipeline: str, who: Principal | None) -> None:
         self._admission, self._pipeline, self._who = admission, pipeline, who
         self._away = False
-        self.has_place, self.waited = True, 0.0
+        self.has_place, self.waited, self._began = True, 0.0, monotonic()
 
     def step_aside(self) -> None:
         """Give the place back, unless that was done or too many have done so."""
@@ -129,21 +129,23 @@ class Visit:
             self._away = self._admission.step_aside(self._pipeline, self._who)
             self.has_place = not self._away
 
-    async def come_back(self, timeout: float) -> None:
-        """With the body: take a place again. Raises ``DeadlineExceededError`` when ``timeout`` passes first."""
+    async def come_back(self, timeout: float, deadline: float | None = None) -> None:
+        """With the body: take a place again. Raises ``DeadlineExceededError`` as ``guard`` does."""
         if not self._away:
             return
         loop = asyncio.get_running_loop()
         began = loop.time()
         self._away = False
-        await guard(self._admission.come_back(self._pipeline, self._who).place(), timeout)
+        await guard(self._admission.come_back(self._pipeline, self._who).place(), timeout, deadline=deadline)
         self.has_place, self.waited = True, loop.time() - began
 
     def end(self) -> None:
-        """Without the body: it does not come back."""
-        if self._away:
-            self._away = False
+        """It does not come back; a place that it has is given back."""
+        if self.has_place:
+            self._admission.leave(monotonic() - self._began, self._pipeline, self._who)
+        elif self._away:
             self._admission.stay_away(self._pipeline, self._who)
+        self._away = self.has_place = False
 
 
 def tell_quota(exchange: Exchange, admission: Admission) -> None:
