@@ -111,8 +111,8 @@ class SecureHeaders:
 
     The outputs of a run that was waited for are data, which no browser shows: they have ``content_type_options``,
     ``cache_control`` and ``strict_transport_security``. An answer that has a header of its own keeps that: the page at
-    ``/docs`` has a content security policy that lets its own scripts run. Words such as ``"disabled"`` are refused, as a
-    browser would be sent them.
+    ``/docs`` has a content security policy that lets its own scripts run. Words such as ``"disabled"`` are refused, as
+    a browser would be sent them.
 
     Attributes:
         content_type_options: ``X-Content-Type-Options``.

@@ -47,10 +47,15 @@ class Exchange:
         params: What stands where the route has parameters.
         principal: Who asks, once that is known.
         started: Whether the response has begun.
+        gone: Whether the caller was seen to leave: nothing is sent any more.
         always: Headers of every answer.
+        quota: Tells what is left of the caller's quota, where there is one.
     """
 
-    __slots__ = ("always", "base", "headers", "params", "principal", "receive", "rest", "scope", "send", "started")
+    __slots__ = (
+        *("always", "base", "gone", "headers", "params", "principal", "quota", "receive", "rest", "scope", "send"),
+        "started",
+    )
 
     def __init__(
         self,
@@ -66,22 +71,27 @@ class Exchange:
         self.headers, self.always = headers, always
         self.params = NOTHING
         self.principal: Principal | None = None
-        self.started = False
+        self.started = self.gone = False
+        self.quota: Callable[[], Headers] | None = None
 
     async def respond(self, status: int, headers: Headers, body: bytes, *, distinct: bool = False) -> None:
         """Send the whole response; the request id that came is echoed. A caller who has left does not hear it.
 
         With ``distinct`` it is data, whose ``headers`` has none of those that every answer has.
         """
-        if distinct and self.headers.request_id is None:
+        if distinct and self.quota is None and self.headers.request_id is None:
             headers += self.always.data
         else:
             self.finish(headers)
         self.started = True
+        if self.gone:
+            logger.info("the caller left before there was an answer")
+            return
         try:
             await self.send({"type": "http.response.start", "status": status, "headers": headers})
             await self.send({"type": "http.response.body", "body": b"" if self.scope["method"] == "HEAD" else body})
         except OSError:  # what servers may raise for a closed connection (ASGI HTTP specification, 2.4)
+            self.gone = True
             logger.info("the caller left before the answer was sent")
 
     def finish(self, headers: Headers) -> None:
@@ -91,6 +101,8 @@ class Exchange:
             headers.extend(self.always.pages)
         else:
             headers.extend(line for line in self.always.pages if line[0] not in names)
+        if self.quota is not None and b"ratelimit" not in names:
+            headers.extend(self.quota())
         if b"x-request-id" not in names and (echo := clean_request_id(self.headers.request_id)):
             headers.append((b"x-request-id", echo))
 
@@ -125,9 +137,12 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send(self, message: Message) -> None:
+        if self.gone:
+            raise ClientLeftError("the caller left before the answer was sent")
         try:
             await self.send(message)
         except OSError:  # as in ``respond``
+            self.gone = True
             raise ClientLeftError("the caller left before the answer was sent") from None
 
     # ----------------------------------------------------------------------------------- the caller
@@ -151,6 +166,7 @@ class Exchange:
         chunks, size = [], 0
         while True:
             if message["type"] != "http.request":
+                self.gone = True
                 raise ClientLeftError("the caller left before its request was complete")
             chunk: bytes = message.get("body", b"")
             size += len(chunk)
@@ -170,3 +186,4 @@ class Exchange:
         """Return when the caller closes the connection. To be awaited after the body was read."""
         while (await self.receive())["type"] != "http.disconnect":
             pass
+        self.gone = True

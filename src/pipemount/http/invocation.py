@@ -41,7 +41,7 @@ from .headers import (
 )
 from .models import request_model
 from .query import read_query
-from .reading import Resumed, Visit, given, pacer, quota_headers, read_body
+from .reading import Resumed, Visit, given, pacer, read_body, tell_quota
 
 __all__ = ["Answers", "Invocation", "check_body", "check_json", "lets_infinity_in", "refuse_non_finite"]
 
@@ -93,6 +93,8 @@ class Invocation:
             return
         declared = check_body(exchange, self._limit) if plain else check_json(exchange, self._limit)
         lifecycle, admission, who = self._lifecycle, self._admission, exchange.principal
+        if admission.rates is not None:
+            tell_quota(exchange, admission)
         loop = _get_running_loop()
         if not lifecycle.ready or lifecycle.pid != getpid():
             if loop is None:
@@ -144,8 +146,6 @@ class Invocation:
                 visit.end()
         body = self.body(call, outputs, used, call.seconds)
         told = [JSON, (b"content-length", b"%d" % len(body)), (b"x-run-id", call.run_id.encode("ascii"))]
-        if admission.rates is not None:
-            told += quota_headers(admission.rates, who)
         await exchange.respond(200, told, body, distinct=True)
 
     def _count_wait(self, call: Call, waited: float) -> None:

@@ -126,9 +126,10 @@ class Events:
             ask = partial(_ask_home, self._lifecycle, subscription)
         while not subscription.ended:
             events = await stream.hear(ask, self._heartbeat)
+            if events is None and stream.ending == "left":
+                return  # nothing more is sent to who has gone
             if events is None:
-                if stream.ending != "left":
-                    await exchange.write(self._farewell(stream))
+                await exchange.write(self._farewell(stream))
                 break
             await exchange.write(sse.frames(events) if events else sse.HEARTBEAT)
         await exchange.end()
