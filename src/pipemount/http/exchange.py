@@ -35,17 +35,22 @@ class Exchange:
         headers: Those that the app reads.
         params: What stands where the route has parameters.
         principal: Who asks, once that is known.
+        token: The signed token that came instead of a key.
         started: Whether the response has begun.
         always: Headers of every answer.
     """
 
-    __slots__ = ("always", "base", "headers", "params", "principal", "receive", "rest", "scope", "send", "started")
+    __slots__ = (
+        *("always", "base", "headers", "params", "principal", "receive", "rest", "scope", "send", "started"),
+        "token",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, base: str, headers: RequestHeaders) -> None:
         self.scope, self.receive, self.send = scope, receive, send
         self.base, self.rest, self.headers = base, "/", headers
         self.params = NOTHING
         self.principal: Principal | None = None
+        self.token: str | None = None
         self.started = False
         self.always: tuple[tuple[bytes, bytes], ...] = ()
 
