@@ -67,7 +67,7 @@ class Tokens:
         keys: Of the app, if it has any.
         secret: The app's own secret, for signers who have no key, and mixed into every signature. Without one it is
             random: what it signs ends with this process, and no other process accepts it.
-        clock: Seconds since the epoch.
+        clock: Seconds since the epoch; that of the keys if left out.
 
     Raises:
         ConfigurationError: A secret that is empty or can be guessed.
@@ -82,9 +82,9 @@ class Tokens:
     __slots__ = ("_clock", "_given", "_keys", "_own", "_warned")
 
     def __init__(
-        self, keys: AuthKeys | None, secret: TokenSecret | None = None, *, clock: Callable[[], float] = time.time
+        self, keys: AuthKeys | None, secret: TokenSecret | None = None, *, clock: Callable[[], float] | None = None
     ) -> None:
-        self._keys, self._clock = keys, clock
+        self._keys, self._clock = keys, clock or (time.time if keys is None else keys.clock)
         given = _checked(secret)
         self._own = given or (secrets.token_bytes(32),)
         self._given = self._warned = bool(given)
