@@ -131,8 +131,8 @@ class Application(Extensible):
         customs = as_customs(self._extras.endpoints, self)
         # Not "routes": Starlette looks through a mounted app's "routes" when it resolves a name of the host.
         self.route_table, self.sockets = self._routes(customs)
-        self._gate = Gate(self.auth, self.tokens, self.settings.trusted_origins)
-        self.signing = Signing(self.tokens, self.route_table, self.settings, self._find_job)
+        self.gate = Gate(self.auth, self.tokens, self.settings.trusted_origins)
+        self.signing = Signing(self.tokens, (*self.route_table, *self.sockets), self.settings, self._find_job)
         invocations = {name: Invocation(service, self.lifecycle) for name, service in self.services.items()}
         self._conversations = Sockets(self, invocations)
         self._table = Table(answers(self, invocations), customs, self._extras.folders, {r.path for r in self.sockets})
@@ -167,7 +167,7 @@ class Application(Extensible):
             naming = None if request_id is None else name_request(request_id)
             try:
                 endpoint = self._table.find(exchange, exchange.rest)
-                exchange.principal = self._gate.identify(exchange, endpoint)
+                exchange.principal = self.gate.identify(exchange, endpoint)
                 await endpoint.answer(exchange)
             except PipemountError as error:
                 await explain(exchange, error)

@@ -46,6 +46,7 @@ class Exchange:
         headers: Those that the app reads.
         params: What stands where the route has parameters.
         principal: Who asks, once that is known.
+        token: The signed token that came instead of a key.
         started: Whether the response has begun.
         gone: Whether the caller was seen to leave: nothing is sent any more.
         always: Headers of every answer.
@@ -54,7 +55,7 @@ class Exchange:
 
     __slots__ = (
         *("always", "base", "gone", "headers", "params", "principal", "quota", "receive", "rest", "scope", "send"),
-        "started",
+        *("started", "token"),
     )
 
     def __init__(
@@ -71,6 +72,7 @@ class Exchange:
         self.headers, self.always = headers, always
         self.params = NOTHING
         self.principal: Principal | None = None
+        self.token: str | None = None
         self.started = self.gone = False
         self.quota: Callable[[], Headers] | None = None
 
