@@ -48,9 +48,9 @@ class Gate(NamedTuple):
         elif principal is None and host.guarded:
             raise ForbiddenError(permission=permission, principal=None)
         vouched = host.principal is not None
-        if vouched or headers.cookie is not None or headers.authorization is not None:
-            if not host.token_checked and not (by_key and headers.is_deliberate):
-                refuse_foreign(exchange.scope, self.trusted_origins, vouched=vouched)
+        by_itself = vouched or headers.cookie is not None or headers.authorization is not None
+        if by_itself and not host.token_checked and not (by_key and headers.is_deliberate):
+            refuse_foreign(exchange.scope, self.trusted_origins, vouched=vouched)
         if principal is not None and not principal.may(permission):
             raise ForbiddenError(permission=permission, principal=principal.name)
         return principal
