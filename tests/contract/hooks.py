@@ -22,4 +22,3 @@ def before_call(context: object, case: Any, kwargs: object) -> None:
     if "job_id" in (case.path_parameters or {}):
         # Starlette's mounts take no line break in a path: there the host answers itself.
         case.path_parameters["job_id"] = re.sub("\n|%0A", "", str(case.path_parameters["job_id"])) or "none"
-
