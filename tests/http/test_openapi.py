@@ -168,8 +168,8 @@ def test_invoke_tells_every_status_it_can_answer() -> None:
         "504", "default",
     }  # fmt: skip
     for status, response in responses.items():
-        expected = "application/json" if status in ("200", "202") else "application/problem+json"
-        assert list(response["content"]) == [expected]
+        expected = ["application/json"] if status in ("200", "202") else ["application/problem+json"]
+        assert list(response["content"]) == expected + ["text/event-stream"] * (status == "200")
         assert {"X-Request-ID", "X-Run-ID"} <= set(response["headers"])
     assert "WWW-Authenticate" in responses["401"]["headers"]
     assert "Allow" in responses["405"]["headers"]
