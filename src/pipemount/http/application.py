@@ -131,7 +131,7 @@ class Application(Extensible):
         # Not "routes": Starlette looks through a mounted app's "routes" when it resolves a name of the host.
         self.route_table, self.sockets = self._routes(customs)
         self._gate = Gate(self.auth, self.tokens, self.settings.trusted_origins)
-        self.signing = Signing(self.tokens, self.route_table, self.settings, self._find_job)
+        self.signing = Signing(self.tokens, (*self.route_table, *self.sockets), self.settings, self._find_job)
         invocations = {name: Invocation(service, self.lifecycle) for name, service in self.services.items()}
         self._conversations = Sockets(self, invocations)
         self._table = Table(answers(self, invocations), customs, self._extras.folders, {r.path for r in self.sockets})

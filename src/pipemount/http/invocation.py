@@ -17,12 +17,10 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from ..errors import (
-    BodyTooLargeError,
     DeadlineExceededError,
     InvalidInputsError,
     MalformedRequestError,
     NotAcceptableError,
-    UnsupportedMediaTypeError,
 )
 from ..pipelines.schema import OUT_OF_RANGE, Schema, describe_errors
 from ..runtime.call import Call
@@ -35,8 +33,7 @@ from .continuing import to_the_end
 from .exchange import Exchange
 from .headers import (
     accepts_json,
-    is_json,
-    parse_content_length,
+    check_body,
     parse_traceparent,
     wants_event_stream,
 )
@@ -44,7 +41,7 @@ from .models import request_model
 from .query import read_query
 from .reading import Resumed, Visit, given, pacer, quota_headers, read_body
 
-__all__ = ["Answers", "Invocation", "check_body", "check_json", "lets_infinity_in", "refuse_non_finite"]
+__all__ = ["Answers", "Invocation", "check_json", "lets_infinity_in", "refuse_non_finite"]
 
 JSON = (b"content-type", b"application/json")
 MODES = ("sync", "async", "stream")
@@ -267,20 +264,7 @@ def check_json(exchange: Exchange, limit: int) -> int | None:
     accept = exchange.headers.accept
     if accept is not None and not accepts_json(accept):
         raise NotAcceptableError("this route answers application/json; name it in Accept, or send no Accept")
-    return check_body(exchange, limit)
-
-
-def check_body(exchange: Exchange, limit: int) -> int | None:
-    """That the headers tell of JSON, and not of too much; the declared length."""
-    headers = exchange.headers
-    if headers.content_type != b"application/json" and not is_json(headers.content_type):
-        raise UnsupportedMediaTypeError("send a JSON object and say so: Content-Type: application/json")
-    if headers.content_length is None:
-        return None
-    declared = parse_content_length(headers.content_length)
-    if declared is not None and declared > limit:
-        raise BodyTooLargeError(limit=limit)
-    return declared
+    return check_body(exchange.headers, limit)
 
 
 def _mode(exchange: Exchange) -> str:

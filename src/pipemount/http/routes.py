@@ -75,7 +75,7 @@ class Route:
             return "docs_" + segments[-1].replace("-", "_").replace(".", "_")
         if self.known_as == "/health":
             return "health"
-        if self.path == f"/stream/{PARAMETER}":
+        if self.known_as == f"/stream/{PARAMETER}":
             return "stream"
         if self.pipeline is None or len(segments) == 1:
             return self.endpoint

@@ -14,14 +14,12 @@ from typing_extensions import TypedDict
 
 from ..auth.tokens import TOKEN_PERMISSIONS, Tokens
 from ..errors import (
-    BodyTooLargeError,
     ConfigurationError,
     ForbiddenError,
     InvalidInputsError,
     MalformedRequestError,
     NotAcceptableError,
     NotFoundError,
-    UnsupportedMediaTypeError,
 )
 from ..jobs.desk import UNKNOWN_JOB
 from ..pipelines.schema import Schema, describe_errors
@@ -29,7 +27,7 @@ from ..settings import Settings
 from ..types import Message, Principal, Scope, Send
 from .describe import link
 from .exchange import Exchange
-from .headers import accepts_json, is_json, parse_content_length
+from .headers import accepts_json, check_body
 from .problems import Headers
 from .reading import read_body
 from .routes import PARAMETER, Route
@@ -37,7 +35,6 @@ from .routes import PARAMETER, Route
 __all__ = ["PLACES", "SignedToken", "Signing", "bearer", "private", "shows_token", "take_token", "token_request"]
 
 LARGEST_BODY = 64 * 1024
-SOCKET = "/stream"
 DEFAULT_MAX_AGE = 3600.0
 PLACES: Mapping[tuple[str, str], str] = {
     ("job", "GET"): "read",
@@ -92,7 +89,7 @@ class Signing:
 
     Args:
         tokens: Of the app.
-        routes: From ``build_routes``; links lead to those that there are.
+        routes: Of the app, its sockets among them; links lead to those that there are.
         settings: Of the app.
         find: Finds a job for whoever asks for a token.
     """
@@ -102,6 +99,7 @@ class Signing:
         self._limit, self._max_body_bytes = settings.max_token_age, settings.max_body_bytes
         self._body_timeout = settings.body_timeout
         self._request = token_request(settings).adapter
+        self._socket = next((route.path for route in routes if route.known_as == "/stream"), None)
         places = [(route, method) for route in routes if route.documented for method in route.methods]
         self._paths = [
             (permission, route.endpoint, route.path)
@@ -127,7 +125,9 @@ class Signing:
             if needed == permission
         }
         moment = datetime.fromtimestamp(expires, UTC)
-        return SignedToken(token, job_id, permission, moment, paths | {"websocket": SOCKET + carried})
+        if self._socket is not None:
+            paths["websocket"] = self._socket + carried
+        return SignedToken(token, job_id, permission, moment, paths)
 
     async def __call__(self, exchange: Exchange) -> None:
         """Answer ``POST /tokens``; every failure is raised as a ``PipemountError``."""
@@ -150,11 +150,8 @@ class Signing:
         headers = exchange.headers
         if not accepts_json(headers.accept):
             raise NotAcceptableError("this route answers application/json; name it in Accept, or send no Accept")
-        if not is_json(headers.content_type):
-            raise UnsupportedMediaTypeError("send a JSON object and say so: Content-Type: application/json")
-        declared, limit = parse_content_length(headers.content_length), min(LARGEST_BODY, self._max_body_bytes)
-        if declared is not None and declared > limit:
-            raise BodyTooLargeError(limit=limit)
+        limit = min(LARGEST_BODY, self._max_body_bytes)
+        declared = check_body(headers, limit)
         return await read_body(exchange, limit, declared, self._body_timeout)
 
     def _asked(self, body: bytes) -> Any:
