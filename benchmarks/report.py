@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from batch import BatchReport
 from bridge import BridgeReport
 from engine import EngineReport
 from load import GENERATOR, Load
@@ -69,6 +70,14 @@ server's resident memory grew by, divided by the streams: connection, request an
 generator step are timed from its `yield` to the reader's socket; the first is the first of a stream.
 """
 
+BATCH_HEADING = "## Batches"
+
+BATCH = """\
+Items a second on one uvicorn, which a single process asks: by [batches](batch.md), one request after the other on one
+connection, and by an invocation for each item. The model is the one of the scikit-learn rows, and is asked once for all
+items of a batch; *one by one* is the same model without that.
+"""
+
 READING = """\
 ## How to read it
 
@@ -115,6 +124,7 @@ class Report:
         hosts: The contenders in Django and Flask.
         bridge: The bridge, beside another.
         streams: Many streams, and one.
+        batch: Batches, beside single requests.
         imports: Seconds by what was imported.
         demonstrations: Seconds by what was tried.
     """
@@ -126,6 +136,7 @@ class Report:
     engine: EngineReport
     bridge: BridgeReport
     streams: StreamsReport
+    batch: BatchReport
     imports: dict[str, float]
     demonstrations: dict[str, float]
 
@@ -146,6 +157,7 @@ class Report:
         yield ENGINE_HEADING, self._engine()
         yield BRIDGE_HEADING, self._bridge()
         yield STREAMS_HEADING, self._streams()
+        yield BATCH_HEADING, self._section(BATCH_HEADING, BATCH, self.batch) if self.batch else ""
 
     def _hosts(self) -> str:
         if not self.hosts:
@@ -170,7 +182,7 @@ class Report:
         told = f"Measured on {datetime.now(UTC):%Y-%m-%d} with `{self.command}`."
         return "\n".join([STREAMS_HEADING, "", STREAMS, told, "", _table(list(self.streams.rows()))])
 
-    def _section(self, heading: str, text: str, found: EngineReport | BridgeReport) -> str:
+    def _section(self, heading: str, text: str, found: EngineReport | BridgeReport | BatchReport) -> str:
         told = f"Measured on {datetime.now(UTC):%Y-%m-%d} with `{self.command}`: medians of {found.rounds} rounds."
         return "\n".join([heading, "", text, told, *found.notes(), "", _table(list(found.rows()))])
 
