@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from contenders.sklearn_work import model
-
 from pipemount import PipelineApp, Settings, pipeline, step
 from pipemount import compile as compile_pipeline
 
