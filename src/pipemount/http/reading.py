@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import RequestTimeoutError
 from ..errors.request import rate_headers
-from ..runtime.admission import Admission, caller_of
+from ..runtime.admission import Admission, Ticket, caller_of
 from ..runtime.guard import guard
 from ..runtime.rates import Rates
 from ..types import Message, Principal
@@ -115,7 +115,7 @@ class Visit:
 
     Attributes:
         has_place: Whether there is one to give back in the end.
-        waited: Seconds that it has waited for another.
+        waited: Seconds that it has waited for one.
     """
 
     def __init__(self, admission: Admission, pipeline: str, who: Principal | None) -> None:
@@ -133,11 +133,19 @@ class Visit:
         """With the body: take a place again. Raises ``DeadlineExceededError`` as ``guard`` does."""
         if not self._away:
             return
-        loop = asyncio.get_running_loop()
-        began = loop.time()
         self._away = False
-        await guard(self._admission.come_back(self._pipeline, self._who).place(), timeout, deadline=deadline)
-        self.has_place, self.waited = True, loop.time() - began
+        await self._wait(self._admission.come_back(self._pipeline, self._who), timeout, deadline)
+        self.has_place = True
+
+    async def wait(self, timeout: float) -> None:
+        """There was no place on arrival: wait for one. Raises as ``come_back``, and ``OverloadedError``."""
+        await self._wait(self._admission.line_up(self._pipeline, self._who, timeout), timeout, None)
+        self.has_place = True
+
+    async def _wait(self, ticket: Ticket, timeout: float, deadline: float | None) -> None:
+        began = monotonic()
+        await guard(ticket.place(), timeout, deadline=deadline)
+        self.waited += monotonic() - began
 
     def end(self) -> None:
         """It does not come back; a place that it has is given back."""

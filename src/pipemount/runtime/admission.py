@@ -223,9 +223,12 @@ class Admission:
     # ------------------------------------------------------------------------------------------ going
 
     def leave(self, duration: float, pipeline: str = "", who: Principal | None = None) -> None:
-        """Give the place back; ``duration`` is what the run took, in seconds."""
-        self._mean = smoothed(self._mean, duration)
-        self._give_back(pipeline, None)
+        """Give the place back; ``duration`` is what the run took, in seconds, and 0 if there was none."""
+        if duration:
+            self._mean = smoothed(self._mean, duration)
+        self._free.append(None)
+        if self.queued or self._drains:
+            self._look_after()
 
     def leave_behind(
         self, stragglers: Stragglers | None, began: float, pipeline: str = "", who: Principal | None = None
@@ -253,6 +256,10 @@ class Admission:
 
     def _give_back(self, pipeline: str, caller: Caller) -> None:
         self._return(pipeline, caller)
+        self._look_after()
+
+    def _look_after(self) -> None:
+        """A place was given back: those who wait for one, or for the last, hear of it."""
         if self.queued:
             with self._lock:
                 self._hand_on()

@@ -217,9 +217,10 @@ class SharedAdmission(Admission):
         """As of an ``Admission``; of the shares as well."""
         caller = caller_of(who)
         with self._lock:
-            self._mean = smoothed(self._mean, duration)
-            for share in self._shares(pipeline, caller):
-                share.mean = smoothed(share.mean, duration)
+            if duration:
+                self._mean = smoothed(self._mean, duration)
+                for share in self._shares(pipeline, caller):
+                    share.mean = smoothed(share.mean, duration)
             self._give_back(pipeline, caller)
 
     def _return(self, pipeline: str, caller: Caller) -> None:
