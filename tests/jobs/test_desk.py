@@ -23,6 +23,7 @@ from pipemount.errors import (
     NotFoundError,
     OverloadedError,
     PipelineError,
+    StoreError,
     UnavailableError,
 )
 from pipemount.jobs.desk import Jobs, Subscription
@@ -408,6 +409,25 @@ async def test_a_timeout_of_a_job() -> None:
         job = await jobs.until_ended((await jobs.submit(asked(timeout=0.05))).job.id, None)
         assert job.error is not None
         assert (job.status, job.error["status"], job.error["code"]) == ("failed", 504, "deadline-exceeded")
+
+
+async def test_what_is_old_is_forgotten_by_and_by(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pipemount.jobs.desk.SWEEP", 0.001)
+    swept = asyncio.Event()
+    failures = [StoreError("the disk is full")]
+
+    async def sweep() -> None:
+        if failures:
+            raise failures.pop()
+        swept.set()
+
+    app = app_of(add)
+    monkeypatch.setattr(app.jobs.store, "sweep", sweep, raising=False)
+    async with running(app), asyncio.timeout(30):
+        await swept.wait()
+    assert "old jobs could not be forgotten: the disk is full" in caplog.text
 
 
 # ----------------------------------------------------------------------------------------------- events

@@ -131,6 +131,12 @@ async def test_a_record_has_all_that_was_asked_for(store: Store) -> None:
     assert before - 1 < made.created < time() + 1
 
 
+async def test_a_store_that_is_open_can_be_used(store: Store) -> None:
+    await store.check()
+    await store.sweep()
+    assert await ids(store) == []
+
+
 async def test_what_is_unknown_is_no_error(store: Store) -> None:
     assert await store.get("nothing") is None
     assert await store.claim_job("nothing", "w") is None

@@ -26,11 +26,13 @@ class Elsewhere:
 
     Attributes:
         down: Whether it cannot be reached.
+        asked_to_wait: How often it was asked to.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._store = MemoryStore(settings)
         self.down = False
+        self.asked_to_wait = 0
 
     def forget(self) -> None:
         self._store.forget()
@@ -43,6 +45,7 @@ class Elsewhere:
         @wraps(verb)
         async def asked(*args: Any, **options: Any) -> Any:
             await self._travel()
+            self.asked_to_wait += verb.__name__ == "wait"
             found = await verb(*(written(argument) for argument in args), **written(options))
             await self._travel()
             return written(found)

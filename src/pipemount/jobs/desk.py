@@ -102,6 +102,10 @@ class Jobs:
 
     # ---------------------------------------------------------------------------------------- verbs
 
+    async def check(self) -> None:
+        """Whether jobs can be kept at the moment. Raises ``StoreError``."""
+        await self.store.check()
+
     async def submit(self, request: JobRequest, *, wants_result: bool = False) -> Submitted:
         """Accept a job, or find the one that an equal request made.
 

@@ -50,6 +50,9 @@ class MemoryStore:
         for record in [each for each in self._records.values() if not each.job.ended]:
             self._end(record, _as_cancelled(record, SHUTDOWN), [_last_event(record, SHUTDOWN)])
 
+    async def check(self) -> None:
+        """It is always there."""
+
     async def submit(self, request: JobRequest) -> Submitted:
         if request.idempotency is not None and (found := self._known(request)) is not None:
             return Submitted(found.seen, True)
