@@ -18,6 +18,7 @@ from .batch import BatchEndpoint
 from .endpoints import About, Endpoints
 from .gate import Gate
 from .invocation import Invocation
+from .job_links import JobLinks
 from .jobs import JobRoutes, Keyed, Submission
 from .monitoring import Monitoring
 from .routes import Route
@@ -53,14 +54,15 @@ def answers(app: App, invocations: Mapping[str, Invocation]) -> Iterator[tuple[R
     schemes = app.auth.accept if app.auth else ()
     about = About(app.pipelines, app.route_table, app.settings, schemes)
     endpoints = Endpoints(about, app.lifecycle.answer_probe)
-    events = Events(app.jobs, app.lifecycle, app.settings, app.streams, app.gate.still_holds)
+    links = JobLinks(app.route_table)
+    events = Events(app.jobs, app.lifecycle, app.settings, app.streams, links, app.gate.still_holds)
     for invocation in invocations.values():
         invocation.others |= {
-            "async": Submission(invocation, app.jobs),
+            "async": Submission(invocation, app.jobs, links),
             "keyed": Keyed(invocation, app.jobs),
             "stream": partial(events.invoke, invocation),
         }
-    jobs = JobRoutes(app.jobs, app.lifecycle)
+    jobs = JobRoutes(app.jobs, app.lifecycle, links)
     batches = {name: BatchEndpoint(service, app.lifecycle, app.jobs) for name, service in app.services.items()}
     app.runner.performers["batch"] = lambda service, work, feed: batches[service.name].perform(work)
     monitoring = Monitoring(app, schemes)

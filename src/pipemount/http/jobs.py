@@ -21,6 +21,7 @@ from .describe import link
 from .exchange import Exchange
 from .headers import accepts_json
 from .invocation import Invocation
+from .job_links import JobLinks
 from .paths import locate
 from .problems import Headers, document
 from .query import read_query
@@ -43,8 +44,8 @@ class Submission:
     moment in which the job was accepted.
     """
 
-    def __init__(self, invocation: Invocation, jobs: Jobs) -> None:
-        self._invocation, self._jobs = invocation, jobs
+    def __init__(self, invocation: Invocation, jobs: Jobs, links: JobLinks) -> None:
+        self._invocation, self._jobs, self._links = invocation, jobs, links
 
     async def __call__(self, exchange: Exchange) -> None:
         """Answer ``exchange``; every failure is raised as a ``PipemountError``."""
@@ -52,10 +53,10 @@ class Submission:
         request = await read_request(self._invocation, exchange, "submit")
         submitted = await at_home(self._invocation.lifecycle, partial(self._jobs.submit, request))
         job_id = submitted.job.id
-        urls = _urls(job_id, exchange.base)
-        told = {"job_id": job_id, "run_id": job_id, "status": "queued", **urls}
-        location = (b"location", urls["poll_url"].encode("ascii"))
-        await _answer(exchange, to_json(told), 202, [location, *of_job(submitted)])
+        urls = self._links.urls(job_id, exchange.base)
+        told = {name: urls[name] for name in ("poll_url", "stream_url")}
+        body = to_json({"job_id": job_id, "run_id": job_id, "status": "queued", **told})
+        await _answer(exchange, body, 202, [*self._links.location(job_id, exchange.base), *of_job(submitted)])
 
 
 class Keyed:
@@ -87,15 +88,18 @@ class Keyed:
 class JobRoutes:
     """``/jobs`` and what is below it."""
 
-    def __init__(self, jobs: Jobs, lifecycle: Lifecycle) -> None:
-        self._jobs, self._lifecycle = jobs, lifecycle
+    def __init__(self, jobs: Jobs, lifecycle: Lifecycle, links: JobLinks) -> None:
+        self._jobs, self._lifecycle, self._links = jobs, lifecycle, links
 
     async def list(self, exchange: Exchange) -> None:
         """``GET /jobs``: those that the caller may see, the youngest first."""
         _check_accept(exchange)
         query = _query(exchange)
         page = await self._at_home(partial(self._jobs.list, query, exchange.principal))
-        found = {"jobs": [_summary(job, exchange.base) for job in page.jobs], "next_cursor": page.cursor}
+        found = {
+            "jobs": [_summary(job, self._links.urls(job.id, exchange.base)) for job in page.jobs],
+            "next_cursor": page.cursor,
+        }
         await _answer(exchange, to_json(found), 200, [NO_STORE])
 
     async def job(self, exchange: Exchange) -> None:
@@ -115,7 +119,8 @@ class JobRoutes:
         await self._tell(exchange, await self._at_home(partial(self._jobs.cancel, job_id, viewer, _reason(viewer))))
 
     async def _tell(self, exchange: Exchange, job: Job) -> None:
-        await _answer(exchange, record(job, exchange.base), 200, [NO_STORE, (b"x-run-id", job.id.encode("ascii"))])
+        body = record(job, self._links.urls(job.id, exchange.base))
+        await _answer(exchange, body, 200, [NO_STORE, (b"x-run-id", job.id.encode("ascii"))])
 
     async def _at_home(self, function: Callable[[], Awaitable[T]]) -> T:
         await self._lifecycle.ensure_ready()
@@ -148,13 +153,13 @@ async def _answer(exchange: Exchange, body: bytes, status: int, more: Headers) -
 # ----------------------------------------------------------------------------------------- records
 
 
-def record(job: Job, base: str) -> bytes:
+def record(job: Job, urls: Mapping[str, str | None]) -> bytes:
     """All that is known of a job. Outputs and parameters are the very bytes that the record has."""
-    head = to_json(_summary(job, base), inf_nan_mode="null")
+    head = to_json(_summary(job, urls), inf_nan_mode="null")
     return b'%b,"parameters":%b,"outputs":%b}' % (head[:-1], job.request.parameters, job.result or b"null")
 
 
-def _summary(job: Job, base: str) -> JsonObject:
+def _summary(job: Job, urls: Mapping[str, str | None]) -> JsonObject:
     return {
         "job_id": job.id,
         "run_id": job.id,
@@ -174,13 +179,8 @@ def _summary(job: Job, base: str) -> JsonObject:
         "error": job.error,
         "first_event": job.first_event,
         "last_event": job.last_event,
-        **_urls(job.id, base),
-        "cancel_url": link(base, f"/jobs/{job.id}/cancel"),
+        **urls,
     }
-
-
-def _urls(job_id: str, base: str) -> dict[str, str]:
-    return {"poll_url": link(base, f"/jobs/{job_id}"), "stream_url": link(base, f"/jobs/{job_id}/events")}
 
 
 def _moment(seconds: float | None) -> str | None:
