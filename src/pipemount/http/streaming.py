@@ -23,10 +23,10 @@ from ..types import Principal, Scope
 from . import sse
 from .asking import read_request
 from .at_home import at_home
-from .describe import JobLinks
 from .exchange import Exchange
 from .headers import accepts_event_stream
 from .invocation import Invocation
+from .job_links import JobLinks
 from .problems import Headers
 from .query import read_query
 from .streams import Stream, Streams
@@ -58,8 +58,8 @@ class Events:
         links: JobLinks,
         still_may: StillMay,
     ) -> None:
-        self._jobs, self._lifecycle, self._streams = jobs, lifecycle, streams
-        self._links, self._still_may = links, still_may
+        self._jobs, self._lifecycle, self._streams, self._still_may = jobs, lifecycle, streams, still_may
+        self._links = links
         self._heartbeat, self._retry = settings.heartbeat, settings.stream_retry
         self._first = sse.retry(self._retry)
         self._continues = settings.stream_disconnect == "continue"
@@ -106,9 +106,7 @@ class Events:
         stream: Stream | None = None
         try:
             subscription = await at_home(self._lifecycle, partial(self._jobs.subscribe, job_id, viewer))
-            place = self._links("job", exchange.base, job_id)
-            location = [] if place is None else [(b"location", place.encode("ascii"))]
-            stream = await self.tell(exchange, subscription, *location)
+            stream = await self.tell(exchange, subscription, *self._links.location(job_id, exchange.base))
         finally:
             keyed = submitted.job.request.idempotency is not None  # who may ask again wants to find it
             if (stream is None or stream.ending == "left") and not keyed and not self._continues:
