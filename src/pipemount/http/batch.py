@@ -82,6 +82,7 @@ class BatchEndpoint:
         """With an ``Idempotency-Key`` a batch is a job, which happens once, and goes on when its caller leaves."""
         parse_idempotency_key(exchange.headers.idempotency_key or b"")
         await self._lifecycle.ensure_ready()
+        self._service.admission.check(self._service.name, exchange.principal)
         sent = await self._sent(exchange, declared)
         items = self._items.read(sent)
         self._service.admission.charge(exchange.principal, len(items) - 1)
