@@ -290,7 +290,7 @@ async def test_a_timeout_is_within_the_apps_limit(timeout: str) -> None:
 @pytest.mark.parametrize("name", ["max_batch", "batch_concurrency"])
 def test_limits_must_be_above_0(name: str) -> None:
     with pytest.raises(ConfigurationError, match=name):
-        Settings(**{name: 0})
+        Settings(**{name: cast("Any", 0)})
 
 
 # ------------------------------------------------------------------------------- deadlines and places
