@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tests.support.stores import STORES
 
-from pipemount import PipelineApp, Settings, get_step_context, pipeline, step
+from pipemount import PipelineApp, RateLimit, Settings, get_step_context, pipeline, step
 from pipemount.errors import (
     EventsPrunedError,
     IdempotencyMismatchError,
@@ -23,6 +23,7 @@ from pipemount.errors import (
     NotFoundError,
     OverloadedError,
     PipelineError,
+    RateLimitedError,
     StoreError,
     UnavailableError,
 )
@@ -303,6 +304,14 @@ async def test_a_replay_needs_no_place() -> None:
         await jobs.cancel(first.id, None, "enough")
         await jobs.until_ended(first.id, None)
         assert not (await jobs.submit(keyed("other"))).reused, "a refused request leaves no key behind"
+
+
+async def test_a_job_over_the_quota_of_its_caller_leaves_nothing() -> None:
+    async with running(app_of(add, Settings(rate_limit=RateLimit(1, 3600)))) as jobs:
+        first = (await jobs.submit(asked(principal=ADA))).job.id
+        with pytest.raises(RateLimitedError):
+            await jobs.submit(keyed("k", principal=ADA))
+        assert [job.id for job in (await jobs.list(JobQuery(), ROOT)).jobs] == [first]
 
 
 async def test_who_finds_a_job_that_is_then_refused_is_refused_as_well() -> None:

@@ -17,7 +17,6 @@ from ..errors import (
     JobEndedError,
     JobNotEndedError,
     NotFoundError,
-    OverloadedError,
     PipemountError,
     StoreError,
     UnavailableError,
@@ -116,7 +115,7 @@ class Jobs:
         Raises:
             IdempotencyMismatchError: The key came with something else before.
             IdempotencyRunningError: See ``wants_result``.
-            OverloadedError: There is no place and no room to wait for one.
+            OverloadedError, RateLimitedError: There is no place and no room to wait for one; its caller asks too often.
             UnavailableError: The app stops.
         """
         with self._decision(request.job_id):
@@ -150,8 +149,8 @@ class Jobs:
             if self._closing:
                 raise UnavailableError("the app is shutting down; no job is accepted any more", code="draining")
             await self._runner.dispatch(job)
-        except (OverloadedError, UnavailableError):
-            await self.store.request_cancel(job.id, "there was no place for it")
+        except PipemountError:  # there is no room, or the caller's quota is used up
+            await self.store.request_cancel(job.id, "it was refused")
             await self.store.delete(job.id)
             raise
 
