@@ -31,7 +31,7 @@ def chromium() -> Iterator[Any]:
 @contextmanager
 def visit(browser: Any, url: str) -> Iterator[Any]:
     """A page for one visitor, with no cookies yet; its addresses begin with ``url``."""
-    with browser.new_context(base_url=url, viewport={"width": 1100, "height": 760}) as context:
+    with browser.new_context(base_url=url, viewport={"width": 900, "height": 760}) as context:
         page = context.new_page()
         page.set_default_timeout(10_000)
         yield page
