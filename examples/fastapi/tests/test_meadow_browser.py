@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -170,6 +171,48 @@ def test_a_busy_desk_is_asked_again(rosa: Reader) -> None:
     rosa.cancel()
 
 
+def tell(page: Any, *events: tuple[str, dict[str, Any]]) -> None:
+    """The next stream that ``page`` opens is these events, and ends."""
+    frames = [
+        f"id: {number}\nevent: {kind}\ndata: {json.dumps({'data': data})}\n\n"
+        for number, (kind, data) in enumerate(events, 1)
+    ]
+    answer = {"content_type": "text/event-stream", "body": "".join(frames)}
+    page.route("**/events?*", lambda route: route.fulfill(**answer), times=1)
+
+
+def test_what_a_slow_reader_missed_is_there_in_the_end(rosa: Reader) -> None:
+    whole = {"outputs": {"answer": "Once, twice, thrice."}}
+    tell(
+        rosa.page,
+        ("delta", {"value": "Once,"}),
+        ("missed", {}),
+        ("delta", {"value": " thrice"}),
+        ("run_completed", whole),
+    )
+    rosa.ask()
+    rosa.hears("This is the whole answer.")
+    assert rosa.answer == "Once, twice, thrice."
+    assert "Once, […]  thrice" in rosa.page.evaluate("told.answer")
+
+
+def test_what_a_restart_has_cancelled_is_asked_again(rosa: Reader) -> None:
+    tell(rosa.page, ("run_cancelled", {"error": "the app was shut down", "code": "draining"}))
+    rosa.ask()
+    rosa.hears("The desk is being restarted. Trying again …")
+    rosa.sees_more()
+    assert len(rosa.begun) == 2
+    rosa.cancel()
+
+
+def test_a_failure_is_told(rosa: Reader) -> None:
+    tell(rosa.page, ("delta", {"value": "You"}), ("run_failed", {"error": "the writer has left", "code": "left"}))
+    rosa.ask()
+    rosa.hears("the writer has left")
+    assert rosa.page.get_by_role("button", name="Ask").is_enabled()
+    assert rosa.answer == "You"
+
+
 def test_dropped_connections_cost_no_word(
     browser: Any, meadow: LiveServer, meadow_environment: dict[str, str], whole: str
 ) -> None:
@@ -201,6 +244,9 @@ def test_the_answer_grows_and_survives_a_restart(
     for _ in range(4):
         lengths.append(rosa.sees_more(lengths[-1]))
     slow[-1].stop()  # SIGTERM, and wait for the end
+    (job,) = (begun["job"] for begun in rosa.begun)
+    ended = f"job {job} of advice is cancelled: the app was shut down before the job ended"
+    assert any(line.endswith(ended) for line in slow[-1].log)
     rosa.hears("The desk is being restarted. Coming back …")
     assert len(rosa.answer) >= lengths[-1]
     port = str(urlsplit(slow[-1].url).port)
