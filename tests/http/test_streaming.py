@@ -163,13 +163,22 @@ async def test_accept_asks_for_a_stream_too(make: Any) -> None:
     assert "event: run_completed" in found.text
 
 
+async def test_mode_stream_asks_for_a_stream_by_itself(make: Any) -> None:
+    app = await make()
+    async with app.client() as client:
+        body, headers = {"parameters": {"count": 0}}, {"accept": "application/json"}  # as `curl --json` says
+        found = await client.post("/invoke?mode=stream", json=body, headers=headers)
+
+    assert (found.status_code, found.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+
+
 @pytest.mark.parametrize(
     ("parameters", "headers", "status"),
     [
         ({"count": "many"}, {}, 422),
         ({"count": 1, "unknown": 2}, {}, 422),
         ({"count": 1}, {"content-type": "text/plain"}, 415),
-        ({"count": 1}, {"accept": "application/json"}, 406),
+        ({"count": 1}, {"accept": "text/html"}, 406),
         ({"count": 1}, {"content-length": str(2**40)}, 413),
     ],
 )
