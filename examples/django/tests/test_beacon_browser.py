@@ -21,7 +21,8 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def site(live_environment: Callable[[], dict[str, str]]) -> Iterator[tuple[Any, str]]:
     """A browser, and the address of a gunicorn with the samples in its database."""
-    with LiveServer(SERVERS["gunicorn"], live_environment()) as server, chromium() as browser:
+    environment = live_environment() | {"BEACON_PACE": "0.01"}
+    with LiveServer(SERVERS["gunicorn"], environment) as server, chromium() as browser:
         yield browser, server.url
 
 
@@ -80,7 +81,7 @@ def test_a_refusal_is_told_on_the_page(page: Any, complaints: list[str]) -> None
     told = page.locator("#triage").get_by_role("alert")
     told.wait_for()
     assert told.inner_text() == "there is no ticket 4711"
-    page.route("**/ai/invoke", lambda route: route.abort())
+    page.route("**/ai/submit", lambda route: route.abort())
     page.get_by_role("button", name="Triage again").click()
     page.get_by_text("The desk did not answer.").wait_for()
     assert ["404" in complaints[0], "ERR_FAILED" in complaints[1], len(complaints)] == [True, True, 2]
