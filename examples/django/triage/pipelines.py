@@ -124,8 +124,10 @@ async def explain(
     case: Case, topic: Topic, language: Language | None, reasons: list[str], context: StepContext
 ) -> AsyncIterator[str]:
     """Have the assistant write a note for whoever opens the ticket; each word is told when it comes."""
-    finding = {"queue": topic.queue, "language": language, "reasons": reasons}
-    async for word in assistant.write(assistant.compose(**dict(case), **finding), watched=context.heard):
+    note = assistant.compose(
+        text=case.text, waiting=case.waiting, queue=topic.queue, language=language, reasons=reasons
+    )
+    async for word in assistant.write(note, watched=context.heard):
         yield word
 
 
@@ -191,5 +193,8 @@ def keys() -> AuthKeys | None:
     return AuthKeys.from_env("BEACON_KEYS", accept=("bearer", "api-key"))
 
 
-# A page that has lost its stream comes back after a second, and nobody needs more of them at once than a few tabs have.
-pipelines = PipelineApp(triage, auth=keys(), settings=Settings(stream_retry=1.0, max_streams=8))
+# A page that has lost its stream comes back after a second; nobody needs more of them than a few tabs have; and a server
+# that is to stop does not wait for long, as pages ask again for what it has cut short.
+SETTINGS = Settings(stream_retry=1.0, max_streams=8, cleanup_timeout=3.0)
+
+pipelines = PipelineApp(triage, auth=keys(), settings=SETTINGS)
