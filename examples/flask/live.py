@@ -17,7 +17,7 @@ __all__ = ["GUNICORN", "UVICORN", "LiveServer", "ServerError"]
 HERE = Path(__file__).parent
 SERVING = re.compile(r"(?:Listening at:|Uvicorn running on) (http://[\d.:]+)")
 
-GUNICORN = ("gunicorn", "--bind", "127.0.0.1:0", "--threads", "8", "kettle:create_app()")
+GUNICORN = ("gunicorn", "--bind", "127.0.0.1:0", "--threads", "32", "kettle:create_app()")
 UVICORN = ("uvicorn", "--port", "0", "kettle.asgi:application")
 
 

@@ -193,8 +193,8 @@ def keys() -> AuthKeys | None:
     return AuthKeys.from_env("BEACON_KEYS", accept=("bearer", "api-key"))
 
 
-# A page that has lost its stream comes back after a second; nobody needs more of them than a few tabs have; and a server
-# that is to stop does not wait for long, as pages ask again for what it has cut short.
+# A page that has lost its stream comes back after a second; nobody needs more streams than a few tabs have; and a
+# server that is to stop does not wait for long, as pages ask again for what it has cut short.
 SETTINGS = Settings(stream_retry=1.0, max_streams=8, cleanup_timeout=3.0)
 
 pipelines = PipelineApp(triage, auth=keys(), settings=SETTINGS)
