@@ -65,8 +65,8 @@ def advise(slug: str, question: Annotated[str, Field(min_length=1, max_length=LO
     return answer(question, look_up(slug))
 
 
-# An app of its own, so that questions take no place of the checkout's fraud check. Under WSGI a stream takes a thread of
-# the server as long as it is open: a customer may have four, and each gives its thread back after a minute.
+# An app of its own, so that questions take no place of the checkout's fraud check. Under WSGI a stream takes a thread
+# of the server as long as it is open: a customer may have four, and each gives its thread back after a minute.
 SETTINGS = Settings(max_concurrency=32, max_streams=4, max_stream_age=60.0, stream_retry=1.0, cleanup_timeout=3.0)
 
 advice = PipelineApp(advise, settings=SETTINGS)

@@ -18,9 +18,9 @@ PACE = float(os.environ.get("KETTLE_PACE", "0.04"))
 """Seconds from one word to the next."""
 
 KNOWS: Mapping[str, str] = {
-    r"caffeine|sleep|evening|night": "In the evening I drink mint, which has no caffeine at all; other leaves have some.",
-    r"brew|steep|minutes|water|hot|strong": "Take a spoon for each cup, water that has stopped boiling, and wait for three "
-    "minutes; taste, and give it one more if you like.",
+    r"caffeine|sleep|evening|night": "In the evening I drink mint, which has no caffeine; other leaves have some.",
+    r"brew|steep|minutes|water|hot|strong": "Take a spoon for each cup, water that has stopped boiling, and wait for "
+    "three minutes; taste, and give it one more if you like.",
     r"gift|present|birthday|wrap": "We wrap presents without being asked twice: write it beside the address.",
     r"deliver|ship|send|post|arrive": "What is ordered today leaves the shop tomorrow, and is with you two days later.",
     r"clean|wash|dishwasher|care": "Rinse it with warm water and nothing else, and dry it with a cloth.",
@@ -33,7 +33,7 @@ def compose(question: str, *, name: str, description: str, price: str, stock: in
 
     >>> tea = {"name": "Garden mint", "description": "Mint.", "price": "€ 6.90", "stock": 2, "others": []}
     >>> compose("Can I sleep after it?", **tea).split(". ")[1]
-    'In the evening I drink mint, which has no caffeine at all; other leaves have some'
+    'In the evening I drink mint, which has no caffeine; other leaves have some'
     """
     known = [answer for words, answer in KNOWS.items() if re.search(rf"\b(?:{words})", question, re.IGNORECASE)]
     return " ".join(
