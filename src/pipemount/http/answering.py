@@ -16,6 +16,7 @@ from ..service import Service
 from ..settings import Settings
 from .batch import BatchEndpoint
 from .endpoints import About, Endpoints
+from .gate import Gate
 from .invocation import Invocation
 from .jobs import JobRoutes, Keyed, Submission
 from .monitoring import Monitoring
@@ -40,6 +41,7 @@ class App(Protocol):
     lifecycle: Lifecycle
     streams: Streams
     signing: Signing
+    gate: Gate
     route_table: tuple[Route, ...]
 
     @property
@@ -51,7 +53,7 @@ def answers(app: App, invocations: Mapping[str, Invocation]) -> Iterator[tuple[R
     schemes = app.auth.accept if app.auth else ()
     about = About(app.pipelines, app.route_table, app.settings, schemes)
     endpoints = Endpoints(about, app.lifecycle.answer_probe)
-    events = Events(app.jobs, app.lifecycle, app.settings, app.streams)
+    events = Events(app.jobs, app.lifecycle, app.settings, app.streams, app.gate.still_holds)
     for invocation in invocations.values():
         invocation.others |= {
             "async": Submission(invocation, app.jobs),

@@ -10,6 +10,7 @@ from contextvars import Context
 from functools import partial
 from os import getpid
 from random import random
+from typing import TypeAlias
 
 from ..errors import InvalidInputsError, NotAcceptableError, RequestError
 from ..jobs.desk import Jobs, Subscription
@@ -35,16 +36,23 @@ __all__ = ["Events", "read_after"]
 NUMBER = re.compile(r"[0-9]{1,15}")
 
 
+StillMay: TypeAlias = Callable[[Exchange], bool]
+"""Whether whoever asks could ask again."""
+
+
 class Events:
     """The endpoint that tells the events of a job, from the start or behind the last one that its reader has.
 
     A reader that comes too late for a number is told 410; one that has the last event of all, 204, at which an
     ``EventSource`` stops coming back. Nothing is buffered for a reader: each has a place in the job's log, at most one
-    part is on its way to it, and the server takes the next one when it has read that.
+    part is on its way to it, and the server takes the next one when it has read that. A stream ends with the key or the
+    token that it was asked for with.
     """
 
-    def __init__(self, jobs: Jobs, lifecycle: Lifecycle, settings: Settings, streams: Streams) -> None:
-        self._jobs, self._lifecycle, self._streams = jobs, lifecycle, streams
+    def __init__(
+        self, jobs: Jobs, lifecycle: Lifecycle, settings: Settings, streams: Streams, still_may: StillMay
+    ) -> None:
+        self._jobs, self._lifecycle, self._streams, self._still_may = jobs, lifecycle, streams, still_may
         self._heartbeat, self._retry = settings.heartbeat, settings.stream_retry
         self._first = sse.retry(self._retry)
         self._continues = settings.stream_disconnect == "continue"
@@ -124,11 +132,19 @@ class Events:
         ask: Callable[[float], Awaitable[Sequence[JobEvent]]] = subscription.next
         if get_running_loop() is not self._lifecycle.home:
             ask = partial(_ask_home, self._lifecycle, subscription)
+        clock = get_running_loop().time
+        check_at = clock() + self._heartbeat
         while not subscription.ended:
             events = await stream.hear(ask, self._heartbeat)
+            if events is None and stream.ending == "left":
+                return  # nothing more is sent to who has gone
+            if clock() >= check_at:
+                check_at = clock() + self._heartbeat
+                if not self._still_may(exchange):
+                    stream.ending = "left"
+                    break
             if events is None:
-                if stream.ending != "left":
-                    await exchange.write(self._farewell(stream))
+                await exchange.write(self._farewell(stream))
                 break
             await exchange.write(sse.frames(events) if events else sse.HEARTBEAT)
         await exchange.end()
