@@ -15,6 +15,7 @@ from ..runtime.lifecycle import Lifecycle
 from ..service import Service
 from ..settings import Settings
 from .batch import BatchEndpoint
+from .describe import JobLinks
 from .endpoints import About, Endpoints
 from .gate import Gate
 from .invocation import Invocation
@@ -51,16 +52,17 @@ class App(Protocol):
 def answers(app: App, invocations: Mapping[str, Invocation]) -> Iterator[tuple[Route, Answer]]:
     """The app's own routes, each with its endpoint. What is the author's is not among them."""
     schemes = app.auth.accept if app.auth else ()
+    links = JobLinks(app.route_table)
     about = About(app.pipelines, app.route_table, app.settings, schemes)
     endpoints = Endpoints(about, app.lifecycle.answer_probe)
-    events = Events(app.jobs, app.lifecycle, app.settings, app.streams, app.gate.still_holds)
+    events = Events(app.jobs, app.lifecycle, app.settings, app.streams, links, app.gate.still_holds)
     for invocation in invocations.values():
         invocation.others |= {
-            "async": Submission(invocation, app.jobs),
+            "async": Submission(invocation, app.jobs, links),
             "keyed": Keyed(invocation, app.jobs),
             "stream": partial(events.invoke, invocation),
         }
-    jobs = JobRoutes(app.jobs, app.lifecycle)
+    jobs = JobRoutes(app.jobs, app.lifecycle, links)
     batches = {name: BatchEndpoint(service, app.lifecycle, app.jobs) for name, service in app.services.items()}
     app.runner.performers["batch"] = lambda service, work, feed: batches[service.name].perform(work)
     monitoring = Monitoring(app, schemes)

@@ -23,7 +23,7 @@ from ..types import Principal, Scope
 from . import sse
 from .asking import read_request
 from .at_home import at_home
-from .describe import link
+from .describe import JobLinks
 from .exchange import Exchange
 from .headers import accepts_event_stream
 from .invocation import Invocation
@@ -50,9 +50,16 @@ class Events:
     """
 
     def __init__(
-        self, jobs: Jobs, lifecycle: Lifecycle, settings: Settings, streams: Streams, still_may: StillMay
+        self,
+        jobs: Jobs,
+        lifecycle: Lifecycle,
+        settings: Settings,
+        streams: Streams,
+        links: JobLinks,
+        still_may: StillMay,
     ) -> None:
-        self._jobs, self._lifecycle, self._streams, self._still_may = jobs, lifecycle, streams, still_may
+        self._jobs, self._lifecycle, self._streams = jobs, lifecycle, streams
+        self._links, self._still_may = links, still_may
         self._heartbeat, self._retry = settings.heartbeat, settings.stream_retry
         self._first = sse.retry(self._retry)
         self._continues = settings.stream_disconnect == "continue"
@@ -99,8 +106,9 @@ class Events:
         stream: Stream | None = None
         try:
             subscription = await at_home(self._lifecycle, partial(self._jobs.subscribe, job_id, viewer))
-            location = link(exchange.base, f"/jobs/{job_id}").encode("ascii")
-            stream = await self.tell(exchange, subscription, (b"location", location))
+            place = self._links("job", exchange.base, job_id)
+            location = [] if place is None else [(b"location", place.encode("ascii"))]
+            stream = await self.tell(exchange, subscription, *location)
         finally:
             keyed = submitted.job.request.idempotency is not None  # who may ask again wants to find it
             if (stream is None or stream.ending == "left") and not keyed and not self._continues:
