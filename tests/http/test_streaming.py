@@ -114,13 +114,22 @@ async def test_accept_asks_for_a_stream_too(make: Any) -> None:
     assert "event: run_completed" in found.text
 
 
+async def test_mode_stream_asks_for_a_stream_by_itself(make: Any) -> None:
+    app = await make()
+    async with app.client() as client:
+        body, headers = {"parameters": {"count": 0}}, {"accept": "application/json"}  # as `curl --json` says
+        found = await client.post("/invoke?mode=stream", json=body, headers=headers)
+
+    assert (found.status_code, found.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+
+
 @pytest.mark.parametrize(
     ("parameters", "headers", "status"),
     [
         ({"count": "many"}, {}, 422),
         ({"count": 1, "unknown": 2}, {}, 422),
         ({"count": 1}, {"content-type": "text/plain"}, 415),
-        ({"count": 1}, {"accept": "application/json"}, 406),
+        ({"count": 1}, {"accept": "text/html"}, 406),
         ({"count": 1}, {"content-length": str(2**40)}, 413),
     ],
 )
@@ -401,6 +410,23 @@ async def test_d9_a_caller_may_open_so_many_streams(make: Any) -> None:
         await all_left(app)
         tell(None)
         assert (await client.get(path, headers=ada)).status_code == 200
+
+
+async def test_all_together_may_open_so_many_streams(make: Any) -> None:
+    auth = AuthKeys({"ada": "a" * 43, "bob": "b" * 43})
+    app = await make(auth, max_open_streams=1)
+    ada, bob = {"x-api-key": "a" * 43}, {"x-api-key": "b" * 43}
+    body: dict[str, Any] = {"parameters": {}}
+    async with app.client() as client:
+        async with client.stream("POST", "/invoke?mode=stream", json=body, headers=ada) as one:
+            refused = await client.post("/invoke?mode=stream", json=body, headers=bob)
+            assert (refused.status_code, refused.headers["retry-after"], refused.json()["limit"]) == (429, "5", 1)
+            assert refused.json()["detail"] == "1 streams are open, as many as there may be; come back later"
+            watched = await client.get(f"/jobs/{one.headers['x-run-id']}", headers=ada)
+            assert watched.json()["status"] == "running"
+        await all_left(app)
+        async with client.stream("POST", "/invoke?mode=stream", json=body, headers=bob) as other:
+            assert other.status_code == 200
 
 
 async def test_a_task_that_somebody_else_cancels_is_cancelled(make: Any) -> None:

@@ -14,6 +14,7 @@ from ..runtime.admission import Admission
 from ..runtime.lifecycle import Lifecycle
 from ..service import Service
 from ..settings import Settings
+from .at_home import at_home
 from .batch import BatchEndpoint
 from .endpoints import About, Endpoints
 from .gate import Gate
@@ -52,9 +53,14 @@ class App(Protocol):
 def answers(app: App, invocations: Mapping[str, Invocation]) -> Iterator[tuple[Route, Answer]]:
     """The app's own routes, each with its endpoint. What is the author's is not among them."""
     schemes = app.auth.accept if app.auth else ()
-    about = About(app.pipelines, app.route_table, app.settings, schemes)
-    endpoints = Endpoints(about, app.lifecycle.answer_probe)
     links = JobLinks(app.route_table)
+    about = About(app.pipelines, app.route_table, app.settings, schemes)
+
+    async def answer_probe() -> None:
+        await app.lifecycle.answer_probe()
+        await at_home(app.lifecycle, app.jobs.check)
+
+    endpoints = Endpoints(about, answer_probe)
     events = Events(app.jobs, app.lifecycle, app.settings, app.streams, links, app.gate.still_holds)
     for invocation in invocations.values():
         invocation.others |= {

@@ -19,6 +19,7 @@ from ..jobs.desk import Jobs
 from ..jobs.local import Work
 from ..jobs.models import JobRequest
 from ..jobs.outcomes import Performed
+from ..pipelines.flooding import guarded
 from ..pipelines.schema import OUT_OF_RANGE, Schema, describe_errors
 from ..runtime.call import Call
 from ..runtime.guard import guard
@@ -215,7 +216,7 @@ class Items:
         self._limit = limit
         self._validate_all = _list_of(inputs.annotation, limit)
         self._validate_list = _list_of(Any, limit)
-        self._validate = inputs.adapter.validator.validate_json
+        self._validate = guarded(inputs.adapter.validator, inputs.adapter.core_schema).validate_json
         self._lets_infinity_in = lets_infinity_in(inputs)
         self._dump = inputs.adapter.serializer.to_json
 
@@ -273,7 +274,8 @@ class Items:
 
 
 def _list_of(annotation: Any, limit: int) -> Any:
-    return TypeAdapter(Annotated[list[annotation], Field(max_length=limit)]).validator.validate_json
+    adapter = TypeAdapter(Annotated[list[annotation], Field(max_length=limit)])
+    return guarded(adapter.validator, adapter.core_schema).validate_json
 
 
 def _too_many(limit: int) -> JsonObject:

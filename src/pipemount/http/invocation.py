@@ -16,12 +16,10 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from ..errors import (
-    BodyTooLargeError,
     DeadlineExceededError,
     InvalidInputsError,
     MalformedRequestError,
     NotAcceptableError,
-    UnsupportedMediaTypeError,
 )
 from ..pipelines.schema import OUT_OF_RANGE, Schema, describe_errors
 from ..runtime.call import Call
@@ -34,8 +32,7 @@ from .continuing import to_the_end
 from .exchange import Exchange
 from .headers import (
     accepts_json,
-    is_json,
-    parse_content_length,
+    check_body,
     parse_traceparent,
     wants_event_stream,
 )
@@ -43,7 +40,7 @@ from .models import request_model
 from .query import read_query
 from .reading import Resumed, Visit, given, pacer, read_body, tell_quota
 
-__all__ = ["Answers", "Invocation", "check_body", "check_json", "lets_infinity_in", "refuse_non_finite"]
+__all__ = ["Answers", "Invocation", "check_json", "lets_infinity_in", "refuse_non_finite"]
 
 JSON = (b"content-type", b"application/json")
 MODES = ("sync", "async", "stream")
@@ -91,7 +88,7 @@ class Invocation:
         if special and (other := self.others.get(_mode(exchange))) is not None:
             await other(exchange)
             return
-        declared = check_body(exchange, self._limit) if plain else check_json(exchange, self._limit)
+        declared = check_body(headers, self._limit) if plain else check_json(exchange, self._limit)
         lifecycle, admission, who = self._lifecycle, self._admission, exchange.principal
         if admission.rates is not None:
             tell_quota(exchange, admission)
@@ -263,20 +260,7 @@ def check_json(exchange: Exchange, limit: int) -> int | None:
     accept = exchange.headers.accept
     if accept is not None and not accepts_json(accept):
         raise NotAcceptableError("this route answers application/json; name it in Accept, or send no Accept")
-    return check_body(exchange, limit)
-
-
-def check_body(exchange: Exchange, limit: int) -> int | None:
-    """That the headers tell of JSON, and not of too much; the declared length."""
-    headers = exchange.headers
-    if headers.content_type != b"application/json" and not is_json(headers.content_type):
-        raise UnsupportedMediaTypeError("send a JSON object and say so: Content-Type: application/json")
-    if headers.content_length is None:
-        return None
-    declared = parse_content_length(headers.content_length)
-    if declared is not None and declared > limit:
-        raise BodyTooLargeError(limit=limit)
-    return declared
+    return check_body(exchange.headers, limit)
 
 
 def _mode(exchange: Exchange) -> str:

@@ -24,7 +24,7 @@ from . import sse
 from .asking import read_request
 from .at_home import at_home
 from .exchange import Exchange
-from .headers import accepts_event_stream
+from .headers import accepts_event_stream, accepts_json
 from .invocation import Invocation
 from .job_links import JobLinks
 from .problems import Headers
@@ -88,8 +88,12 @@ class Events:
         return await self._jobs.subscribe(job_id, viewer, after)
 
     async def invoke(self, invocation: Invocation, exchange: Exchange) -> None:
-        """Begin a job, and tell its events. What is refused is raised before the stream begins."""
-        if not accepts_event_stream(exchange.headers.accept):
+        """Begin a job, and tell its events. What is refused is raised before the stream begins.
+
+        ``mode=stream`` asks for a stream by itself: that the caller takes JSON, as every ``curl --json`` says, will do.
+        """
+        accept = exchange.headers.accept
+        if not (accepts_event_stream(accept) or accepts_json(accept)):
             raise NotAcceptableError("a stream is text/event-stream; name it in Accept, or send no Accept")
         self._streams.check(owner_of(exchange.principal))
         if not self._lifecycle.ready or self._lifecycle.pid != getpid():

@@ -14,14 +14,12 @@ from typing_extensions import TypedDict
 
 from ..auth.tokens import TOKEN_PERMISSIONS, Tokens
 from ..errors import (
-    BodyTooLargeError,
     ConfigurationError,
     ForbiddenError,
     InvalidInputsError,
     MalformedRequestError,
     NotAcceptableError,
     NotFoundError,
-    UnsupportedMediaTypeError,
 )
 from ..jobs.desk import UNKNOWN_JOB
 from ..pipelines.schema import Schema, describe_errors
@@ -29,7 +27,7 @@ from ..settings import Settings
 from ..types import Message, Principal, Scope, Send
 from .describe import link
 from .exchange import Exchange
-from .headers import accepts_json, is_json, parse_content_length
+from .headers import accepts_json, check_body
 from .problems import Headers
 from .reading import read_body
 from .routes import PARAMETER, Route
@@ -146,11 +144,8 @@ class Signing:
         headers = exchange.headers
         if not accepts_json(headers.accept):
             raise NotAcceptableError("this route answers application/json; name it in Accept, or send no Accept")
-        if not is_json(headers.content_type):
-            raise UnsupportedMediaTypeError("send a JSON object and say so: Content-Type: application/json")
-        declared, limit = parse_content_length(headers.content_length), min(LARGEST_BODY, self._max_body_bytes)
-        if declared is not None and declared > limit:
-            raise BodyTooLargeError(limit=limit)
+        limit = min(LARGEST_BODY, self._max_body_bytes)
+        declared = check_body(headers, limit)
         return await read_body(exchange, limit, declared, self._body_timeout)
 
     def _asked(self, body: bytes) -> Any:
