@@ -157,7 +157,7 @@ class Settings:
     max_event_buffer: int = 256
     max_event_bytes: int = 1024 * 1024
     open_routes: tuple[str, ...] = ("/health/live",)
-    paths: Mapping[str, str] = field(default_factory=dict)
+    paths: Mapping[str, str] = field(default_factory=dict, hash=False)
     without: tuple[str, ...] = ()
     metrics: Literal["read", "admin", "off"] = "read"
     title: str = ""

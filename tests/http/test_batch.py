@@ -289,8 +289,9 @@ async def test_a_timeout_is_within_the_apps_limit(timeout: str) -> None:
 
 @pytest.mark.parametrize("name", ["max_batch", "batch_concurrency"])
 def test_limits_must_be_above_0(name: str) -> None:
+    value: dict[str, Any] = {name: 0}
     with pytest.raises(ConfigurationError, match=name):
-        Settings(**{name: cast("Any", 0)})
+        Settings(**value)
 
 
 # ------------------------------------------------------------------------------- deadlines and places

@@ -63,6 +63,10 @@ class Connection:
             last = index == len(chunks) - 1
             self._incoming.put_nowait({"type": "http.request", "body": chunk, "more_body": more or not last})
 
+    def say(self, message: Message) -> None:
+        """One message, as it is."""
+        self._incoming.put_nowait(message)
+
     def disconnect(self) -> None:
         self._incoming.put_nowait({"type": "http.disconnect"})
 

@@ -48,7 +48,7 @@ async def answer(app: ASGIApp, scope: Scope, request: HttpRequest) -> HttpRespon
     if not conversation.streams:
         await task
         raise RuntimeError("the app ended without an answer")
-    return respond_in_parts(*conversation.head, _Parts(conversation))
+    return respond_in_parts(request, *conversation.head, _Parts(conversation))
 
 
 class _Conversation:

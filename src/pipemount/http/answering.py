@@ -16,7 +16,9 @@ from ..service import Service
 from ..settings import Settings
 from .at_home import at_home
 from .batch import BatchEndpoint
+from .describe import JobLinks
 from .endpoints import About, Endpoints
+from .gate import Gate
 from .invocation import Invocation
 from .jobs import JobRoutes, Keyed, Submission
 from .monitoring import Monitoring
@@ -41,6 +43,7 @@ class App(Protocol):
     lifecycle: Lifecycle
     streams: Streams
     signing: Signing
+    gate: Gate
     route_table: tuple[Route, ...]
 
     @property
@@ -50,6 +53,7 @@ class App(Protocol):
 def answers(app: App, invocations: Mapping[str, Invocation]) -> Iterator[tuple[Route, Answer]]:
     """The app's own routes, each with its endpoint. What is the author's is not among them."""
     schemes = app.auth.accept if app.auth else ()
+    links = JobLinks(app.route_table)
     about = About(app.pipelines, app.route_table, app.settings, schemes)
 
     async def answer_probe() -> None:
@@ -57,14 +61,14 @@ def answers(app: App, invocations: Mapping[str, Invocation]) -> Iterator[tuple[R
         await at_home(app.lifecycle, app.jobs.check)
 
     endpoints = Endpoints(about, answer_probe)
-    events = Events(app.jobs, app.lifecycle, app.settings, app.streams)
+    events = Events(app.jobs, app.lifecycle, app.settings, app.streams, links, app.gate.still_holds)
     for invocation in invocations.values():
         invocation.others |= {
-            "async": Submission(invocation, app.jobs),
+            "async": Submission(invocation, app.jobs, links),
             "keyed": Keyed(invocation, app.jobs),
             "stream": partial(events.invoke, invocation),
         }
-    jobs = JobRoutes(app.jobs, app.lifecycle)
+    jobs = JobRoutes(app.jobs, app.lifecycle, links)
     batches = {name: BatchEndpoint(service, app.lifecycle, app.jobs) for name, service in app.services.items()}
     app.runner.performers["batch"] = lambda service, work, feed: batches[service.name].perform(work)
     monitoring = Monitoring(app, schemes)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from ..errors import MalformedRequestError
+from ..errors import BodyTooLargeError, MalformedRequestError, UnsupportedMediaTypeError
 from ..types import Trace
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "accepts_event_stream",
     "accepts_html",
     "accepts_json",
+    "check_body",
     "clean_request_id",
     "is_json",
     "parse_content_length",
@@ -47,6 +48,8 @@ class RequestHeaders(NamedTuple):
     traceparent: bytes | None = None
     tracestate: bytes | None = None
     idempotency_key: bytes | None = None
+    cookie: bytes | None = None
+    content_encoding: bytes | None = None
     duplicated: bool = False
 
     @property
@@ -62,7 +65,7 @@ class RequestHeaders(NamedTuple):
 
 IGNORED = -1
 CREDENTIALS = 2  # the slots below this one
-DUPLICATED = 9
+DUPLICATED = 11
 SLOTS: dict[bytes, int] = {
     b"authorization": 0,
     b"x-api-key": 1,
@@ -73,13 +76,14 @@ SLOTS: dict[bytes, int] = {
     b"traceparent": 6,
     b"tracestate": 7,
     b"idempotency-key": 8,
+    b"cookie": 9,
+    b"content-encoding": 10,
     # Known names cost one look-up, unknown ones two.
     b"host": IGNORED,
     b"user-agent": IGNORED,
     b"accept-encoding": IGNORED,
     b"accept-language": IGNORED,
     b"connection": IGNORED,
-    b"cookie": IGNORED,
     b"origin": IGNORED,
     b"referer": IGNORED,
 }
@@ -87,7 +91,7 @@ SLOTS: dict[bytes, int] = {
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> RequestHeaders:
     """The headers of an ASGI scope; names may be of any case."""
-    values: list[Any] = [None, None, None, None, None, None, None, None, None, False]
+    values: list[Any] = [None, None, None, None, None, None, None, None, None, None, None, False]
     for name, value in headers:
         slot = SLOTS.get(name)
         if slot is None:
@@ -109,6 +113,31 @@ def parse_content_length(value: bytes | None) -> int | None:
     if not value.isdigit() or len(value) > 18:
         raise MalformedRequestError("the Content-Length header is not a number of bytes")
     return int(value)
+
+
+def check_body(headers: RequestHeaders, limit: int) -> int | None:
+    """The declared length of a body, if the headers tell of JSON, as it is, and of no more than ``limit`` bytes.
+
+    Raises:
+        UnsupportedMediaTypeError: It is no JSON, or in a content coding: a few bytes may unpack to any number.
+        BodyTooLargeError, MalformedRequestError: It is too long, or cannot be.
+    """
+    if headers.content_type != b"application/json" and not is_json(headers.content_type):
+        raise UnsupportedMediaTypeError("send a JSON object and say so: Content-Type: application/json")
+    if headers.content_encoding is not None and headers.content_encoding.strip().lower() not in (b"", b"identity"):
+        raise _packed()
+    if headers.content_length is None:
+        return None
+    declared = parse_content_length(headers.content_length)
+    if declared is not None and declared > limit:
+        raise BodyTooLargeError(limit=limit)
+    return declared
+
+
+def _packed() -> UnsupportedMediaTypeError:
+    error = UnsupportedMediaTypeError("bodies are read as they are: send it without a Content-Encoding")
+    error.headers = {"accept-encoding": "identity"}  # RFC 9110, section 15.5.16
+    return error
 
 
 # --------------------------------------------------------------------------------------- tracing

@@ -17,7 +17,7 @@ from ..runtime.lifecycle import Lifecycle
 from ..types import JsonObject, Principal
 from .asking import read_request
 from .at_home import at_home
-from .describe import link
+from .describe import JobLinks, link
 from .exchange import Exchange
 from .headers import accepts_json
 from .invocation import Invocation
@@ -43,8 +43,8 @@ class Submission:
     moment in which the job was accepted.
     """
 
-    def __init__(self, invocation: Invocation, jobs: Jobs) -> None:
-        self._invocation, self._jobs = invocation, jobs
+    def __init__(self, invocation: Invocation, jobs: Jobs, links: JobLinks) -> None:
+        self._invocation, self._jobs, self._links = invocation, jobs, links
 
     async def __call__(self, exchange: Exchange) -> None:
         """Answer ``exchange``; every failure is raised as a ``PipemountError``."""
@@ -52,10 +52,11 @@ class Submission:
         request = await read_request(self._invocation, exchange, "submit")
         submitted = await at_home(self._invocation.lifecycle, partial(self._jobs.submit, request))
         job_id = submitted.job.id
-        urls = _urls(job_id, exchange.base)
+        urls = _urls(self._links, exchange.base, job_id)
         told = {"job_id": job_id, "run_id": job_id, "status": "queued", **urls}
-        location = (b"location", urls["poll_url"].encode("ascii"))
-        await _answer(exchange, to_json(told), 202, [location, *of_job(submitted)])
+        place = urls["poll_url"]
+        location = [] if place is None else [(b"location", place.encode("ascii"))]
+        await _answer(exchange, to_json(told), 202, [*location, *of_job(submitted)])
 
 
 class Keyed:
@@ -87,15 +88,15 @@ class Keyed:
 class JobRoutes:
     """``/jobs`` and what is below it."""
 
-    def __init__(self, jobs: Jobs, lifecycle: Lifecycle) -> None:
-        self._jobs, self._lifecycle = jobs, lifecycle
+    def __init__(self, jobs: Jobs, lifecycle: Lifecycle, links: JobLinks) -> None:
+        self._jobs, self._lifecycle, self._links = jobs, lifecycle, links
 
     async def list(self, exchange: Exchange) -> None:
         """``GET /jobs``: those that the caller may see, the youngest first."""
         _check_accept(exchange)
         query = _query(exchange)
         page = await self._at_home(partial(self._jobs.list, query, exchange.principal))
-        found = {"jobs": [_summary(job, exchange.base) for job in page.jobs], "next_cursor": page.cursor}
+        found = {"jobs": [_summary(job, self._links, exchange.base) for job in page.jobs], "next_cursor": page.cursor}
         await _answer(exchange, to_json(found), 200, [NO_STORE])
 
     async def job(self, exchange: Exchange) -> None:
@@ -115,7 +116,8 @@ class JobRoutes:
         await self._tell(exchange, await self._at_home(partial(self._jobs.cancel, job_id, viewer, _reason(viewer))))
 
     async def _tell(self, exchange: Exchange, job: Job) -> None:
-        await _answer(exchange, record(job, exchange.base), 200, [NO_STORE, (b"x-run-id", job.id.encode("ascii"))])
+        told = record(job, self._links, exchange.base)
+        await _answer(exchange, told, 200, [NO_STORE, (b"x-run-id", job.id.encode("ascii"))])
 
     async def _at_home(self, function: Callable[[], Awaitable[T]]) -> T:
         await self._lifecycle.ensure_ready()
@@ -148,13 +150,13 @@ async def _answer(exchange: Exchange, body: bytes, status: int, more: Headers) -
 # ----------------------------------------------------------------------------------------- records
 
 
-def record(job: Job, base: str) -> bytes:
+def record(job: Job, links: JobLinks, base: str) -> bytes:
     """All that is known of a job. Outputs and parameters are the very bytes that the record has."""
-    head = to_json(_summary(job, base), inf_nan_mode="null")
+    head = to_json(_summary(job, links, base), inf_nan_mode="null")
     return b'%b,"parameters":%b,"outputs":%b}' % (head[:-1], job.request.parameters, job.result or b"null")
 
 
-def _summary(job: Job, base: str) -> JsonObject:
+def _summary(job: Job, links: JobLinks, base: str) -> JsonObject:
     return {
         "job_id": job.id,
         "run_id": job.id,
@@ -174,13 +176,13 @@ def _summary(job: Job, base: str) -> JsonObject:
         "error": job.error,
         "first_event": job.first_event,
         "last_event": job.last_event,
-        **_urls(job.id, base),
-        "cancel_url": link(base, f"/jobs/{job.id}/cancel"),
+        **_urls(links, base, job.id),
+        "cancel_url": links("cancel", base, job.id),
     }
 
 
-def _urls(job_id: str, base: str) -> dict[str, str]:
-    return {"poll_url": link(base, f"/jobs/{job_id}"), "stream_url": link(base, f"/jobs/{job_id}/events")}
+def _urls(links: JobLinks, base: str, job_id: str) -> dict[str, str | None]:
+    return {"poll_url": links("job", base, job_id), "stream_url": links("events", base, job_id)}
 
 
 def _moment(seconds: float | None) -> str | None:

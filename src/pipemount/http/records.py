@@ -18,8 +18,8 @@ DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 class Links(BaseModel):
     """Where a job is, from the host's root on."""
 
-    poll_url: str = Field(description="Its record.")
-    stream_url: str = Field(description="Its events, as server-sent events.")
+    poll_url: str | None = Field(description="Its record; null where the app has no such route.")
+    stream_url: str | None = Field(description="Its events, as server-sent events; or null.")
 
 
 class Accepted(Links):
@@ -63,7 +63,7 @@ class JobSummary(Links):
     error: JobError | None
     first_event: int = Field(description="From this number on all events are kept.")
     last_event: int
-    cancel_url: str
+    cancel_url: str | None
 
 
 class JobRecord(JobSummary):

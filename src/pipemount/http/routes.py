@@ -75,7 +75,7 @@ class Route:
             return "docs_" + segments[-1].replace("-", "_").replace(".", "_")
         if self.known_as == "/health":
             return "health"
-        if self.path == f"/stream/{PARAMETER}":
+        if self.known_as == f"/stream/{PARAMETER}":
             return "stream"
         if self.pipeline is None or len(segments) == 1:
             return self.endpoint
@@ -84,10 +84,13 @@ class Route:
 
 
 def as_template(path: str) -> tuple[str, str]:
-    """A path as that of a route with a parameter, with what stands there: ``/jobs/7`` as ``/jobs/{job_id}``, ``7``."""
+    """A path as that of a route with a parameter, with what stands there: ``/jobs/7`` as ``/jobs/{job_id}``, ``7``.
+
+    Nothing is no value: ``/jobs`` stays what it is.
+    """
     head, _, rest = path[1:].partition("/")
     value, slash, tail = rest.partition("/")
-    return f"/{head}/{PARAMETER}{slash}{tail}", value
+    return (f"/{head}/{PARAMETER}{slash}{tail}", value) if value else (path, "")
 
 
 def check_name(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NotRequired
@@ -14,14 +14,12 @@ from typing_extensions import TypedDict
 
 from ..auth.tokens import TOKEN_PERMISSIONS, Tokens
 from ..errors import (
-    BodyTooLargeError,
     ConfigurationError,
     ForbiddenError,
     InvalidInputsError,
     MalformedRequestError,
     NotAcceptableError,
     NotFoundError,
-    UnsupportedMediaTypeError,
 )
 from ..jobs.desk import UNKNOWN_JOB
 from ..pipelines.schema import Schema, describe_errors
@@ -29,7 +27,7 @@ from ..settings import Settings
 from ..types import Message, Principal, Scope, Send
 from .describe import link
 from .exchange import Exchange
-from .headers import accepts_json, is_json, parse_content_length
+from .headers import accepts_json, check_body
 from .problems import Headers
 from .reading import read_body
 from .routes import PARAMETER, Route
@@ -37,11 +35,12 @@ from .routes import PARAMETER, Route
 __all__ = ["PLACES", "SignedToken", "Signing", "bearer", "private", "shows_token", "take_token", "token_request"]
 
 LARGEST_BODY = 64 * 1024
-SOCKET = "/stream"
 DEFAULT_MAX_AGE = 3600.0
 PLACES: Mapping[tuple[str, str], str] = {
     ("job", "GET"): "read",
+    ("job", "HEAD"): "read",
     ("events", "GET"): "read",
+    ("events", "HEAD"): "read",
     ("cancel", "POST"): "cancel",
 }
 """Endpoints and methods where a token stands for a key, and what it must permit there; sockets are the other place."""
@@ -92,7 +91,7 @@ class Signing:
 
     Args:
         tokens: Of the app.
-        routes: From ``build_routes``; links lead to those that there are.
+        routes: Of the app, sockets among them; links lead to those that there are.
         settings: Of the app.
         find: Finds a job for whoever asks for a token.
     """
@@ -102,12 +101,7 @@ class Signing:
         self._limit, self._max_body_bytes = settings.max_token_age, settings.max_body_bytes
         self._body_timeout = settings.body_timeout
         self._request = token_request(settings).adapter
-        places = [(route, method) for route in routes if route.documented for method in route.methods]
-        self._paths = [
-            (permission, route.endpoint, route.path)
-            for route, method in places
-            if (permission := PLACES.get((route.endpoint, method))) is not None
-        ]
+        self._paths = list(_paths(routes))
 
     def sign(self, job_id: str, permission: str, max_age: float, signer: Principal | None) -> SignedToken:
         """A token of ``signer``; ``None`` is the app itself. Raises as ``Tokens.sign`` does.
@@ -127,7 +121,7 @@ class Signing:
             if needed == permission
         }
         moment = datetime.fromtimestamp(expires, UTC)
-        return SignedToken(token, job_id, permission, moment, paths | {"websocket": SOCKET + carried})
+        return SignedToken(token, job_id, permission, moment, paths)
 
     async def __call__(self, exchange: Exchange) -> None:
         """Answer ``POST /tokens``; every failure is raised as a ``PipemountError``."""
@@ -150,11 +144,8 @@ class Signing:
         headers = exchange.headers
         if not accepts_json(headers.accept):
             raise NotAcceptableError("this route answers application/json; name it in Accept, or send no Accept")
-        if not is_json(headers.content_type):
-            raise UnsupportedMediaTypeError("send a JSON object and say so: Content-Type: application/json")
-        declared, limit = parse_content_length(headers.content_length), min(LARGEST_BODY, self._max_body_bytes)
-        if declared is not None and declared > limit:
-            raise BodyTooLargeError(limit=limit)
+        limit = min(LARGEST_BODY, self._max_body_bytes)
+        declared = check_body(headers, limit)
         return await read_body(exchange, limit, declared, self._body_timeout)
 
     def _asked(self, body: bytes) -> Any:
@@ -166,6 +157,15 @@ class Signing:
                 detail = f"the body is not JSON that this app reads: {faults[0]['msg']}"
                 raise MalformedRequestError(detail) from None
             raise InvalidInputsError(errors=faults) from None
+
+
+def _paths(routes: Sequence[Route]) -> Iterator[tuple[str, str, str]]:
+    """Where links may lead: the permission that it takes, what is there, and the path."""
+    for route in routes:
+        if route.endpoint == "socket" and route.pipeline is None:
+            yield from ((permission, "websocket", route.path) for permission in TOKEN_PERMISSIONS)
+        elif route.documented and (permission := PLACES.get((route.endpoint, route.methods[0]))) is not None:
+            yield permission, route.endpoint, route.path
 
 
 def token_request(settings: Settings) -> Schema:
@@ -220,7 +220,7 @@ def bearer(exchange: Exchange, tokens: Tokens, permission: str, *, keyed: bool) 
         UnauthenticatedError, MalformedRequestError, NotFoundError, ForbiddenError: The token does not let it in here.
     """
     exchange.send = private(exchange.send)
-    token = take_token(exchange.scope)
+    token = exchange.token = take_token(exchange.scope)
     if keyed and exchange.headers.presents_key:
         raise MalformedRequestError("two credentials in one request; send a key or a token")
     principal = tokens.verify(token)

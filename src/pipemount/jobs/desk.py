@@ -275,8 +275,9 @@ class Subscription:
 
 
 def may_see(viewer: Principal | None, job: Job) -> bool:
-    """Whether a job is there for ``viewer``."""
-    if viewer is not None and viewer.job_id is not None:
-        return viewer.job_id == job.id
-    owner = job.request.principal
-    return owner_of(viewer) == owner_of(owner) or (viewer is not None and viewer.may("admin"))
+    """Whether a job is there for ``viewer``; a token shows no more than who signed it may see."""
+    if viewer is not None and viewer.job_id not in (None, job.id):
+        return False
+    if viewer is not None and (viewer.sees_all or viewer.may("admin")):
+        return True
+    return owner_of(viewer) == owner_of(job.request.principal)

@@ -18,11 +18,12 @@ __all__ = ["guarded"]
 
 CoreSchema: TypeAlias = Any  # dicts by their ``type``; pydantic's types for them cannot be walked
 
-AT_ONCE = 1000
+AT_ONCE = 64
 """Values that are put in before it is looked again."""
 
-MOST = 1000
-"""Values that may share their hash with another one."""
+MOST = 64
+"""Values that may share their hash with another one. What n of them cost grows with n**2, and a body has room for many
+sets: so few that all of them together cost little more than reading it."""
 
 RANDOMISED = frozenset({"bool", "bytes", "date", "datetime", "enum", "literal", "str", "time", "url"})
 """Kinds whose hash depends on a secret of the process, or that have few values."""
