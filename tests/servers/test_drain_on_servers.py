@@ -158,6 +158,9 @@ def test_l2_l3_sigterm_with_streams_sockets_and_requests(
         f"server; ready until {late:.0f} ms after the signal, then {dict(seen)}; "
         f"sockets {dict(ends)}; ended after {ended_after:.2f} s"
     )
+    readiness = [status == 200 for _, status in load.statuses]
+    assert readiness == sorted(readiness, reverse=True)  # once it has ended it does not come back
+    assert readiness[0] and not readiness[-1]
     assert received == answered
     # When hypercorn stops it closes idle connections, also those on which a request has come in the same moment: the
     # app answers that, and nobody hears it.
