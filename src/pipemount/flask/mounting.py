@@ -15,7 +15,7 @@ from ..bridge.scope import build_scope
 from ..errors import ConfigurationError
 from ..http.handover import hand_over
 from ..http.routes import PARAMETER, as_template
-from .answering import answer
+from .answering import answer, let_go
 from .callers import CurrentUser, current_principal
 from .csrf import exempt, is_checked, new_token
 from .environment import FlaskEnvironment
@@ -82,6 +82,7 @@ def _blueprint(mounted: Mounted, name: str, app: Flask, before: Sequence[Decorat
     """
     blueprint = Blueprint(name, __name__, url_prefix=mounted.prefix)
     blueprint.url_value_preprocessor(lambda endpoint, values: exempt(app, blueprint))
+    blueprint.teardown_request(let_go)
     view = _view(mounted, app)
     for decorate in reversed(before):
         view = decorate(view)
