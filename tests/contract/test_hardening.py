@@ -208,7 +208,9 @@ async def test_d3_a_flood_of_small_sets(app: PipelineApp) -> None:
     assert answer.status == 200
     assert spent <= 0.2 * NEIGHBOURS
     larger = "[" + ",".join(str(n * MODULUS) for n in range(1, 900)) + "]"
-    answer, spent = await timed(app, parameters('{"groups":[' + ",".join([larger] * (BODY // (len(larger) + 1))) + "]}"))
+    answer, spent = await timed(
+        app, parameters('{"groups":[' + ",".join([larger] * (BODY // (len(larger) + 1))) + "]}")
+    )
     assert answer.json()["errors"][0]["type"] == "too_many_alike"
     assert spent <= 0.2 * NEIGHBOURS  # each of them alone costs milliseconds if it is put together whole
 

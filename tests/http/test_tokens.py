@@ -19,7 +19,7 @@ from pipemount.errors import (
 )
 from pipemount.http.exchange import Exchange
 from pipemount.http.headers import read_headers
-from pipemount.http.routes import Route
+from pipemount.http.routes import Route, build_sockets
 from pipemount.http.tokens import SignedToken, Signing, bearer, private, shows_token, take_token
 from pipemount.runtime.acting import acting_as
 from pipemount.types import Message, Scope
@@ -54,6 +54,7 @@ ROUTES = (
     Route("/stream/{job_id}", ("GET",), "events", "read", documented=False),
     Route("/jobs/{job_id}/cancel", ("POST",), "cancel", "cancel"),
     Route("/info", ("GET", "HEAD"), "info", "read"),
+    *build_sockets(["weather"]),
 )
 
 
