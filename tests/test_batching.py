@@ -108,12 +108,12 @@ def values(outcomes: Sequence[Outcome]) -> list[Any]:
 async def test_each_has_an_outcome_in_its_place(gated: Any) -> None:
     async with started(gated) as service:
         refused = InvalidInputsError(errors=[])
-        calls = [call(service, number=0), refused, call(service, number=-1), call(service, number=101)]
-        outcomes = await batch(service, calls).perform()
+        last = call(service, number=101)
+        outcomes = await batch(service, [call(service, number=0), refused, call(service, number=-1), last]).perform()
         results = service.meter.results()
     assert values(outcomes) == [0, "InvalidInputsError", "PipelineError", "StepFailedError"]
     assert outcomes[1] is refused
-    assert isinstance(outcomes[3], StepFailedError) and outcomes[3].run_id == calls[3].run_id  # type: ignore[union-attr]
+    assert isinstance(outcomes[3], StepFailedError) and outcomes[3].run_id == last.run_id
     assert (results["success"], results["failure"]) == (1, 2)
 
 
@@ -176,29 +176,21 @@ async def test_between_two_runs_those_go_first_who_wait(gated: Any, gate: Gate) 
     assert order == [1, 1, 1]  # all three waited before the second run of the batch, and went before it
 
 
-async def test_a_queue_that_fills_up_in_that_moment_is_waited_for(gated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipemount.batching.RETRY", 0.001)
+async def test_a_queue_that_is_full_does_not_refuse_who_had_a_place_before() -> None:
     admission = Admission(1, 1)
     await admission.enter()
     place = Place(admission, "gated", None)
     waiting = asyncio.create_task(admission.enter())
     while not admission.queued:
         await asyncio.sleep(0)
-    place.leave()  # the place goes to the first who waits, and the queue has room …
-    second = asyncio.create_task(admission.enter())
-    while admission.queued != 1:
-        await asyncio.sleep(0)  # … which another took
-    giving_way = asyncio.create_task(place.give_way())
-    await asyncio.sleep(0.005)
-    assert not giving_way.done()
-    await waiting
+    giving_way = asyncio.create_task(place.give_way(30.0, monotonic() + 30.0))
+    await waiting  # the place went to the one who waited …
+    assert (admission.queued, giving_way.done()) == (1, False)
     admission.leave(0.0)
-    await second
-    admission.leave(0.0)
-    await giving_way
+    await giving_way  # … and came back
     assert admission.active == 1
     place.leave()
-    assert admission.active == 0
+    assert (admission.active, admission.rejected) == (0, 0)
 
 
 async def test_one_deadline_holds_for_all(gated: Any, gate: Gate) -> None:
@@ -305,8 +297,8 @@ class Doubler(FakePipeline):
 async def test_a_pipeline_that_can_runs_all_at_once() -> None:
     doubler = Doubler()
     async with started(doubler) as service:
-        calls = [call(service, number=1), InvalidInputsError(errors=[]), call(service, number=2)]
-        outcomes = await batch(service, calls).perform()
+        refused = InvalidInputsError(errors=[])
+        outcomes = await batch(service, [call(service, number=1), refused, call(service, number=2)]).perform()
         results = service.meter.results()
         assert service.meter.active == 0
     assert values(outcomes) == [2, "InvalidInputsError", 4]

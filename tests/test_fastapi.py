@@ -397,12 +397,11 @@ def test_merged_document_has_our_schemas_and_is_valid() -> None:
 def test_operations_are_ours() -> None:
     operation = host(two(), tags=["ai"]).openapi()["paths"]["/ai/pipelines/boxes/invoke"]["post"]
     assert operation["requestBody"]["content"] == {"application/json": {"schema": {"$ref": PREFIX + "boxes_Request"}}}
-    assert operation["responses"]["200"]["content"] == {
-        "application/json": {"schema": {"$ref": PREFIX + "boxes_Response"}}
-    }
+    answered = operation["responses"]["200"]["content"]
+    assert answered["application/json"] == {"schema": {"$ref": PREFIX + "boxes_Response"}}
     assert list(operation["responses"]["422"]["content"]) == ["application/problem+json"]
     assert operation["tags"] == ["ai", "boxes"]
-    assert [parameter["name"] for parameter in operation["parameters"]] == ["mode"]
+    assert [parameter["name"] for parameter in operation["parameters"]] == ["mode", "Idempotency-Key"]
     assert "security" not in operation
 
 
@@ -413,7 +412,7 @@ def test_what_the_host_asks_for_is_added() -> None:
     app = host(two(), principal=user)
     operation = app.openapi()["paths"]["/ai/pipelines/boxes/invoke"]["post"]
     assert operation["security"] == [{"OAuth2PasswordBearer": []}]
-    assert [parameter["name"] for parameter in operation["parameters"]] == ["x-shop", "mode"]
+    assert [parameter["name"] for parameter in operation["parameters"]] == ["x-shop", "mode", "Idempotency-Key"]
     OpenAPIV31SpecValidator(app.openapi()).validate()
 
 
@@ -421,7 +420,8 @@ def test_keys_are_alternatives_in_the_document() -> None:
     merged = host(PipelineApp(weather, auth=AuthKeys([KEY]))).openapi()
     names = ["pipemount_basic", "pipemount_bearer", "pipemount_api_key"]
     assert merged["paths"]["/ai/invoke"]["post"]["security"] == [{name: []} for name in names]
-    assert list(merged["components"]["securitySchemes"]) == names
+    assert merged["paths"]["/ai/jobs/{job_id}"]["get"]["security"][-1] == {"pipemount_token": []}
+    assert set(merged["components"]["securitySchemes"]) == {*names, "pipemount_token"}
     assert merged["components"]["securitySchemes"]["pipemount_api_key"]["in"] == "header"
     assert "security" not in merged["paths"]["/ai/health/live"]["get"]
 

@@ -116,6 +116,7 @@ def test_every_dependency_has_a_lower_bound_and_the_core_has_few(metadata: email
     assert [entry for entry in required if ">=" not in entry] == []
     assert [entry.partition(">")[0] for entry in required if "extra ==" not in entry] == [
         "httpx",
+        "itsdangerous",
         "pydantic",
         "starlette",
     ]

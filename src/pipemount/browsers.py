@@ -109,8 +109,10 @@ class Cors:
 class SecureHeaders:
     """Headers of every answer that tell browsers to be careful with it; each may be another text, or ``None``: off.
 
-    An answer that has a header of its own keeps that: the page at ``/docs`` has a content security policy that lets its
-    own scripts run. Words such as ``"disabled"`` are refused, as a browser would be sent them.
+    The outputs of a run that was waited for are data, which no browser shows: they have ``content_type_options``,
+    ``cache_control`` and ``strict_transport_security``. An answer that has a header of its own keeps that: the page at
+    ``/docs`` has a content security policy that lets its own scripts run. Words such as ``"disabled"`` are refused, as
+    a browser would be sent them.
 
     Attributes:
         content_type_options: ``X-Content-Type-Options``.
@@ -146,12 +148,19 @@ class SecureHeaders:
         """What the headers are called."""
         return tuple(NAMES.values())
 
-    def lines(self, *, encrypted: bool) -> tuple[tuple[bytes, bytes], ...]:
-        """The headers as ASGI has them, for an answer that is sent over TLS or is not."""
+    def lines(self, *, encrypted: bool, data: bool = False) -> tuple[tuple[bytes, bytes], ...]:
+        """The headers as ASGI has them.
+
+        Args:
+            encrypted: Whether the answer is sent over TLS.
+            data: Only those that concern more than a document that a browser shows.
+        """
         names = [name for name in NAMES if encrypted or name != "strict_transport_security"]
-        values = ((NAMES[name], getattr(self, name)) for name in names)
+        values = ((NAMES[name], getattr(self, name)) for name in names if not data or name in OF_DATA)
         return tuple((name, value.encode("ascii")) for name, value in values if value is not None)
 
+
+OF_DATA = frozenset({"content_type_options", "cache_control", "strict_transport_security"})
 
 NAMES = {
     "content_type_options": b"x-content-type-options",

@@ -24,7 +24,7 @@ from starlette.routing import Match
 from .http.application import Application
 from .http.components import PREFIX, component_schemas, redirected, references
 from .http.handover import as_principal, hand_over
-from .http.openapi import SECURITY_SCHEMES, operation, operation_id
+from .http.openapi import SECURITY_SCHEMES, operation, operation_id, security_of
 from .http.paths import child_scope, locate
 from .http.routes import PARAMETER, Route
 from .types import JsonObject, Message, Principal, Receive, Scope, Send
@@ -66,8 +66,8 @@ def router(pipelines: Application, *, principal: Callable[..., Any] | None = Non
 
 def _add_route(result: APIRouter, route: Route, pipelines: Application, principal: Callable[..., Any] | None) -> None:
     schemes = pipelines.auth.accept if pipelines.auth and principal is None else ()
-    open_to_all = not schemes or route.permission is None
-    described = operation(route, pipelines.pipelines, open_to_all=open_to_all)
+    there = {other.endpoint for other in pipelines.route_table if other.documented}
+    described = operation(route, pipelines.pipelines, schemes, there)
     result.add_api_route(
         route.path,
         _endpoint(pipelines, principal, route.path),
@@ -76,7 +76,7 @@ def _add_route(result: APIRouter, route: Route, pipelines: Application, principa
         summary=described["summary"],
         description=described.get("description"),
         tags=described["tags"],
-        dependencies=[] if open_to_all else [Depends(_Key(scheme)) for scheme in schemes],
+        dependencies=[Depends(_Key(scheme)) for scheme in security_of(route, schemes)],
         response_class=Response,
         response_model=None,
         openapi_extra={key: described[key] for key in ("parameters", "requestBody", "responses") if key in described},
@@ -173,6 +173,8 @@ class _Handover(Response):
             child = child_scope(scope, base + located.removesuffix(rest).rstrip("/"), rest)
         else:  # a slash came as %2F: FastAPI took the path for one that it is not
             child = child_scope(scope, base, located)
+        if scope["path"].endswith("/") and not child["path"].endswith("/"):
+            child["path"] += "/"
         if self._principal is not None:
             hand_over(child, principal=self._principal)
         await self._pipelines(child, _replay(self._request, receive), send)

@@ -143,16 +143,16 @@ class Service:
             if call.late:
                 raise DeadlineExceededError(timeout=timeout)
             call.completed = True
-            self.meter.ended(monotonic() - call.began)
+            call.seconds = monotonic() - call.began
+            self.meter.ended(call.seconds)
             return sealed
         except BaseException as error:
             told = _told(error, call, timeout)
-            self.meter.failed(monotonic() - call.began, told)
+            call.seconds = monotonic() - call.began
+            self.meter.failed(call.seconds, told)
             if told is not error:
                 raise told from error
             raise
-        finally:
-            self.meter.left()
 
     # ------------------------------------------------------------------------------------------- many
 
@@ -177,15 +177,18 @@ class Service:
         for call in calls:
             call.state, call.environment, call.began = top.state, self._environment, began
             call.places = (*call.places, self.admission)
-        self.meter.began()
+        for _ in calls:
+            self.meter.began()
         try:
             timeout, deadline = calls[0].timeout, calls[0].deadline
             sealed = await guard(self._together(top.compiled, calls), timeout, None, partial(_cancel, calls), deadline)
-            for call in calls:
-                self._complete(call, monotonic() - began)
-            return sealed
-        finally:
-            self.meter.left()
+        except BaseException:
+            for _ in calls:
+                self.meter.left()
+            raise
+        for call in calls:
+            self._complete(call, monotonic() - began)
+        return sealed
 
     async def _together(self, compiled: CompiledPipeline, calls: Sequence[Call]) -> list[Sealed]:
         run = run_batch_of(compiled)

@@ -32,6 +32,7 @@ class Principal:
         source: ``"key"``, or the host that vouches for the user, e.g. ``"fastapi"``.
         user: The host's own user object, where there is one; never serialised.
         job_id: The one job that this principal is confined to: of one who comes with a signed token.
+        sees_all: Whether that may be somebody else's job: of one whose token an admin signed, or the app itself.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Principal:
     source: str = "key"
     user: Any = field(default=None, compare=False, repr=False)
     job_id: str | None = None
+    sees_all: bool = False
 
     def may(self, permission: str) -> bool:
         """Whether this principal holds ``permission``."""

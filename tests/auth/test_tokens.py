@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pipemount.auth import AuthKeys, Key, Tokens, generate_key
+from pipemount.auth.tokens import _pen_of_key
 from pipemount.errors import ConfigurationError, ForbiddenError, UnauthenticatedError
 from pipemount.types import Principal
 
@@ -54,7 +55,7 @@ def test_the_bearer_is_named_after_the_signer_and_may_do_one_thing(clock: Clock,
     tokens = made(clock, key)
     signed = tokens.sign(JOB, permission, 60, key.principal)
     bearer = tokens.verify(signed.token)
-    assert bearer == Principal("ci", frozenset({permission}), "key", job_id=JOB)
+    assert bearer == Principal("ci", frozenset({permission}), "key", job_id=JOB, sees_all=True)
     assert not any(bearer.may(other) for other in {"invoke", "read", "cancel", "admin"} - {permission})
     assert signed.expires == START.timestamp() + 60
 
@@ -65,8 +66,20 @@ def test_host_users_and_the_app_itself_sign_with_the_apps_secret(clock: Clock) -
         "ada", frozenset({"read"}), "django", job_id=JOB
     )
     assert tokens.verify(tokens.sign(JOB, "read", 60, None).token) == Principal(
-        "app", frozenset({"read"}), "app", job_id=JOB
+        "app", frozenset({"read"}), "app", job_id=JOB, sees_all=True
     )
+
+
+def test_whose_jobs_a_bearer_sees(clock: Clock) -> None:
+    ci, boss = Key("ci", SECRET), Key("boss", OTHER, permissions=("admin",))
+    root = Principal("root", frozenset({"admin"}), "django")
+    for secret in (None, APP_SECRET):
+        tokens = made(clock, ci, boss, secret=secret)
+        signers = (ci.principal, ADA, boss.principal, root, None)
+        bearers = [tokens.verify(tokens.sign(JOB, "read", 60, signer).token) for signer in signers]
+        assert [bearer.sees_all for bearer in bearers] == [False, False, True, True, True]
+    demoted = made(clock, ci, Key("boss", OTHER))
+    assert not demoted.verify(made(clock, boss).sign(JOB, "read", 60, boss.principal).token).sees_all
 
 
 def test_nobody_signs_what_they_may_not_do(clock: Clock) -> None:
@@ -226,6 +239,32 @@ def test_refusals_carry_a_challenge_that_opens_no_dialog(clock: Clock) -> None:
     keys = AuthKeys([Key("ci", SECRET)], realm="shop", clock=clock)
     assert refusal(Tokens(keys), "x").challenges == ('Bearer realm="shop", error="invalid_token"',)
     assert refusal(made(clock), "x").challenges == ('Bearer realm="pipemount", error="invalid_token"',)
+
+
+def test_whoever_has_a_key_can_make_no_token_of_the_app_or_of_another(clock: Clock) -> None:
+    """With a key and this source a token can be made without asking; it names nobody but the key."""
+    ci = Key("ci", SECRET)
+    app = made(clock, ci, Key("web", OTHER))
+    forger = Tokens(AuthKeys([ci], clock=clock), None, clock=clock)
+    refusal(app, forger.sign(JOB, "read", 60, None).token)
+    refusal(app, forger.sign(JOB, "read", 60, ADA).token)
+    pen = _pen_of_key(b"", ci)
+    for who in (["app", "app", True], ["ada", "django", False], ["web", "key", False]):
+        payload = json.dumps(["read", JOB, int(clock()) + 60, *who], separators=(",", ":")).encode()
+        forged = pen.signer.sign(urlsafe_b64encode(payload).rstrip(b"=")).decode()
+        bearer = app.verify(forged)
+        assert (bearer.name, bearer.source, bearer.sees_all) == ("ci", "key", False)
+        refusal(made(clock, ci, Key("web", OTHER), secret=APP_SECRET), forged)
+
+
+def test_what_the_app_signs_without_a_secret_ends_with_its_key_and_with_the_process(clock: Clock) -> None:
+    keys = AuthKeys([Key("ci", SECRET, expires=START + timedelta(seconds=30))], clock=clock)
+    tokens = Tokens(keys, clock=clock)
+    signed = tokens.sign(JOB, "read", 60, None)
+    assert (signed.expires, tokens.verify(signed.token).name) == (START.timestamp() + 30, "app")
+    refusal(Tokens(keys, clock=clock), signed.token)
+    clock.now += timedelta(seconds=30)
+    refusal(tokens, signed.token)
 
 
 # ------------------------------------------------------------------------- A3: constant time, no traces

@@ -199,7 +199,7 @@ SAFE = {
             ("GET", path)
             for path in ("/", "/info", "/schema", "/openapi.json", "/pipelines", "/health", "/health/live")
         ],
-        *[("GET", "/nothing"), ("PUT", "/invoke"), ("POST", "/invoke"), ("HEAD", "/info"), ("GET", "/metrics")],
+        *[("GET", "/nothing"), ("PUT", "/invoke"), ("POST", "/submit"), ("HEAD", "/info"), ("GET", "/metrics")],
     ],
 )
 async def test_every_answer_has_secure_headers(method: str, path: str) -> None:
@@ -211,6 +211,16 @@ async def test_every_answer_has_secure_headers(method: str, path: str) -> None:
     names = [name for name, _ in answer.raw_headers]
     assert len(names) == len(set(names)), "no header comes twice"
     assert not {b"server", b"strict-transport-security"} & set(names)
+
+
+async def test_what_a_run_gives_is_data_and_has_the_headers_of_data() -> None:
+    app = PipelineApp(counting)
+    async with app.lifespan(None):
+        for more in ({}, {"x-request-id": "7"}, {"idempotency-key": "7"}):
+            answer = await post(app, "/invoke", INVOKE, headers=more)
+            assert answer.status == 200
+            assert answer.headers.items() >= {"x-content-type-options": "nosniff", "cache-control": "no-store"}.items()
+            assert not {"x-frame-options", "content-security-policy", "permissions-policy"} & answer.headers.keys()
 
 
 async def test_a_stream_has_secure_headers() -> None:

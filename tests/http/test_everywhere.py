@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType
 from typing import Any, cast
 
 import httpx
 import pytest
+from django.conf import settings
+from django.core.asgi import get_asgi_application
+from django.core.wsgi import get_wsgi_application
 from django.test import override_settings
 from django.urls import include, path, reverse
 from fastapi import FastAPI
@@ -20,13 +25,14 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.routing import Mount
 from starlette.testclient import TestClient
-from tests.contract.catalogue import django_asgi, django_wsgi, flask
+from tests.contract.catalogue import flask
 from tests.support.asgi import get, post
 from tests.support.sockets import Socket
 
 from pipemount import AuthKeys, Cors, Endpoint, PipelineApp, Settings, StaticFolder, pipeline, step
 from pipemount.auth.key import Key
 from pipemount.bridge import WSGIBridge
+from pipemount.testing.hosts.frameworks.django import configure
 from pipemount.types import ASGIApp, Receive, Scope, Send
 
 READER, INVOKER = "reader-reader-reader-1", "invoker-invoker-invoker"
@@ -118,8 +124,8 @@ HOSTS: dict[str, Callable[[PipelineApp], httpx.Client]] = {
     "mount": lambda app: asgi_client(Starlette(routes=[Mount("/ai", app)])),
     "wrap": lambda app: asgi_client(app.wrap(Starlette(), "/ai")),
     "router": lambda app: asgi_client(included(app)),
-    "django-asgi": lambda app: asgi_client(django_asgi(app, "/ai")),
-    "django-wsgi": lambda app: wsgi_client(django_wsgi(app, "/ai")),
+    "django-asgi": lambda app: asgi_client(get_asgi_application()),
+    "django-wsgi": lambda app: wsgi_client(get_wsgi_application()),
     "flask": lambda app: wsgi_client(flask(app, "/ai")),
     "wrapped-wsgi": lambda app: wsgi_client(under_wsgi(app)),
 }
@@ -135,8 +141,22 @@ def product(tmp_path: Path) -> Iterator[Product]:
 
 @pytest.fixture(params=HOSTS)
 def client(request: pytest.FixtureRequest, product: Product) -> Iterator[httpx.Client]:
-    with HOSTS[request.param](product.app) as made:
-        yield made
+    with ExitStack() as stack:
+        if request.param.startswith("django"):
+            stack.enter_context(in_django(product.app))
+        made = HOSTS[request.param](product.app)
+        yield made if request.param == "django-asgi" else stack.enter_context(made)  # Django knows no lifespan
+
+
+@contextmanager
+def in_django(app: PipelineApp, **options: Any) -> Iterator[None]:
+    """A project whose URLs have the app; Django keeps its other settings for the process."""
+    if not settings.configured:
+        configure(Path(os.devnull))
+    urls: Any = ModuleType("urls")
+    urls.urlpatterns = [path("ai/", include(app.django_urls(**options)))]
+    with override_settings(ROOT_URLCONF=urls, ALLOWED_HOSTS=["*"]):
+        yield
 
 
 AS_READER, AS_INVOKER = {"X-API-Key": READER}, {"X-API-Key": INVOKER}
@@ -218,9 +238,7 @@ def test_case_22_middleware_and_hooks_once_in_every_host(product: Product, clien
 
 
 def test_django_finds_moved_routes_and_endpoints_by_name(product: Product) -> None:
-    urls = SimpleNamespace(urlpatterns=[path("ai/", include(product.app.django_urls(name="shop")))])
-    django_wsgi(product.app, "/elsewhere")  # Django is set up
-    with override_settings(ROOT_URLCONF=urls):
+    with in_django(product.app, name="shop"):
         assert reverse("shop:invoke") == "/ai/predict"
         assert reverse("shop:job", kwargs={"job_id": "7"}) == "/ai/tasks/7"
         assert reverse("shop:custom_version") == "/ai/version"
@@ -255,7 +273,8 @@ def test_at_the_root_of_flask_what_the_app_has_is_found_and_the_rest_left(root: 
     app.init_app(host, root)
     ask = host.test_client()
     assert ask.get("/models/x").json == "x"
-    assert ask.get("/app/app.js").text == "start()"
+    with ask.get("/app/app.js") as answer:
+        assert answer.text == "start()"
     assert ask.get("/own/thing").text == "own thing"
     assert ask.get("/nothing").text == "the host's page"
     app.lifecycle.close()
@@ -267,6 +286,8 @@ def test_at_the_root_of_flask_what_the_app_has_is_found_and_the_rest_left(root: 
 async def test_sockets_move_with_their_path_and_pass_the_middleware(product: Product) -> None:
     own = {"host": "shop.example", "x-api-key": INVOKER}
     async with product.app.lifespan(None), Socket(product.app, "/live", headers=own) as client:
+        async with Socket(product.app, "/greeting/live", headers=own):
+            assert product.app.sign("7", "read").paths["websocket"].startswith("/live?token=")
         assert await client.ask(type="ping") == {"type": "pong"}
         assert product.notes[-2:] == ["first", "second"]
         told = await client.ask(type="invoke", parameters={})
@@ -275,9 +296,6 @@ async def test_sockets_move_with_their_path_and_pass_the_middleware(product: Pro
     for where in ("/stream", "/greeting/stream"):
         assert (await Socket(product.app, where, headers=own).refusal())["status"] == 404
     assert (await Socket(product.app, "/live", headers=own | {"host": "evil.example"}).refusal())["status"] == 421
-    async with Socket(product.app, "/greeting/live", headers=own):
-        assert product.app.sign("7", "read").paths["websocket"].startswith("/live?token=")
-    await product.app.lifecycle.aclose()
 
 
 async def test_sockets_and_jobs_switched_off() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from prometheus_client import parser
+from prometheus_client import Metric, parser
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
 from pipemount.http.exposition import Family, Histogram, Sample, as_json, as_openmetrics, as_prometheus
@@ -35,21 +35,18 @@ EXPECTED = {
 }
 
 
-def samples(families: list[object]) -> dict[tuple[str, str | None], float]:
+def samples(families: list[Metric]) -> dict[tuple[str, str | None], float]:
     found = {}
     for family in families:
-        for sample in family.samples:  # type: ignore[attr-defined]  # the parsers' own class
+        for sample in family.samples:
             if "le" not in sample.labels:
                 found[sample.name, sample.labels.get("pipeline")] = sample.value
     return found
 
 
-def buckets(families: list[object]) -> dict[str, float]:
+def buckets(families: list[Metric]) -> dict[str, float]:
     return {
-        sample.labels["le"]: sample.value
-        for family in families
-        for sample in family.samples  # type: ignore[attr-defined]  # the parsers' own class
-        if "le" in sample.labels
+        sample.labels["le"]: sample.value for family in families for sample in family.samples if "le" in sample.labels
     }
 
 

@@ -173,7 +173,7 @@ async def test_o2_ids_and_paths_make_no_series() -> None:
 
     def chained(number: int) -> Any:
         for _ in range(10):
-            number = double(number)  # type: ignore[assignment]  # a reference in the body
+            number = double(number)
         return number
 
     pipelines = {f"p{index}": pipeline(chained) for index in range(10)}

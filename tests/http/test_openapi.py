@@ -13,10 +13,12 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import BaseModel, ConfigDict, Field, RootModel, TypeAdapter, ValidationError
 from tests.support.fakes import FakePipeline, fake, schema_of
 
+from pipemount.http.arranging import arranged
 from pipemount.http.components import PREFIX, component_schemas, references
 from pipemount.http.examples import example_of
 from pipemount.http.models import request_model, response_model
 from pipemount.http.openapi import build_openapi
+from pipemount.http.operations import OPERATIONS, REASONS
 from pipemount.http.routes import build_routes
 from pipemount.http.wire import WireJsonSchema
 from pipemount.settings import Settings
@@ -161,27 +163,106 @@ def test_aliases_are_not_listed() -> None:
     assert "/pipelines/churn/invoke" in document(weather(), weather(name="churn"))["paths"]
 
 
-def test_invoke_tells_every_status_it_can_answer() -> None:
-    responses = document(schemes=("bearer",))["paths"]["/invoke"]["post"]["responses"]
-    assert set(responses) == {
-        "200", "202", "400", "401", "403", "405", "406", "409", "413", "415", "422", "429", "500", "501", "502", "503",
-        "504", "default",
-    }  # fmt: skip
+ANY = {"400", "401", "403", "405", "406", "421", "500", "503"}
+SEND = {*ANY, "408", "411", "413", "415", "422"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("post", "/invoke", {*SEND, "200", "202", "409", "429", "502", "504", "default"}),
+        ("post", "/submit", {*SEND, "202", "429"}),
+        ("post", "/batch", {*SEND, "200", "409", "429", "504"}),
+        ("post", "/tokens", {*SEND, "201", "404"}),
+        ("get", "/jobs", {*ANY, "200", "422"}),
+        ("get", "/jobs/{job_id}", {*ANY, "200", "404"}),
+        ("delete", "/jobs/{job_id}", {*ANY, "204", "404", "409"}),
+        ("post", "/jobs/{job_id}/cancel", {*ANY, "200", "404", "409"}),
+        ("get", "/jobs/{job_id}/events", {*ANY, "200", "204", "404", "410", "422", "429"}),
+        ("get", "/", {*ANY, "200", "307"}),
+        ("get", "/status", {*ANY, "200"}),
+        ("get", "/metrics", {*ANY, "200"}),
+    ],
+)
+def test_every_status_that_an_operation_can_answer_is_told(method: str, path: str, expected: set[str]) -> None:
+    responses = document(schemes=("bearer",))["paths"][path][method]["responses"]
+    assert set(responses) == expected
     for status, response in responses.items():
-        expected = ["application/json"] if status in ("200", "202") else ["application/problem+json"]
-        assert list(response["content"]) == expected + ["text/event-stream"] * (status == "200")
-        assert {"X-Request-ID", "X-Run-ID"} <= set(response["headers"])
+        assert "X-Request-ID" in response["headers"]
+        if status == "default" or status >= "400":
+            assert list(response["content"]) == ["application/problem+json"]
     assert "WWW-Authenticate" in responses["401"]["headers"]
     assert "Allow" in responses["405"]["headers"]
-    assert "Retry-After" in responses["429"]["headers"]
-    assert "Retry-After" in responses["503"]["headers"]
+    assert all("Retry-After" in responses[status]["headers"] for status in ("429", "503") if status in responses)
+
+
+def test_every_endpoint_is_in_the_table_and_no_other() -> None:
+    routes = [route for route in build_routes(("weather",)) if route.documented]
+    assert {route.endpoint for route in routes} == set(OPERATIONS)
+    assert {status for known in OPERATIONS.values() for status in known.problems} == set(REASONS)
+
+
+def test_what_a_request_may_carry_is_told() -> None:
+    paths = document()["paths"]
+    told = {
+        (path, method): [parameter["name"] for parameter in operation["parameters"]]
+        for path, item in paths.items()
+        for method, operation in item.items()
+        if "parameters" in operation
+    }
+    assert told == {
+        ("/invoke", "post"): ["mode", "Idempotency-Key"],
+        ("/submit", "post"): ["Idempotency-Key"],
+        ("/batch", "post"): ["timeout", "Idempotency-Key"],
+        ("/jobs", "get"): ["status", "pipeline", "limit", "cursor"],
+        ("/jobs/{job_id}", "get"): ["job_id"],
+        ("/jobs/{job_id}", "delete"): ["job_id"],
+        ("/jobs/{job_id}/cancel", "post"): ["job_id"],
+        ("/jobs/{job_id}/events", "get"): ["job_id", "after", "Last-Event-ID"],
+    }
+    assert "timeout" in document()["components"]["schemas"]["weather_Request"]["properties"]
+
+
+def test_what_runs_answer() -> None:
+    paths = document()["paths"]
+    done = paths["/invoke"]["post"]["responses"]["200"]["content"]
+    assert done == {
+        "application/json": {"schema": {"$ref": PREFIX + "weather_Response"}},
+        "text/event-stream": {"schema": {}},
+    }
+    batch = paths["/batch"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert batch == {"$ref": PREFIX + "weather_Results"}
+    for accepted in (paths["/invoke"]["post"]["responses"]["202"], paths["/submit"]["post"]["responses"]["202"]):
+        assert {"Location", "X-Run-ID"} <= accepted["headers"].keys()
+        assert accepted["links"].keys() == {"job", "events", "cancel", "delete"}
+
+
+def test_links_lead_only_to_what_is_there() -> None:
+    pipelines = {"weather": weather()}
+    routes = arranged(build_routes(("weather",)), {}, ("/jobs",))
+    built = build_openapi(pipelines, routes, settings=Settings(), schemes=(), base="")
+    assert "links" not in built["paths"]["/submit"]["post"]["responses"]["202"]
+
+
+def test_a_token_stands_for_a_key_where_the_path_names_a_job() -> None:
+    built = document(schemes=("bearer",), open_routes=("/jobs/{job_id}",))
+    jobs = "/jobs/{job_id}"
+    either: Any = [{"bearer": []}, {"token": []}]
+    assert built["paths"][jobs + "/events"]["get"]["security"] == either
+    assert built["paths"][jobs + "/cancel"]["post"]["security"] == either
+    assert built["paths"][jobs]["get"]["security"] == []
+    assert "security" not in document(schemes=("bearer",))["paths"][jobs]["delete"]
+    assert built["components"]["securitySchemes"]["token"]["in"] == "query"
+    assert "401" in document()["paths"][jobs]["get"]["responses"]  # a token is looked at without keys as well
 
 
 def test_without_keys_nothing_is_said_of_them() -> None:
     built = document()
     assert "securitySchemes" not in built["components"]
     assert "security" not in built
-    assert not {"401", "403"} & set(built["paths"]["/invoke"]["post"]["responses"])
+    assert not any("security" in operation for item in built["paths"].values() for operation in item.values())
+    assert "401" not in built["paths"]["/invoke"]["post"]["responses"]
+    assert "403" in built["paths"]["/invoke"]["post"]["responses"]  # for a page of another origin
 
 
 def test_keys_are_alternatives_and_open_routes_need_none() -> None:

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic_core import to_json
 from tests.support.events import EventReader, Told, read_events
@@ -31,6 +31,7 @@ def test_h4_a_body_of_several_lines_forges_no_event(end: bytes) -> None:
     ]
 
 
+@settings(deadline=None)
 @given(st.text() | st.binary().map(lambda some: some.decode("utf-8", "replace")), st.integers(1, 9))
 def test_h4_no_value_of_a_step_changes_what_is_told(text: str, cut: int) -> None:
     value = f"{text}\r\n\r\nevent: run_failed\rid: 1\n\ndata: {text}\0\u2028\u2029\x85"

@@ -126,11 +126,15 @@ def test_limits_of_ages_that_cannot_be(limit: float) -> None:
 
 def test_whoever_acts_signs() -> None:
     app = make(auth=AuthKeys([Key("dumb", KEY + "-dumb", permissions="invoke"), Key("ci", KEY)]), token_secret=None)
-    assert app.tokens.verify(app.sign(JOB).token).name == "ci"  # the first key that may
+    of_the_app = app.tokens.verify(app.sign(JOB).token)
+    assert (of_the_app.name, of_the_app.sees_all) == ("app", True)
     with acting_as(ADA):
-        assert app.tokens.verify(app.sign(JOB).token).name == "ada"
+        of_ada = app.tokens.verify(app.sign(JOB).token)
+        assert (of_ada.name, of_ada.sees_all) == ("ada", False)
         with pytest.raises(ForbiddenError):
             app.sign(JOB, "cancel")
+        with acting_as(None):
+            assert app.tokens.verify(app.sign(JOB, "cancel").token).name == "app"
     secretive = make(auth=AuthKeys([Key("ci", KEY)]), token_secret=APP_SECRET)
     assert secretive.tokens.verify(secretive.sign(JOB).token).name == "app"
 
@@ -188,7 +192,7 @@ async def test_answers_at_secret_addresses_are_private() -> None:
 def ask(app: PipelineApp, token: str, permission: str = "read", job_id: str = JOB, **headers: str) -> Principal:
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     scope: Scope = {"type": "http", "method": "GET", "query_string": f"token={token}".encode(), "headers": raw}
-    exchange = Exchange(scope, None, None, "", read_headers(raw))  # type: ignore[arg-type]  # neither is asked
+    exchange = Exchange(scope, None, None, ("", "/"), read_headers(raw))  # type: ignore[arg-type]  # neither is asked
     exchange.params = {"job_id": job_id}
     try:
         return bearer(exchange, app.tokens, permission, keyed=app.auth is not None)

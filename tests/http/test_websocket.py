@@ -614,10 +614,21 @@ async def test_a_message_that_is_being_answered_is_answered_first(
         assert await socket.closed() == (1012, "draining")
 
 
+async def let_an_hour_pass(app: PipelineApp) -> None:
+    """For the one connection that is open, once it waits for its client."""
+    loop = asyncio.get_running_loop()
+    [held] = app.streams._shores[loop].streams
+    assert isinstance(held, conversation.Conversation)
+    while not held._silent or held._limit is None:
+        await asyncio.sleep(0)
+    held._limit.reschedule(loop.time())
+
+
 async def test_a_connection_has_an_age(make: Any) -> None:
-    app = await make(settings=Settings(max_stream_age=0.05))
+    app = await make(settings=Settings(max_stream_age=3600))
     async with Socket(app, "/waiting/stream") as socket:
         job_id = (await socket.ask(type="invoke", parameters={}))["job_id"]
+        await let_an_hour_pass(app)
         assert (await socket.hear_until("reconnect"))[-1] == {"type": "reconnect", "reason": "age"}
         assert await socket.closed() == (1012, "age")
         gates.open.set()

@@ -1,6 +1,6 @@
-"""Pipelines that stream, in several hosts, for real servers: ``app``, ``middled``, ``included``, ``flask``, …
+"""Pipelines that stream, in several hosts, for real servers: ``app``, ``many``, ``flask``, ``django``.
 
-Each word is said when a request to ``/-/say`` asks for it; what happens is noted for the test.
+Words are said when the test makes a file; what happens is noted for it.
 """
 
 from __future__ import annotations
@@ -18,25 +18,26 @@ from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Mount
+from tests.support.events import FORGED
 
 from pipemount import PipelineApp, Settings, StepContext, pipeline, step
+from pipemount.types import ASGIApp, Message, Receive, Scope, Send
 
-NOTES = Path(os.environ["STREAMING_NOTES"])
-FORGED = "x\r\n\r\nevent: run_failed\rid: 1\n\ndata: forged\n\n"
+FOLDER = Path(os.environ["STREAMING_FOLDER"])
 
 
 def note(**what: Any) -> None:
-    with NOTES.open("a") as notes:
+    with (FOLDER / "notes").open("a") as notes:
         notes.write(json.dumps(what) + "\n")
 
 
 @step
-def wait_for_words(count: int) -> Iterator[str]:
+def wait_for_words(count: int, name: str) -> Iterator[str]:
     """Words, each when the file of its number is there."""
     for number in range(count):
-        while not NOTES.with_name(f"word-{number}").exists():
+        while not (FOLDER / f"{name}-{number}").exists():
             time.sleep(0.002)
-        yield f"word {number}"
+        yield f"word {number} {time.monotonic()}"
 
 
 @step
@@ -44,6 +45,13 @@ async def say_much(count: int, pause: float, size: int) -> AsyncIterator[str]:
     for number in range(count):
         await asyncio.sleep(pause)
         yield f"{number} {FORGED}{'x' * size}"
+
+
+@step
+async def pour(count: int, size: int, context: StepContext) -> None:
+    for number in range(count):
+        context.emit(f"{number} {'x' * size}")
+        await asyncio.sleep(0)
 
 
 @step
@@ -55,9 +63,15 @@ async def wait(context: StepContext) -> None:
         note(event="stopped", time=time.monotonic())
 
 
+@step
+async def sleep(seconds: float) -> float:
+    await asyncio.sleep(seconds)
+    return seconds
+
+
 @pipeline
-def gated(count: int = 10) -> Any:
-    return wait_for_words(count)
+def gated(name: str, count: int = 10) -> Any:
+    return wait_for_words(count, name)
 
 
 @pipeline
@@ -66,13 +80,25 @@ def much(count: int, pause: float = 0.0, size: int = 0) -> Any:
 
 
 @pipeline
+def pouring(count: int, size: int) -> Any:
+    return pour(count, size)
+
+
+@pipeline
 def waiting() -> Any:
     return wait()
 
 
+@pipeline
+def slow(seconds: float = 0.05) -> Any:
+    return sleep(seconds)
+
+
 pipelines = PipelineApp(
-    {"gated": gated, "much": much, "waiting": waiting},
-    settings=Settings(heartbeat=1.0, stream_retry=0.1, cleanup_timeout=1.0, max_event_buffer=256),
+    {"gated": gated, "much": much, "pouring": pouring, "waiting": waiting, "slow": slow},
+    settings=Settings(
+        heartbeat=1.0, stream_retry=0.1, cleanup_timeout=1.0, max_event_buffer=256, max_concurrency=128, max_queue=256
+    ),
 )
 
 
@@ -83,20 +109,53 @@ class Passing(BaseHTTPMiddleware):
         return response
 
 
-app = pipelines
-middled: Any = Starlette(
-    routes=[Mount("/", pipelines)],
-    middleware=[Middleware(Passing), Middleware(GZipMiddleware), Middleware(Passing)],
-    lifespan=pipelines.lifespan,  # type: ignore[arg-type]  # of any host
-)
+class Counting:
+    """Notes which requests with a number the app has received, and which it has answered to the end."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        number = next((value for name, value in scope.get("headers", ()) if name == b"x-number"), None)
+        if number is None:
+            await self.app(scope, receive, send)
+            return
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            await send(message)
+            status = message.get("status", status)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                note(event="answered", number=int(number), status=status)
+
+        note(event="received", number=int(number))
+        await self.app(scope, receive, answer)
 
 
-def _included() -> Any:
+app = Counting(pipelines)
+
+
+def _many() -> Any:
+    """One server for all hosts that speak ASGI, each with middleware that may hold a stream back."""
+    from django.core.asgi import get_asgi_application
     from fastapi import FastAPI
 
-    host = FastAPI()
-    host.include_router(pipelines.router())
-    return host
+    included = FastAPI(middleware=[Middleware(GZipMiddleware), Middleware(Passing)])
+    included.include_router(pipelines.router())
+    _configure()
+    passing = [Middleware(Passing), Middleware(GZipMiddleware), Middleware(Passing)]
+    mounted = Starlette(routes=[Mount("/", pipelines)], middleware=passing)
+    django: Any = get_asgi_application()
+    routes = [
+        Mount("/starlette", mounted),
+        Mount("/fastapi", included),
+        Mount("/django", django),
+        Mount("/wrapped", pipelines.wrap(django, "/ai")),
+        Mount("/", app),
+    ]
+    own: Any = pipelines.lifespan
+    return Starlette(routes=routes, lifespan=own)
 
 
 def _flask() -> Any:
@@ -107,7 +166,14 @@ def _flask() -> Any:
     return host
 
 
-def _django() -> None:
+def _django() -> Any:
+    from django.core.wsgi import get_wsgi_application
+
+    _configure()
+    return get_wsgi_application()
+
+
+def _configure() -> None:
     from django.conf import settings
 
     settings.configure(
@@ -124,21 +190,7 @@ def _django() -> None:
     )
 
 
-def _django_asgi() -> Any:
-    from django.core.asgi import get_asgi_application
-
-    _django()
-    return pipelines.wrap(get_asgi_application())
-
-
-def _django_wsgi() -> Any:
-    from django.core.wsgi import get_wsgi_application
-
-    _django()
-    return get_wsgi_application()
-
-
-_hosts = {"included": _included, "flask": _flask, "django_asgi": _django_asgi, "django_wsgi": _django_wsgi}
+_hosts = {"many": _many, "flask": _flask, "django": _django}
 
 
 def __getattr__(name: str) -> Any:

@@ -9,9 +9,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-__all__ = ["EventReader", "Told", "read_events"]
+__all__ = ["FORGED", "EventReader", "Told", "read_events"]
 
-LINE = re.compile(r"([^\r\n]*)(\r\n|\n|\r(?!\Z))")  # a CR at the end may be half of a CRLF
+FORGED = "x\r\n\r\nevent: run_failed\rid: 1\n\ndata: forged\n\n"
+"""Would be an event if somebody wrote it to a stream as it is."""
+
+END = re.compile(r"\r\n|\n|\r(?!\Z)")  # a CR at the end may be half of a CRLF
 
 
 class Told(NamedTuple):
@@ -45,13 +48,14 @@ class EventReader:
     _decoder: Any = field(default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace"))
 
     def feed(self, part: bytes) -> Iterator[Told]:
+        seen = max(0, len(self._text) - 1)
         self._text += self._decoder.decode(part)
-        end = 0
-        for match in LINE.finditer(self._text):
-            end = match.end()
-            if told := self._line(match[1]):
+        begin = 0
+        for match in END.finditer(self._text, seen):
+            line, begin = self._text[begin : match.start()], match.end()
+            if told := self._line(line):
                 yield told
-        self._text = self._text[end:]
+        self._text = self._text[begin:]
 
     def _line(self, line: str) -> Told | None:
         if not line:

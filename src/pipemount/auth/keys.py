@@ -49,7 +49,7 @@ class AuthKeys:
         'key-1'
     """
 
-    __slots__ = ("_challenges", "_clock", "_file", "_generated", "_invalid_token", "_keys", "accept", "realm")
+    __slots__ = ("_challenges", "_file", "_generated", "_invalid_token", "_keys", "accept", "clock", "realm")
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class AuthKeys:
         self.realm = _checked_realm(realm)
         self._challenges = tuple(_challenges(self.accept, realm))
         self._invalid_token = tuple(_challenges(self.accept, realm, error='error="invalid_token"'))
-        self._clock = clock
+        self.clock = clock
         self._file: KeyFile | None = None
         self._generated: str | None = None
         self._keys = _hashes(_as_keys(keys))
@@ -140,7 +140,7 @@ class AuthKeys:
         """The keys that are accepted now, in their order."""
         if self._file is not None:
             self._refresh(self._file)
-        now = self._clock()
+        now = self.clock()
         return tuple(key for _, key in self._keys if not _has_expired(key, now))
 
     def __repr__(self) -> str:
@@ -209,7 +209,7 @@ class AuthKeys:
         if key is None:
             logger.warning("refused: a wrong key")
             raise UnauthenticatedError("this is not a key of this app; " + self._way_in(), challenges=challenges)
-        if key.expires is not None and _has_expired(key, self._clock()):
+        if key.expires is not None and _has_expired(key, self.clock()):
             logger.warning("refused: the key %r has expired", key.name)
             raise UnauthenticatedError("this key has expired; ask for a new one", challenges=challenges)
         if logger.isEnabledFor(logging.DEBUG):

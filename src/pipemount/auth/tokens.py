@@ -1,9 +1,10 @@
 """Signed tokens: one permission for one job until a moment, for what cannot send headers.
 
 A token is ``payload.signature`` (itsdangerous, HMAC-SHA256), both readable by whoever holds it: the payload has the
-permission, the job's id, the moment, and the name of a host's user who signed. The secret of a signature comes from the
+permission, the job's id, the moment, and who signed, where that is no key. The secret of a signature comes from the
 digest and the name of the key that signed, so that a token ends with its key, and every process that has the key
-accepts it. What a host's user or the app itself signs takes the app's own secret.
+accepts it. Who has a key can make such tokens without asking us: so they open nothing that the key itself does not.
+What a host's user or the app itself signs takes the app's own secret, which nobody else knows.
 """
 
 from __future__ import annotations
@@ -45,8 +46,18 @@ class Signed(NamedTuple):
     expires: int
 
 
-Pen: TypeAlias = tuple[Signer, Key | None]
-"""What signs, and the key that its secret is of; ``None`` for the app's own."""
+class Pen(NamedTuple):
+    """What signs.
+
+    Attributes:
+        signer: With its secret.
+        key: Of whose digest the secret is made; ``None`` if it is the app's own alone.
+        own: Whether the app's own secret is in it: then what it signs can say who signed.
+    """
+
+    signer: Signer
+    key: Key | None
+    own: bool
 
 
 class Tokens:
@@ -56,7 +67,7 @@ class Tokens:
         keys: Of the app, if it has any.
         secret: The app's own secret, for signers who have no key, and mixed into every signature. Without one it is
             random: what it signs ends with this process, and no other process accepts it.
-        clock: Seconds since the epoch.
+        clock: Seconds since the epoch; that of the keys if left out.
 
     Raises:
         ConfigurationError: A secret that is empty or can be guessed.
@@ -68,14 +79,13 @@ class Tokens:
         Principal(name='ada', permissions=frozenset({'read'}), source='flask', job_id='0191')
     """
 
-    __slots__ = ("_clock", "_given", "_keys", "_own", "_roots", "_warned")
+    __slots__ = ("_clock", "_given", "_keys", "_own", "_warned")
 
     def __init__(
-        self, keys: AuthKeys | None, secret: TokenSecret | None = None, *, clock: Callable[[], float] = time.time
+        self, keys: AuthKeys | None, secret: TokenSecret | None = None, *, clock: Callable[[], float] | None = None
     ) -> None:
-        self._keys, self._clock = keys, clock
+        self._keys, self._clock = keys, clock or (time.time if keys is None else keys.clock)
         given = _checked(secret)
-        self._roots = given or (b"",)
         self._own = given or (secrets.token_bytes(32),)
         self._given = self._warned = bool(given)
 
@@ -86,8 +96,8 @@ class Tokens:
             job_id: Of the one job that the token is good for.
             permission: ``read`` or ``cancel``.
             max_age: Seconds from now on; a key that expires earlier ends its tokens with it.
-            signer: Who the bearer will be: named as the signer, with this permission and this job only. For the app
-                itself its first key signs, unless there is a secret.
+            signer: Who the bearer will be: named as the signer, with this permission and this job only, if the signer
+                may see it. Of the app itself, which sees all; it signs with its first key, unless there is a secret.
 
         Raises:
             ForbiddenError: The signer lacks the permission, or came with a token.
@@ -96,14 +106,16 @@ class Tokens:
         if signer is not None and (signer.job_id is not None or not signer.may(permission)):
             raise ForbiddenError(permission=permission, principal=signer.name)
         expires = int(self._clock() + max_age)
-        pen, key = self._pen_of(signer, permission)
-        who: tuple[str, ...] = ()
-        if key is None:
-            who = (signer.name, signer.source) if signer is not None else APP
-        elif key.expires is not None:
-            expires = min(expires, int(key.expires.timestamp()))
+        pen = self._pen_of(signer, permission)
+        who: tuple[object, ...] = ()
+        if signer is None:
+            who = APP
+        elif pen.key is None:
+            who = (signer.name, signer.source, signer.may("admin"))
+        if pen.key is not None and pen.key.expires is not None:
+            expires = min(expires, int(pen.key.expires.timestamp()))
         payload = to_json((permission, job_id, expires, *who))
-        return Signed(pen.sign(base64_encode(payload)).decode(), expires)
+        return Signed(pen.signer.sign(base64_encode(payload)).decode(), expires)
 
     def verify(self, token: str) -> Principal:
         """Who comes with ``token``; compared with what every secret gives, in constant time and to the end.
@@ -115,44 +127,47 @@ class Tokens:
         if found is None:
             logger.warning("refused: a wrong token")
             raise self._refusal("this token is not valid, or not any more; ask for a new one")
-        key, (permission, job_id, expires, *who) = found
-        name, source = (key.principal.name, key.principal.source) if key else who
+        pen, (permission, job_id, expires, *who) = found
+        name, source, sees_all = who if pen.key is None or (pen.own and who) else _of_key(pen.key)
         if self._clock() >= expires:
             logger.info("refused: a token of %r has expired", name)
             raise self._refusal("this token has expired; ask for a new one")
-        if key is not None and not key.principal.may(permission):
+        if pen.key is not None and not pen.key.principal.may(permission):
             logger.warning("refused: a token of %r, which has lost the permission", name)
             raise self._refusal("this token is not valid, or not any more; ask for a new one")
-        return Principal(name, frozenset({permission}), source, job_id=job_id)
+        return Principal(name, frozenset({permission}), source, job_id=job_id, sees_all=sees_all)
 
-    def _find(self, token: bytes) -> tuple[Key | None, list[Any]] | None:
+    def _find(self, token: bytes) -> tuple[Pen, list[Any]] | None:
         found = None
-        for pen, key in self._pens():
+        for pen in self._pens():
             try:
-                payload = pen.unsign(token)
+                payload = pen.signer.unsign(token)
             except BadData:
                 continue
             # Base64 has several spellings of the same signature; one of them is the token's.
-            if hmac.compare_digest(pen.sign(payload), token):
-                found = key, payload
+            if hmac.compare_digest(pen.signer.sign(payload), token):
+                found = pen, payload
         return (found[0], from_json(base64_decode(found[1]))) if found else None
 
     # ------------------------------------------------------------------------------------------ secrets
 
     def _pens(self) -> Iterator[Pen]:
         for key in self._keys.live() if self._keys else ():
-            for root in self._roots:
-                yield _pen_of_key(root, key)
+            if not self._given:
+                yield _pen_of_key(b"", key)
+            for secret in self._own:
+                yield _pen_of_key(secret, key)
         for secret in self._own:
-            yield _pen(secret), None
+            yield _pen(secret)
 
     def _pen_of(self, signer: Principal | None, permission: str) -> Pen:
-        if self._keys is not None and (key := self._key_of(self._keys, signer, permission)):
-            return _pen_of_key(self._roots[0], key)
+        key = None if self._keys is None else self._key_of(self._keys, signer, permission)
+        if key is not None and signer is not None and not self._given:
+            return _pen_of_key(b"", key)
         if not self._warned:
             self._warned = True
             logger.warning("a token was signed without a token_secret: only this process accepts it, while it lives")
-        return _pen(self._own[0]), None
+        return _pen(self._own[0]) if key is None else _pen_of_key(self._own[0], key)
 
     def _key_of(self, keys: AuthKeys, signer: Principal | None, permission: str) -> Key | None:
         """The very key that the signer came with; after its file was read again, the last one of its name."""
@@ -171,15 +186,23 @@ class Tokens:
         return UnauthenticatedError(detail, challenges=[f'Bearer realm="{realm}", error="invalid_token"'])
 
 
-APP = ("app", "app")
-"""Name and source of who signs where nobody is named: the team's own code."""
+APP = ("app", "app", True)
+"""Name and source of who signs where nobody is named, the team's own code, and that it sees all jobs."""
+
+
+def _of_key(key: Key) -> tuple[str, str, bool]:
+    return key.name, key.principal.source, key.principal.may("admin")
 
 
 def _pen_of_key(root: bytes, key: Key) -> Pen:
-    return _pen(hmac.digest(key.hash, root + b":" + key.name.encode(), "sha256")), key
+    return Pen(_signer(hmac.digest(key.hash, root + b":" + key.name.encode(), "sha256")), key, bool(root))
 
 
-def _pen(secret: bytes) -> Signer:
+def _pen(secret: bytes) -> Pen:
+    return Pen(_signer(secret), None, True)
+
+
+def _signer(secret: bytes) -> Signer:
     return Signer(secret, salt=SALT, key_derivation="hmac", digest_method=hashlib.sha256)
 
 

@@ -48,7 +48,7 @@ async def answer(app: ASGIApp, scope: Scope, request: HttpRequest) -> HttpRespon
     if not conversation.streams:
         await task
         raise RuntimeError("the app ended without an answer")
-    return respond_in_parts(*conversation.head, _Parts(conversation))
+    return respond_in_parts(request, *conversation.head, _Parts(conversation))
 
 
 class _Conversation:
@@ -174,6 +174,10 @@ class _Parts:
                 yield part
         finally:
             await self._conversation.leave()
+
+    def __del__(self) -> None:
+        """A middleware that answers something else, or fails, drops the response, and nobody closes it."""
+        self.close()
 
     def close(self) -> None:
         """From any thread: Django closes responses in one of its own."""

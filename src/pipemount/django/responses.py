@@ -27,9 +27,15 @@ def respond(status: int, headers: Headers, body: bytes) -> HttpResponse:
 
 
 def respond_in_parts(
-    status: int, headers: Headers, parts: Iterable[bytes] | AsyncIterable[bytes]
+    request: HttpRequest, status: int, headers: Headers, parts: Iterable[bytes] | AsyncIterable[bytes]
 ) -> StreamingHttpResponse:
-    """A response whose parts are sent as they come: an iterator under WSGI, an async one under ASGI."""
+    """A response whose parts are sent as they come: an iterator under WSGI, an async one under ASGI.
+
+    Events are not compressed on their way: ``GZipMiddleware`` would keep them until there is enough to compress. It
+    asks the request, when the view has answered.
+    """
+    if any(name == "content-type" and value.startswith("text/event-stream") for name, value in headers):
+        request.META.pop("HTTP_ACCEPT_ENCODING", None)
     return _with_headers(StreamingHttpResponse(parts, content_type="", status=status), headers)
 
 

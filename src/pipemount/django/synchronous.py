@@ -40,7 +40,7 @@ def answer(pipelines: Application, bridge: WSGIBridge, scope: Scope, request: Ht
         with_async_steps.close()
         return respond(status, headers, b"".join(body))
     with_async_steps.leave()
-    return respond_in_parts(status, headers, _Parts(body, with_async_steps.close))
+    return respond_in_parts(request, status, headers, _Parts(body, with_async_steps.close))
 
 
 def _start_within_transaction(pipelines: Application) -> None:

@@ -16,6 +16,7 @@ from ..adapters.protocol import CompiledPipeline
 from ..adapters.registry import compile as compile_pipeline
 from ..auth.keys import AuthKeys
 from ..auth.tokens import Tokens, TokenSecret
+from ..browsers import SecureHeaders
 from ..caller import stopped
 from ..errors import ConfigurationError, PipemountError
 from ..jobs.desk import Jobs
@@ -38,7 +39,7 @@ from .arranging import arranged
 from .at_home import at_home
 from .custom import Custom, table_routes
 from .custom import customs as as_customs
-from .exchange import Exchange
+from .exchange import Always, Exchange
 from .extras import Endpoint, Extensible, Extension, Extras, StaticFolder
 from .failing import confess, explain
 from .front import Front
@@ -122,7 +123,8 @@ class Application(Extensible):
             name=", ".join(self.services),
         )
         self.lifespan = Lifespan(self.lifecycle)
-        self.streams = Streams(self.settings.max_streams, self.settings.max_stream_age, self.lifecycle.until_draining)
+        age, until_draining = self.settings.max_stream_age, self.lifecycle.until_draining
+        self.streams = Streams(self.settings.max_streams, age, until_draining, self.settings.max_open_streams)
         self._extras = Extras(
             endpoints=endpoints, middleware=middleware, static=static, on_startup=on_startup, on_shutdown=on_shutdown
         )
@@ -130,13 +132,12 @@ class Application(Extensible):
         customs = as_customs(self._extras.endpoints, self)
         # Not "routes": Starlette looks through a mounted app's "routes" when it resolves a name of the host.
         self.route_table, self.sockets = self._routes(customs)
-        self._gate = Gate(self.auth, self.tokens, self.settings.trusted_origins)
+        self.gate = Gate(self.auth, self.tokens, self.settings.trusted_origins)
         self.signing = Signing(self.tokens, (*self.route_table, *self.sockets), self.settings, self._find_job)
         invocations = {name: Invocation(service, self.lifecycle) for name, service in self.services.items()}
         self._conversations = Sockets(self, invocations)
         self._table = Table(answers(self, invocations), customs, self._extras.folders, {r.path for r in self.sockets})
-        secure = self.settings.secure_headers
-        self._always = tuple(secure.lines(encrypted=encrypted) if secure else () for encrypted in (False, True))
+        self._always = tuple(_always(self.settings.secure_headers, encrypted=encrypted) for encrypted in (False, True))
         self._front = self._build_front()
 
     def __deepcopy__(self, memo: object) -> Self:
@@ -163,10 +164,11 @@ class Application(Extensible):
         """Answer from the routes."""
         if scope["type"] == "http":
             exchange = self._exchange(scope, receive, send)
-            naming = name_request(exchange.headers.request_id)
+            request_id = exchange.headers.request_id
+            naming = None if request_id is None else name_request(request_id)
             try:
                 endpoint = self._table.find(exchange, exchange.rest)
-                exchange.principal = self._gate.identify(exchange, endpoint)
+                exchange.principal = self.gate.identify(exchange, endpoint)
                 await endpoint.answer(exchange)
             except PipemountError as error:
                 await explain(exchange, error)
@@ -186,10 +188,7 @@ class Application(Extensible):
         headers = read_headers(scope["headers"])
         if headers.request_id is None and self.settings.generate_request_ids:
             headers = named(headers, scope)
-        base, rest = locate(scope)
-        exchange = Exchange(scope, receive, send, base, headers)
-        exchange.rest, exchange.always = rest, self._always[scope.get("scheme") == "https"]
-        return exchange
+        return Exchange(scope, receive, send, locate(scope), headers, self._always[scope.get("scheme") == "https"])
 
     def answers_inline(self, scope: Scope) -> bool:
         """Whether a thread may drive the answer to ``scope`` itself, without a loop: ``runtime.lending`` tells how.
@@ -339,3 +338,9 @@ def _compiled(pipelines: Any) -> dict[str, CompiledPipeline]:
         return {check_name(name): compile_pipeline(thing) for name, thing in pipelines.items()}
     compiled = compile_pipeline(pipelines)
     return {check_name(compiled.info.name): compiled}
+
+
+def _always(secure: SecureHeaders | None, *, encrypted: bool) -> Always:
+    if secure is None:
+        return Always((), ())
+    return Always(secure.lines(encrypted=encrypted), secure.lines(encrypted=encrypted, data=True))

@@ -15,7 +15,7 @@ from ..types import Principal, Trace
 from .exchange import Exchange
 from .headers import check_body, parse_idempotency_key, parse_traceparent
 from .invocation import Invocation
-from .reading import read_body
+from .reading import read_body, tell_quota
 
 __all__ = ["Ask", "asking", "idempotency_of", "read_request"]
 
@@ -66,6 +66,7 @@ async def read_request(invocation: Invocation, exchange: Exchange, way: str) -> 
     """
     service, lifecycle, limit = invocation.service, invocation.lifecycle, invocation.service.settings.max_body_bytes
     declared = check_body(exchange.headers, limit)
+    tell_quota(exchange, service.admission)
     headers = exchange.headers
     if headers.idempotency_key is not None:
         parse_idempotency_key(headers.idempotency_key)

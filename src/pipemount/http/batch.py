@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from asyncio import get_running_loop
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
 from typing import Annotated, Any
@@ -37,7 +37,7 @@ from .models import MIN_TIMEOUT
 from .paths import locate
 from .problems import document, log_failure
 from .query import read_query
-from .reading import read_body
+from .reading import Visit, read_body, tell_quota
 
 __all__ = ["BatchEndpoint", "Items"]
 
@@ -62,6 +62,7 @@ class BatchEndpoint:
         """Answer ``exchange``; what fails as a whole is raised as a ``PipemountError``."""
         declared = check_json(exchange, self._service.settings.max_body_bytes)
         timeout = self._timeout(exchange)
+        tell_quota(exchange, self._service.admission)
         if exchange.headers.idempotency_key is not None:
             await self._answer_keyed(exchange, declared, timeout)
             return
@@ -69,20 +70,31 @@ class BatchEndpoint:
         await self._lifecycle.ensure_ready()
         admission, name, who = self._service.admission, self._service.name, exchange.principal
         await guard(admission.enter(name, who, timeout), timeout, deadline=deadline)
-        place = Place(admission, name, who)
+        visit, place = Visit(admission, name, who), None
         try:
-            items = self._items.read(await self._sent(exchange, declared))
+            began = monotonic()
+            if admission.queued:
+                visit.step_aside()
+            sent = await self._sent(exchange, declared, visit.step_aside)
+            deadline += monotonic() - began  # how fast it sends is the caller's affair
+            await visit.come_back(timeout, deadline)
+            place = Place(admission, name, who)
+            items = self._items.read(sent)
             admission.charge(who, len(items) - 1)
             batch = self._batch(self._calls(items, who, _trace(exchange)), timeout, deadline, place)
             outcomes = await self._performed(batch, exchange)
         finally:
-            place.leave()
+            if place is None:
+                visit.end()
+            else:
+                place.leave()
         await _answer(exchange, self._written(items, outcomes), new_run_id())
 
     async def _answer_keyed(self, exchange: Exchange, declared: int | None, timeout: float) -> None:
         """With an ``Idempotency-Key`` a batch is a job, which happens once, and goes on when its caller leaves."""
         parse_idempotency_key(exchange.headers.idempotency_key or b"")
         await self._lifecycle.ensure_ready()
+        self._service.admission.check(self._service.name, exchange.principal)
         sent = await self._sent(exchange, declared)
         items = self._items.read(sent)
         self._service.admission.charge(exchange.principal, len(items) - 1)
@@ -121,9 +133,9 @@ class BatchEndpoint:
             work.stragglers = next((call.stragglers for call in own if call.stragglers), None)
         return Performed(self._written(items, outcomes), monotonic() - began, 0, None)
 
-    async def _sent(self, exchange: Exchange, declared: int | None) -> bytes:
+    async def _sent(self, exchange: Exchange, declared: int | None, late: Callable[[], None] | None = None) -> bytes:
         settings = self._service.settings
-        return await read_body(exchange, settings.max_body_bytes, declared, settings.body_timeout)
+        return await read_body(exchange, settings.max_body_bytes, declared, settings.body_timeout, late=late)
 
     def _batch(
         self, calls: Sequence[Call | PipemountError], timeout: float, deadline: float, place: Place | None
@@ -175,7 +187,7 @@ class BatchEndpoint:
 
 async def _answer(exchange: Exchange, body: bytes, batch_id: str, more: Sequence[tuple[bytes, bytes]] = ()) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    await exchange.respond(200, [*headers, (b"x-run-id", batch_id.encode("ascii")), *more], body)
+    await exchange.respond(200, [*headers, (b"x-run-id", batch_id.encode("ascii")), *more], body, data=True)
 
 
 def _trace(exchange: Exchange) -> Trace | None:

@@ -59,7 +59,7 @@ def component_schemas(pipelines: Mapping[str, CompiledPipeline], settings: Setti
     (``a_b`` with ``Item``, ``a`` with ``b_Item``) the later one ends in ``_2``.
     """
     components: dict[str, JsonObject] = {}
-    taken = {f"{name}_{body}" for name in pipelines for body in ("Request", "Response", "Batch")}
+    taken = {f"{name}_{body}" for name in pipelines for body in ("Request", "Response", "Batch", "Results")}
     for name, compiled in pipelines.items():
         request = request_model(name, compiled, max_timeout=settings.request_timeout)
         models = {"Request": request, "Response": response_model(name, compiled)}
@@ -69,6 +69,8 @@ def component_schemas(pipelines: Mapping[str, CompiledPipeline], settings: Setti
         if found := renamed[f"{name}_Request"].get("examples"):
             renamed[f"{name}_Batch"]["examples"] = [[found[0]["parameters"]]]
         components |= renamed
+        result = {"anyOf": [ref(name, "Response"), ref(SHARED, "ItemProblem")]}
+        components[f"{name}_Results"] = {"type": "array", "items": result}
     shared = {model.__name__: Schema(model, TypeAdapter(model), "serialization") for model in SHARED_MODELS}
     shared["TokenRequest"] = token_request(settings)
     components |= _owned(SHARED, shared, taken)

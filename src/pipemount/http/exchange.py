@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
 from ..browsers import SecureHeaders
 from ..errors import BodyTooLargeError, MalformedRequestError, RunCancelledError
@@ -12,7 +13,7 @@ from ..types import Message, Principal, Receive, Scope, Send
 from .headers import RequestHeaders, clean_request_id
 from .problems import Headers
 
-__all__ = ["ClientLeftError", "Exchange"]
+__all__ = ["Always", "ClientLeftError", "Exchange"]
 
 logger = logging.getLogger("pipemount")
 
@@ -25,6 +26,19 @@ class ClientLeftError(RunCancelledError):
     """The caller closed the connection before its request was complete."""
 
 
+Lines = tuple[tuple[bytes, bytes], ...]
+
+
+class Always(NamedTuple):
+    """Headers of every answer: of what a browser may show, and of data."""
+
+    pages: Lines
+    data: Lines
+
+
+NONE = Always((), ())
+
+
 class Exchange:
     """A request as the app sees it, and the way to answer it once.
 
@@ -35,37 +49,65 @@ class Exchange:
         headers: Those that the app reads.
         params: What stands where the route has parameters.
         principal: Who asks, once that is known.
+        token: The signed token that came instead of a key.
         started: Whether the response has begun.
+        gone: Whether the caller was seen to leave: nothing is sent any more.
         always: Headers of every answer.
+        quota: Tells what is left of the caller's quota, where there is one.
     """
 
-    __slots__ = ("always", "base", "headers", "params", "principal", "receive", "rest", "scope", "send", "started")
+    __slots__ = (
+        *("always", "base", "gone", "headers", "params", "principal", "quota", "receive", "rest", "scope", "send"),
+        *("started", "token"),
+    )
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, base: str, headers: RequestHeaders) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        place: tuple[str, str],
+        headers: RequestHeaders,
+        always: Always = NONE,
+    ) -> None:
         self.scope, self.receive, self.send = scope, receive, send
-        self.base, self.rest, self.headers = base, "/", headers
+        self.base, self.rest = place
+        self.headers, self.always = headers, always
         self.params = NOTHING
         self.principal: Principal | None = None
-        self.started = False
-        self.always: tuple[tuple[bytes, bytes], ...] = ()
+        self.token: str | None = None
+        self.started = self.gone = False
+        self.quota: Callable[[], Headers] | None = None
 
-    async def respond(self, status: int, headers: Headers, body: bytes) -> None:
-        """Send the whole response; the request id that came is echoed. A caller who has left does not hear it."""
-        self.finish(headers)
+    async def respond(self, status: int, headers: Headers, body: bytes, *, data: bool = False) -> None:
+        """Send the whole response; the request id that came is echoed. A caller who has left does not hear it.
+
+        With ``data`` it is what a run gave, whose ``headers`` has none of those that every answer has.
+        """
+        if data and self.quota is None and self.headers.request_id is None:
+            headers += self.always.data
+        else:
+            self.finish(headers, self.always.data if data else self.always.pages)
         self.started = True
+        if self.gone:
+            logger.info("the caller left before there was an answer")
+            return
         try:
             await self.send({"type": "http.response.start", "status": status, "headers": headers})
             await self.send({"type": "http.response.body", "body": b"" if self.scope["method"] == "HEAD" else body})
         except OSError:  # what servers may raise for a closed connection (ASGI HTTP specification, 2.4)
+            self.gone = True
             logger.info("the caller left before the answer was sent")
 
-    def finish(self, headers: Headers) -> None:
+    def finish(self, headers: Headers, always: Lines) -> None:
         """Add to an answer's ``headers`` what every answer has and this one has not; names are in lower case."""
         names = [name for name, _ in headers]
         if CAREFUL.isdisjoint(names):
-            headers.extend(self.always)
+            headers.extend(always)
         else:
-            headers.extend(line for line in self.always if line[0] not in names)
+            headers.extend(line for line in always if line[0] not in names)
+        if self.quota is not None and b"ratelimit" not in names:
+            headers.extend(self.quota())
         if b"x-request-id" not in names and (echo := clean_request_id(self.headers.request_id)):
             headers.append((b"x-request-id", echo))
 
@@ -74,7 +116,7 @@ class Exchange:
         if message["type"] == "http.response.start":
             self.started = True
             headers = [(name.lower(), value) for name, value in message.get("headers", ())]
-            self.finish(headers)
+            self.finish(headers, self.always.pages)
             message = {**message, "headers": headers}
         await self.send(message)
 
@@ -86,7 +128,7 @@ class Exchange:
         Raises:
             ClientLeftError: The server says so; others take what is written, and tell ``left``.
         """
-        self.finish(headers)
+        self.finish(headers, self.always.pages)
         self.started = True
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self.write(first)
@@ -100,9 +142,12 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send(self, message: Message) -> None:
+        if self.gone:
+            raise ClientLeftError("the caller left before the answer was sent")
         try:
             await self.send(message)
         except OSError:  # as in ``respond``
+            self.gone = True
             raise ClientLeftError("the caller left before the answer was sent") from None
 
     # ----------------------------------------------------------------------------------- the caller
@@ -126,6 +171,7 @@ class Exchange:
         chunks, size = [], 0
         while True:
             if message["type"] != "http.request":
+                self.gone = True
                 raise ClientLeftError("the caller left before its request was complete")
             chunk: bytes = message.get("body", b"")
             size += len(chunk)
@@ -145,3 +191,4 @@ class Exchange:
         """Return when the caller closes the connection. To be awaited after the body was read."""
         while (await self.receive())["type"] != "http.disconnect":
             pass
+        self.gone = True

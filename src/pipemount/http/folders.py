@@ -61,7 +61,8 @@ class Folder:
         if self.given.content_security_policy is not None:
             response.headers["content-security-policy"] = self.given.content_security_policy
         else:
-            exchange.always = tuple(line for line in exchange.always if line[0] != b"content-security-policy")
+            kept = tuple(line for line in exchange.always.pages if line[0] != b"content-security-policy")
+            exchange.always = exchange.always._replace(pages=kept)
         await response(scope, exchange.receive, exchange.send_finished)
 
     @property

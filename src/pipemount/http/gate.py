@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ..auth.keys import AuthKeys
 from ..auth.tokens import Tokens
-from ..errors import ForbiddenError
+from ..errors import ForbiddenError, UnauthenticatedError
 from ..types import Principal
 from .exchange import Exchange
 from .handover import handed_over
@@ -36,6 +36,8 @@ class Gate(NamedTuple):
         host, permission = handed_over(exchange.scope), entry.permission
         principal = host.principal
         if permission is None:
+            if principal is not None and not host.token_checked:
+                refuse_foreign(exchange.scope, self.trusted_origins, vouched=True)
             return principal
         if entry.takes_token and shows_token(exchange.scope):
             return bearer(exchange, self.tokens, permission, keyed=self.auth is not None)
@@ -45,8 +47,23 @@ class Gate(NamedTuple):
             principal = self.auth.authenticate(headers.authorization, headers.api_key, duplicated=headers.duplicated)
         elif principal is None and host.guarded:
             raise ForbiddenError(permission=permission, principal=None)
-        if not host.token_checked and not (by_key and headers.is_deliberate):
-            refuse_foreign(exchange.scope, self.trusted_origins)
+        vouched = host.principal is not None
+        by_itself = vouched or headers.cookie is not None or headers.authorization is not None
+        if by_itself and not host.token_checked and not (by_key and headers.is_deliberate):
+            refuse_foreign(exchange.scope, self.trusted_origins, vouched=vouched)
         if principal is not None and not principal.may(permission):
             raise ForbiddenError(permission=permission, principal=principal.name)
         return principal
+
+    def still_holds(self, exchange: Exchange) -> bool:
+        """Whether the key or the token that let a request in would do so now. A host's login is not asked again."""
+        headers, allowed = exchange.headers, exchange.principal
+        try:
+            if exchange.token is not None:
+                self.tokens.verify(exchange.token)
+            elif self.auth is not None and headers.presents_key and allowed is not None:
+                found = self.auth.authenticate(headers.authorization, headers.api_key)
+                return found.permissions >= allowed.permissions
+        except UnauthenticatedError:
+            return False
+        return True

@@ -48,6 +48,7 @@ class RequestHeaders(NamedTuple):
     traceparent: bytes | None = None
     tracestate: bytes | None = None
     idempotency_key: bytes | None = None
+    cookie: bytes | None = None
     content_encoding: bytes | None = None
     duplicated: bool = False
 
@@ -64,7 +65,7 @@ class RequestHeaders(NamedTuple):
 
 IGNORED = -1
 CREDENTIALS = 2  # the slots below this one
-DUPLICATED = 10
+DUPLICATED = 11
 SLOTS: dict[bytes, int] = {
     b"authorization": 0,
     b"x-api-key": 1,
@@ -75,14 +76,14 @@ SLOTS: dict[bytes, int] = {
     b"traceparent": 6,
     b"tracestate": 7,
     b"idempotency-key": 8,
-    b"content-encoding": 9,
+    b"cookie": 9,
+    b"content-encoding": 10,
     # Known names cost one look-up, unknown ones two.
     b"host": IGNORED,
     b"user-agent": IGNORED,
     b"accept-encoding": IGNORED,
     b"accept-language": IGNORED,
     b"connection": IGNORED,
-    b"cookie": IGNORED,
     b"origin": IGNORED,
     b"referer": IGNORED,
 }
@@ -90,7 +91,7 @@ SLOTS: dict[bytes, int] = {
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> RequestHeaders:
     """The headers of an ASGI scope; names may be of any case."""
-    values: list[Any] = [None, None, None, None, None, None, None, None, None, None, False]
+    values: list[Any] = [None, None, None, None, None, None, None, None, None, None, None, False]
     for name, value in headers:
         slot = SLOTS.get(name)
         if slot is None:

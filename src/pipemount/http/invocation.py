@@ -9,7 +9,6 @@ from asyncio import _get_running_loop
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from os import getpid
-from time import monotonic
 from typing import Any, Protocol
 from uuid import NAMESPACE_URL, uuid5
 
@@ -39,7 +38,7 @@ from .headers import (
 )
 from .models import request_model
 from .query import read_query
-from .reading import Resumed, Visit, given, pacer, quota_headers, read_body
+from .reading import Resumed, Visit, given, pacer, read_body, tell_quota
 
 __all__ = ["Answers", "Invocation", "check_json", "lets_infinity_in", "refuse_non_finite"]
 
@@ -84,25 +83,27 @@ class Invocation:
     async def __call__(self, exchange: Exchange) -> None:
         """Answer ``exchange``; every failure is raised as a ``PipemountError``."""
         headers = exchange.headers
-        special = exchange.scope["query_string"] or headers.idempotency_key is not None or headers.accept is not None
+        plain = headers.accept in PLAIN
+        special = not plain or headers.idempotency_key is not None or exchange.scope["query_string"]
         if special and (other := self.others.get(_mode(exchange))) is not None:
             await other(exchange)
             return
-        declared = check_json(exchange, self._limit)
+        declared = check_body(headers, self._limit) if plain else check_json(exchange, self._limit)
         lifecycle, admission, who = self._lifecycle, self._admission, exchange.principal
+        if admission.rates is not None:
+            tell_quota(exchange, admission)
         loop = _get_running_loop()
         if not lifecycle.ready or lifecycle.pid != getpid():
             if loop is None:
                 raise NotInlineError
             await lifecycle.ensure_ready()
-        waited = 0.0
+        call: Call | None = None
+        visit: Visit | None = None
         if not admission.try_enter(self._name, who):
             if loop is None:
                 raise NotInlineError
-            waited = await self._wait(who)
-        began = monotonic()
-        call: Call | None = None
-        visit: Visit | None = None
+            visit = Visit(admission, self._name, who)
+            await visit.wait(self._timeout)
         try:
             if loop is None and not (lifecycle.ready and self._service.inline):
                 raise NotInlineError  # it was stopped before we had a place, for which a stop waits
@@ -113,17 +114,17 @@ class Invocation:
                 message: Message = ended.value
                 sent: bytes = message.get("body", b"")
                 if len(sent) != declared or message.get("more_body"):  # not announced, not whole, or not true
-                    visit = Visit(admission, self._name, who)
+                    visit = visit or Visit(admission, self._name, who)
                     sent = await self._read(exchange, given(message), declared, visit)
             else:
-                visit = Visit(admission, self._name, who)
+                visit = visit or Visit(admission, self._name, who)
                 sent = await self._read(exchange, Resumed(suspended, receiving), declared, visit)
             trace = None
             if headers.traceparent is not None:
                 trace = parse_traceparent(headers.traceparent, headers.tracestate)
             call = self.read(sent, who, trace)
-            if waited or (visit is not None and visit.waited):
-                self._count_wait(call, waited + (visit.waited if visit is not None else 0.0))
+            if visit is not None and visit.waited:
+                self._count_wait(call, visit.waited)
             used = self.dump_inputs(call.inputs, by_alias=True)  # before a step can change them
             if (loop is lifecycle.home or loop is None) and not self._continues:
                 _, outputs = await self._service.invoke(call, exchange.left)
@@ -135,22 +136,14 @@ class Invocation:
             raise InvalidInputsError(errors=[_in_body(fault) for fault in error.errors]) from error
         finally:
             if call is not None and call.stragglers is not None:
-                admission.leave_behind(call.stragglers, began, self._name, who)
+                admission.leave_behind(call.stragglers, call.began, self._name, who)
             elif visit is None or visit.has_place:
-                admission.leave(monotonic() - began, self._name, who)
+                admission.leave(0.0 if call is None else call.seconds, self._name, who)
             else:
                 visit.end()
-        body = self.body(call, outputs, used, monotonic() - call.began)
+        body = self.body(call, outputs, used, call.seconds)
         told = [JSON, (b"content-length", b"%d" % len(body)), (b"x-run-id", call.run_id.encode("ascii"))]
-        if admission.rates is not None:
-            told += quota_headers(admission.rates, who)
-        await exchange.respond(200, told, body)
-
-    async def _wait(self, who: Principal | None) -> float:
-        """Take a place, waiting for it; the seconds that took."""
-        began = monotonic()
-        await guard(self._admission.line_up(self._name, who, self._timeout).place(), self._timeout)
-        return monotonic() - began
+        await exchange.respond(200, told, body, data=True)
 
     def _count_wait(self, call: Call, waited: float) -> None:
         """The time that a run may take includes that for which it waited. Raises if none is left."""
@@ -225,6 +218,9 @@ class Answers:
             used,
         )
 
+
+PLAIN = frozenset({None, b"*/*", b"application/json"})
+"""What most callers accept: JSON, and no stream."""
 
 FINITE = frozenset(
     {"model", "model-fields", "model-field", "default", "nullable", "str", "int", "float", "bool", "none", "literal"}

@@ -59,8 +59,8 @@ def _settle_security(ours: JsonObject, security: Sequence[Mapping[str, Any]]) ->
     keys = ours.pop("security", [])
     for item in ours["paths"].values():
         for operation in _operations(item):
-            if not keys or "security" not in operation:
-                operation["security"] = [*keys, *security]
+            own: Sequence[JsonObject] = operation.get("security", keys) or ()
+            operation["security"] = [*own, *security] if own or not keys else []
 
 
 def _beside(taken: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, str]:

@@ -338,7 +338,8 @@ class Limits(BaseModel):
 class Concurrency(Percentiles):
     """What runs and what waits."""
 
-    active: int
+    active: int = Field(description="Places that are taken.")
+    cancelling: int = Field(description="Of these, by runs that have ended but for a function in a thread.")
     queued: int
     limits: Limits
     rejected: int = Field(description="Requests that were answered 429.")

@@ -135,6 +135,7 @@ def _families(app: Monitored, seen: Seen) -> Iterator[Family]:
     yield Family("pipemount_runs_active", "gauge", "Runs under way.", active)
     yield _gauge("pipemount_places", "Runs that may be under way at the same time.", admission.limit)
     yield _gauge("pipemount_places_taken", "Places that are taken.", admission.active)
+    yield _gauge("pipemount_places_cancelling", "Places of runs that ended but for a thread.", admission.cancelling)
     yield _gauge("pipemount_queue_limit", "Runs that may wait for a place.", admission.queue)
     yield _gauge("pipemount_queued", "Runs that wait for a place.", admission.queued)
     rejected = [Sample({"reason": reason}, count) for reason, count in _rejected(admission).items()]
@@ -177,6 +178,7 @@ def _status(app: Monitored, schemes: Sequence[str], seen: Seen) -> JsonObject:
         "pipemount": VERSION,
         "concurrency": {
             "active": admission.active,
+            "cancelling": admission.cancelling,
             "queued": admission.queued,
             "limits": {"active": admission.limit, "queued": admission.queue},
             "rejected": sum(_rejected(admission).values()),

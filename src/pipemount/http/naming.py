@@ -20,8 +20,8 @@ def named(headers: RequestHeaders, scope: Scope) -> RequestHeaders:
     return headers._replace(request_id=made)
 
 
-def name_request(sent: bytes | None) -> Token[str | None] | None:
-    """Let the log know the id of the request that is being answered, until ``unname_request``; ``None`` without one."""
+def name_request(sent: bytes) -> Token[str | None] | None:
+    """Let the log know the id of the request that is being answered, until ``unname_request``; ``None``: it is none."""
     clean = clean_request_id(sent)
     return CURRENT_REQUEST.set(clean.decode("ascii")) if clean else None
 

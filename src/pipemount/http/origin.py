@@ -26,17 +26,18 @@ SENT_BY_ITSELF = frozenset({b"cookie", b"authorization"})
 PORTS = {"http": 80, "https": 443}
 
 
-def refuse_foreign(scope: Scope, trusted: Collection[str]) -> None:
+def refuse_foreign(scope: Scope, trusted: Collection[str], *, vouched: bool = False) -> None:
     """Raise ``CrossOriginError`` for a request that changes something and is another origin's, with a browser's login.
 
     Args:
         scope: Of the request.
         trusted: Origins that may, e.g. ``"https://app.example"``.
+        vouched: Whether the host's login tells who it is, maybe by what no header shows: a certificate, an address.
     """
     if scope["method"] in SAFE:
         return
     headers: dict[bytes, bytes] = dict(scope["headers"])
-    if not headers.keys() & SENT_BY_ITSELF or _is_deliberate(headers):
+    if not (vouched or headers.keys() & SENT_BY_ITSELF) or _is_deliberate(headers):
         return
     origin = headers.get(b"origin", b"").decode("latin-1")
     if origin and origin in trusted:

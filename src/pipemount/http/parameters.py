@@ -1,8 +1,8 @@
-"""The parameters of operations, for the OpenAPI document."""
+"""What requests may carry beside their bodies, for the OpenAPI document."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import get_args
 
 from ..jobs.models import JobStatus
@@ -10,9 +10,8 @@ from ..types import JsonObject
 from .components import SHARED, ref
 from .headers import IDEMPOTENCY_KEY, LONGEST_KEY
 from .records import DEFAULT_LIMIT, MAX_LIMIT
-from .routes import PARAMETER, Route
 
-__all__ = ["KEY", "PARAMETERS", "parameters_of"]
+__all__ = ["AFTER", "BATCH_TIMEOUT", "JOB_ID", "KEY", "LAST_EVENT_ID", "MODE", "OF_JOBS"]
 
 TEXT: JsonObject = {"type": "string"}
 MODE: JsonObject = {
@@ -21,14 +20,12 @@ MODE: JsonObject = {
     "description": "`async` accepts a job; `stream` tells its events, as does `Accept: text/event-stream`.",
     "schema": {"type": "string", "enum": ["sync", "async", "stream"], "default": "sync"},
 }
-
-TIMEOUT: JsonObject = {
+BATCH_TIMEOUT: JsonObject = {
     "name": "timeout",
     "in": "query",
     "description": "Seconds that all of them may take together; by default the app's limit.",
     "schema": ref(SHARED, "Timeout"),
 }
-
 KEY: JsonObject = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -60,24 +57,19 @@ JOB_ID: JsonObject = {
     "name": "job_id",
     "in": "path",
     "required": True,
-    "description": "The job's UUID.",
-    "schema": {"type": "string"},
+    "description": "The job's id.",
+    "schema": {"type": "string", "format": "uuid"},
 }
+NUMBER: JsonObject = {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}
 AFTER: JsonObject = {
     "name": "after",
     "in": "query",
     "description": "The id of the last event that the reader has; a `Last-Event-ID` header stands above it.",
-    "schema": {"type": "integer", "minimum": 0, "maximum": 10**15 - 1, "default": 0},
+    "schema": NUMBER | {"default": 0},
 }
-PARAMETERS: Mapping[str, Sequence[JsonObject]] = {
-    "invoke": (MODE, KEY),
-    "submit": (KEY,),
-    "batch": (TIMEOUT, KEY),
-    "jobs": OF_JOBS,
-    "events": (AFTER,),
+LAST_EVENT_ID: JsonObject = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "description": "The same, as an `EventSource` says it when it comes back.",
+    "schema": NUMBER,
 }
-
-
-def parameters_of(route: Route) -> list[JsonObject]:
-    """Those of the path first."""
-    return [*([JOB_ID] if PARAMETER in route.path else []), *PARAMETERS.get(route.endpoint, ())]

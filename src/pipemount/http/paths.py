@@ -40,8 +40,10 @@ def locate(scope: Scope) -> tuple[str, str]:
     root: str = scope.get("root_path") or ""
     # Unquoting never lengthens: a raw path that is not longer than the path shows no mount in front of it.
     if len(scope.get("raw_path") or b"") <= len(path) and path.startswith(root) and "path_remaining" not in scope:
-        rest = path[len(root) :] if root else path
-        if rest[:1] == "/" and (not root or _is_plain(root)):
+        if not root:
+            if path[:1] == "/":
+                return "", path.rstrip("/") or "/"
+        elif (rest := path[len(root) :])[:1] == "/" and _is_plain(root):
             return root, rest.rstrip("/") or "/"
     return _locate_below(scope, root.rstrip("/"), path)
 

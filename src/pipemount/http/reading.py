@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
+from functools import partial
 from time import monotonic
 from typing import Any
 
 from ..errors import RequestTimeoutError
 from ..errors.request import rate_headers
-from ..runtime.admission import Admission, caller_of
+from ..runtime.admission import Admission, Ticket, caller_of
 from ..runtime.guard import guard
 from ..runtime.rates import Rates
 from ..types import Message, Principal
 from .exchange import Exchange
 from .problems import Headers
 
-__all__ = ["Resumed", "Visit", "given", "pacer", "quota_headers", "read_body"]
+__all__ = ["Resumed", "Visit", "given", "pacer", "read_body", "tell_quota"]
 
 GRACE = 0.01
 """Seconds that a body may be on its way before its request gives its place back."""
@@ -61,9 +62,7 @@ async def read_body(
         if not deadline.expired():
             raise
         error = RequestTimeoutError(timeout=timeout)
-        if (
-            exchange.scope.get("http_version", "1.1") < "2"
-        ):  # RFC 9110, section 15.5.9; later versions have no such header
+        if exchange.scope.get("http_version", "1.1") < "2":  # RFC 9110, 15.5.9; later versions have no such header
             error.headers = {"connection": "close"}
         raise error from None
     finally:
@@ -116,13 +115,13 @@ class Visit:
 
     Attributes:
         has_place: Whether there is one to give back in the end.
-        waited: Seconds that it has waited for another.
+        waited: Seconds that it has waited for one.
     """
 
     def __init__(self, admission: Admission, pipeline: str, who: Principal | None) -> None:
         self._admission, self._pipeline, self._who = admission, pipeline, who
         self._away = False
-        self.has_place, self.waited = True, 0.0
+        self.has_place, self.waited, self._began = True, 0.0, monotonic()
 
     def step_aside(self) -> None:
         """Give the place back, unless that was done or too many have done so."""
@@ -130,25 +129,41 @@ class Visit:
             self._away = self._admission.step_aside(self._pipeline, self._who)
             self.has_place = not self._away
 
-    async def come_back(self, timeout: float) -> None:
-        """With the body: take a place again. Raises ``DeadlineExceededError`` when ``timeout`` passes first."""
+    async def come_back(self, timeout: float, deadline: float | None = None) -> None:
+        """With the body: take a place again. Raises ``DeadlineExceededError`` as ``guard`` does."""
         if not self._away:
             return
-        loop = asyncio.get_running_loop()
-        began = loop.time()
         self._away = False
-        await guard(self._admission.come_back(self._pipeline, self._who).place(), timeout)
-        self.has_place, self.waited = True, loop.time() - began
+        await self._wait(self._admission.come_back(self._pipeline, self._who), timeout, deadline)
+        self.has_place = True
+
+    async def wait(self, timeout: float) -> None:
+        """There was no place on arrival: wait for one. Raises as ``come_back``, and ``OverloadedError``."""
+        await self._wait(self._admission.line_up(self._pipeline, self._who, timeout), timeout, None)
+        self.has_place = True
+
+    async def _wait(self, ticket: Ticket, timeout: float, deadline: float | None) -> None:
+        began = monotonic()
+        await guard(ticket.place(), timeout, deadline=deadline)
+        self.waited += monotonic() - began
 
     def end(self) -> None:
-        """Without the body: it does not come back."""
-        if self._away:
-            self._away = False
+        """It does not come back; a place that it has is given back."""
+        if self.has_place:
+            self._admission.leave(monotonic() - self._began, self._pipeline, self._who)
+        elif self._away:
             self._admission.stay_away(self._pipeline, self._who)
+        self._away = self.has_place = False
 
 
-def quota_headers(rates: Rates, who: Principal | None) -> Headers:
-    """What is left of a caller's quota (draft-ietf-httpapi-ratelimit-headers)."""
+def tell_quota(exchange: Exchange, admission: Admission) -> None:
+    """Have the answer say what is left of the caller's quota, if there is one."""
+    if admission.rates is not None:
+        exchange.quota = partial(_quota_headers, admission.rates, exchange.principal)
+
+
+def _quota_headers(rates: Rates, who: Principal | None) -> Headers:
+    """As of draft-ietf-httpapi-ratelimit-headers."""
     left, reset = rates.left(caller_of(who))
     told = rate_headers(rates.policy.quota, rates.policy.window, left=left, reset=reset)
     return [(name.encode(), value.encode()) for name, value in told.items()]

@@ -86,13 +86,11 @@ class Route:
 def as_template(path: str) -> tuple[str, str]:
     """A path as that of a route with a parameter, with what stands there: ``/jobs/7`` as ``/jobs/{job_id}``, ``7``.
 
-    Where nothing stands there it is the path itself.
+    Nothing is no value: ``/jobs`` stays what it is.
     """
     head, _, rest = path[1:].partition("/")
     value, slash, tail = rest.partition("/")
-    if not value:
-        return path, ""
-    return f"/{head}/{PARAMETER}{slash}{tail}", value
+    return (f"/{head}/{PARAMETER}{slash}{tail}", value) if value else (path, "")
 
 
 def check_name(name: str) -> str:

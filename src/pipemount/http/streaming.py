@@ -10,6 +10,7 @@ from contextvars import Context
 from functools import partial
 from os import getpid
 from random import random
+from typing import TypeAlias
 
 from ..errors import InvalidInputsError, NotAcceptableError, RequestError
 from ..jobs.desk import Jobs, Subscription
@@ -22,10 +23,10 @@ from ..types import Principal, Scope
 from . import sse
 from .asking import read_request
 from .at_home import at_home
-from .describe import JobLinks
 from .exchange import Exchange
-from .headers import accepts_event_stream
+from .headers import accepts_event_stream, accepts_json
 from .invocation import Invocation
+from .job_links import JobLinks
 from .problems import Headers
 from .query import read_query
 from .streams import Stream, Streams
@@ -35,16 +36,30 @@ __all__ = ["Events", "read_after"]
 NUMBER = re.compile(r"[0-9]{1,15}")
 
 
+StillMay: TypeAlias = Callable[[Exchange], bool]
+"""Whether whoever asks could ask again."""
+
+
 class Events:
     """The endpoint that tells the events of a job, from the start or behind the last one that its reader has.
 
     A reader that comes too late for a number is told 410; one that has the last event of all, 204, at which an
     ``EventSource`` stops coming back. Nothing is buffered for a reader: each has a place in the job's log, at most one
-    part is on its way to it, and the server takes the next one when it has read that.
+    part is on its way to it, and the server takes the next one when it has read that. A stream ends with the key or the
+    token that it was asked for with.
     """
 
-    def __init__(self, jobs: Jobs, lifecycle: Lifecycle, settings: Settings, streams: Streams, links: JobLinks) -> None:
-        self._jobs, self._lifecycle, self._streams, self._links = jobs, lifecycle, streams, links
+    def __init__(
+        self,
+        jobs: Jobs,
+        lifecycle: Lifecycle,
+        settings: Settings,
+        streams: Streams,
+        links: JobLinks,
+        still_may: StillMay,
+    ) -> None:
+        self._jobs, self._lifecycle, self._streams, self._still_may = jobs, lifecycle, streams, still_may
+        self._links = links
         self._heartbeat, self._retry = settings.heartbeat, settings.stream_retry
         self._first = sse.retry(self._retry)
         self._continues = settings.stream_disconnect == "continue"
@@ -73,8 +88,12 @@ class Events:
         return await self._jobs.subscribe(job_id, viewer, after)
 
     async def invoke(self, invocation: Invocation, exchange: Exchange) -> None:
-        """Begin a job, and tell its events. What is refused is raised before the stream begins."""
-        if not accepts_event_stream(exchange.headers.accept):
+        """Begin a job, and tell its events. What is refused is raised before the stream begins.
+
+        ``mode=stream`` asks for a stream by itself: that the caller takes JSON, as every ``curl --json`` says, will do.
+        """
+        accept = exchange.headers.accept
+        if not (accepts_event_stream(accept) or accepts_json(accept)):
             raise NotAcceptableError("a stream is text/event-stream; name it in Accept, or send no Accept")
         self._streams.check(owner_of(exchange.principal))
         if not self._lifecycle.ready or self._lifecycle.pid != getpid():
@@ -91,9 +110,7 @@ class Events:
         stream: Stream | None = None
         try:
             subscription = await at_home(self._lifecycle, partial(self._jobs.subscribe, job_id, viewer))
-            place = self._links("job", exchange.base, job_id)
-            location = [] if place is None else [(b"location", place.encode("ascii"))]
-            stream = await self.tell(exchange, subscription, *location)
+            stream = await self.tell(exchange, subscription, *self._links.location(job_id, exchange.base))
         finally:
             keyed = submitted.job.request.idempotency is not None  # who may ask again wants to find it
             if (stream is None or stream.ending == "left") and not keyed and not self._continues:
@@ -125,11 +142,19 @@ class Events:
         ask: Callable[[float], Awaitable[Sequence[JobEvent]]] = subscription.next
         if get_running_loop() is not self._lifecycle.home:
             ask = partial(_ask_home, self._lifecycle, subscription)
+        clock = get_running_loop().time
+        check_at = clock() + self._heartbeat
         while not subscription.ended:
             events = await stream.hear(ask, self._heartbeat)
+            if events is None and stream.ending == "left":
+                return  # nothing more is sent to who has gone
+            if clock() >= check_at:
+                check_at = clock() + self._heartbeat
+                if not self._still_may(exchange):
+                    stream.ending = "left"
+                    break
             if events is None:
-                if stream.ending != "left":
-                    await exchange.write(self._farewell(stream))
+                await exchange.write(self._farewell(stream))
                 break
             await exchange.write(sse.frames(events) if events else sse.HEARTBEAT)
         await exchange.end()

@@ -60,7 +60,8 @@ class Table:
         for route, answer in routes:
             methods = table.setdefault(route.path, {})
             for method in route.methods:
-                methods[method] = Entry(answer, route.permission, (route.endpoint, method) in PLACES)
+                signed = route.permission is not None and (route.endpoint, method) in PLACES
+                methods[method] = Entry(answer, route.permission, signed)
         for custom in customs:
             if custom.path is not None:
                 own = {method: Entry(custom, custom.permission(method)) for method in custom.methods}

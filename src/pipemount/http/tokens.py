@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NotRequired
@@ -38,7 +38,9 @@ LARGEST_BODY = 64 * 1024
 DEFAULT_MAX_AGE = 3600.0
 PLACES: Mapping[tuple[str, str], str] = {
     ("job", "GET"): "read",
+    ("job", "HEAD"): "read",
     ("events", "GET"): "read",
+    ("events", "HEAD"): "read",
     ("cancel", "POST"): "cancel",
 }
 """Endpoints and methods where a token stands for a key, and what it must permit there; sockets are the other place."""
@@ -89,7 +91,7 @@ class Signing:
 
     Args:
         tokens: Of the app.
-        routes: Of the app, its sockets among them; links lead to those that there are.
+        routes: Of the app, sockets among them; links lead to those that there are.
         settings: Of the app.
         find: Finds a job for whoever asks for a token.
     """
@@ -99,13 +101,7 @@ class Signing:
         self._limit, self._max_body_bytes = settings.max_token_age, settings.max_body_bytes
         self._body_timeout = settings.body_timeout
         self._request = token_request(settings).adapter
-        self._socket = next((route.path for route in routes if route.known_as == "/stream"), None)
-        places = [(route, method) for route in routes if route.documented for method in route.methods]
-        self._paths = [
-            (permission, route.endpoint, route.path)
-            for route, method in places
-            if (permission := PLACES.get((route.endpoint, method))) is not None
-        ]
+        self._paths = list(_paths(routes))
 
     def sign(self, job_id: str, permission: str, max_age: float, signer: Principal | None) -> SignedToken:
         """A token of ``signer``; ``None`` is the app itself. Raises as ``Tokens.sign`` does.
@@ -125,8 +121,6 @@ class Signing:
             if needed == permission
         }
         moment = datetime.fromtimestamp(expires, UTC)
-        if self._socket is not None:
-            paths["websocket"] = self._socket + carried
         return SignedToken(token, job_id, permission, moment, paths)
 
     async def __call__(self, exchange: Exchange) -> None:
@@ -163,6 +157,15 @@ class Signing:
                 detail = f"the body is not JSON that this app reads: {faults[0]['msg']}"
                 raise MalformedRequestError(detail) from None
             raise InvalidInputsError(errors=faults) from None
+
+
+def _paths(routes: Sequence[Route]) -> Iterator[tuple[str, str, str]]:
+    """Where links may lead: the permission that it takes, what is there, and the path."""
+    for route in routes:
+        if route.endpoint == "socket" and route.pipeline is None:
+            yield from ((permission, "websocket", route.path) for permission in TOKEN_PERMISSIONS)
+        elif route.documented and (permission := PLACES.get((route.endpoint, route.methods[0]))) is not None:
+            yield permission, route.endpoint, route.path
 
 
 def token_request(settings: Settings) -> Schema:
@@ -217,7 +220,7 @@ def bearer(exchange: Exchange, tokens: Tokens, permission: str, *, keyed: bool) 
         UnauthenticatedError, MalformedRequestError, NotFoundError, ForbiddenError: The token does not let it in here.
     """
     exchange.send = private(exchange.send)
-    token = take_token(exchange.scope)
+    token = exchange.token = take_token(exchange.scope)
     if keyed and exchange.headers.presents_key:
         raise MalformedRequestError("two credentials in one request; send a key or a token")
     principal = tokens.verify(token)

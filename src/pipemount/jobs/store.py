@@ -24,6 +24,10 @@ class Store(Protocol):
         """The app starts. What a runtime that is no more has left behind is ended."""
         ...
 
+    async def check(self) -> None:
+        """Raise ``StoreError`` where it cannot be used at the moment: the app is not ready then. Asked often."""
+        ...
+
     async def submit(self, request: JobRequest) -> Submitted:
         """Keep a new job, ``queued``; or find the one that an equal request made.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .rates import Rates
     from .stragglers import Stragglers
 
-__all__ = ["OWN", "Admission", "Caller", "Ticket", "caller_of", "smoothed"]
+__all__ = ["OWN", "Admission", "Caller", "Ticket", "at_least", "caller_of", "smoothed"]
 
 Caller = tuple[str, str] | None
 """Who asks, as far as limits are concerned; ``None`` for the app's own code, which none but the app's concern."""
@@ -28,6 +28,9 @@ OWN = Principal("", source="own")
 
 READERS = 1024
 """Requests that may be on their way at the same time without a place; further ones keep theirs."""
+
+LULL = 1.0
+"""Seconds in which no run has ended that say nothing yet: the loop may have been busy with those who came."""
 
 LONGEST = 300
 """Seconds: nobody is told to come back later than that."""
@@ -65,6 +68,7 @@ class Admission:
     Attributes:
         refusals: How many were told to come back, by what was full: ``app``, ``pipeline``, ``key``, ``rate``.
         reading: Requests whose bodies are on their way. They have no place, and count as if they waited.
+        cancelling: Places, of those that are taken, of runs that have ended but for a function in a thread.
         rates: How often each caller may ask, if that is limited.
     """
 
@@ -77,7 +81,7 @@ class Admission:
     def forget(self) -> None:
         """Begin from nothing, as in a forked child: the runs that are under way are the parent's."""
         self.refusals: Counter[str] = Counter()
-        self.queued = self.reading = 0
+        self.queued = self.reading = self.cancelling = 0
         self._free: deque[None] = deque([None] * self.limit)
         self._line: Line[Ticket] = Line()
         self._drains: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
@@ -190,7 +194,7 @@ class Admission:
 
         From the mean duration of recent runs; those under way take no less than the time in which none has ended.
         """
-        mean = max(self._mean, monotonic() - self._moved) if self.queued else self._mean
+        mean = at_least(self._mean, self._moved) if self.queued else self._mean
         return mean * (self.queued + 1) / self.limit
 
     # ----------------------------------------------------------------------------------- slow bodies
@@ -219,9 +223,12 @@ class Admission:
     # ------------------------------------------------------------------------------------------ going
 
     def leave(self, duration: float, pipeline: str = "", who: Principal | None = None) -> None:
-        """Give the place back; ``duration`` is what the run took, in seconds."""
-        self._mean = smoothed(self._mean, duration)
-        self._give_back(pipeline, None)
+        """Give the place back; ``duration`` is what the run took, in seconds, and 0 if there was none."""
+        if duration:
+            self._mean = smoothed(self._mean, duration)
+        self._free.append(None)
+        if self.queued or self._drains:
+            self._look_after()
 
     def leave_behind(
         self, stragglers: Stragglers | None, began: float, pipeline: str = "", who: Principal | None = None
@@ -231,10 +238,17 @@ class Admission:
         def leave() -> None:
             self.leave(monotonic() - began, pipeline, who)
 
-        if stragglers is None:
+        def leave_at_last() -> None:
+            with self._lock:
+                self.cancelling -= 1
             leave()
-        else:
-            stragglers.then(leave)
+
+        if not stragglers:
+            leave()
+            return
+        with self._lock:
+            self.cancelling += 1
+        stragglers.then(leave_at_last)
 
     def _return(self, pipeline: str, caller: Caller) -> None:
         """A place is free again."""
@@ -242,6 +256,10 @@ class Admission:
 
     def _give_back(self, pipeline: str, caller: Caller) -> None:
         self._return(pipeline, caller)
+        self._look_after()
+
+    def _look_after(self) -> None:
+        """A place was given back: those who wait for one, or for the last, hear of it."""
         if self.queued:
             with self._lock:
                 self._hand_on()
@@ -322,6 +340,12 @@ class Admission:
 def smoothed(mean: float, duration: float) -> float:
     """The mean of recent durations, with one more."""
     return mean + (duration - mean) * 0.05 if mean else duration
+
+
+def at_least(mean: float, moved: float) -> float:
+    """The mean, or what those under way take at least where none has ended since ``moved``."""
+    passed = monotonic() - moved
+    return max(mean, passed) if passed > LULL else mean
 
 
 def caller_of(who: Principal | None) -> Caller:

@@ -47,6 +47,7 @@ class Call:
         stragglers: Its functions that no thread could be stopped in, once there was one.
         run_index: The how-manieth run of its pipeline in this process it is, from 1.
         completed: Whether the run has ended well.
+        seconds: What it took, from when it was made to its end; 0 until then.
         cancelled: Whether nobody waits for the run any more; set on the home loop, read from threads, too.
         began: When it was made, on ``time.monotonic()``.
         asked: The thread that asked, if it lends itself to the run.
@@ -72,6 +73,7 @@ class Call:
         "run_id",
         "run_index",
         "run_name",
+        "seconds",
         "state",
         "stragglers",
         "timeout",
@@ -98,6 +100,7 @@ class Call:
         self.run_index = 0
         self.cancelled = self.completed = False
         self.began = monotonic()
+        self.seconds = 0.0
         self.deadline: float | None = None
         self.graph: GraphView | None = None
         self.outer: Call | None = None

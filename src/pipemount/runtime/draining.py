@@ -6,7 +6,7 @@ set, takes note and hands on. What a server does through its loop (``add_signal_
 works through the signal's wakeup descriptor and not through the handler.
 
 A handler can only be set in the main thread. Elsewhere, and for ends that no signal tells (a worker that has served
-its number of requests), the server is looked at, twice a second and only while somebody waits.
+its number of requests), the server is looked at, ten times a second and only while somebody waits.
 
 Whoever is told is told without a lock: a handler may interrupt its own thread anywhere.
 """
@@ -29,7 +29,7 @@ from .loops import Loop
 
 __all__ = ["Draining", "Observer", "observe", "release", "server_stops"]
 
-PAUSE = 0.5
+PAUSE = 0.1
 """Seconds between two looks at the server."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)

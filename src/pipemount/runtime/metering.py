@@ -26,7 +26,7 @@ KEPT = 1024
 """Durations that percentiles are taken of: those of the last so many runs of a pipeline."""
 
 FOLD = 256
-"""Durations that a bucket holds before they become a number."""
+"""Durations that are held before they become numbers."""
 
 
 class Durations(NamedTuple):
@@ -44,11 +44,11 @@ class Durations(NamedTuple):
 class Meter:
     """Counts the runs of one pipeline in this process. Safe from any thread, and exact.
 
-    ``append`` and ``pop`` of a deque are atomic, and ``+=`` on an attribute is not: so what happens is appended to the
-    deque of its bucket, and whoever finds a full one, or asks, makes a number of it under a lock.
+    ``append`` and ``pop`` of a deque are atomic, and ``+=`` on an attribute is not: so what happens is appended to a
+    deque, and whoever finds a full one, or asks, makes numbers of it under a lock.
     """
 
-    __slots__ = ("_active", "_buckets", "_counts", "_failed", "_lock", "_recent", "_total")
+    __slots__ = ("_active", "_counts", "_ended", "_failed", "_lock", "_recent", "_total")
 
     def __init__(self) -> None:
         self.forget()
@@ -56,7 +56,7 @@ class Meter:
     def forget(self) -> None:
         """Begin from nothing, as in a forked child: what has run is the parent's."""
         self._active: deque[None] = deque()
-        self._buckets: tuple[deque[float], ...] = tuple(deque() for _ in range(len(BUCKETS) + 1))
+        self._ended: deque[float] = deque()
         self._recent: deque[float] = deque(maxlen=KEPT)
         self._lock = threading.Lock()
         self._counts = [0] * (len(BUCKETS) + 1)
@@ -64,37 +64,37 @@ class Meter:
         self._failed: dict[RunResult, int] = dict.fromkeys(RESULTS[1:], 0)
 
     def began(self) -> None:
-        """A run begins; ``left`` follows, however it ends."""
+        """A run begins; one of ``ended``, ``failed`` and ``left`` follows."""
         self._active.append(None)
 
     def left(self) -> None:
-        """A run is not under way any more."""
+        """A run is not under way any more, and does not count."""
         self._active.pop()
 
     def ended(self, seconds: float) -> None:
         """A run ended, after so long."""
-        self._recent.append(seconds)
-        place = bisect_left(BUCKETS, seconds)
-        bucket = self._buckets[place]
-        bucket.append(seconds)
-        if len(bucket) >= FOLD:
-            self._fold(place)
+        self._active.pop()
+        self._ended.append(seconds)
+        if len(self._ended) >= FOLD:
+            self._fold()
 
     def failed(self, seconds: float, error: BaseException) -> None:
-        """A run ended with ``error``; one that was refused before anything was executed is not counted."""
+        """A run ended with ``error``; one that was refused before anything was executed does not count."""
         result = result_of(error)
         if result is None:
+            self.left()
             return
         self.ended(seconds)
         with self._lock:
             self._failed[result] += 1
 
-    def _fold(self, place: int) -> None:
-        bucket = self._buckets[place]
+    def _fold(self) -> None:
         with self._lock:
-            folded = [bucket.popleft() for _ in range(len(bucket))]  # what is appended meanwhile is the next one's
-            self._counts[place] += len(folded)
+            folded = [self._ended.popleft() for _ in range(len(self._ended))]  # what comes meanwhile is the next one's
+            for seconds in folded:
+                self._counts[bisect_left(BUCKETS, seconds)] += 1
             self._total += math.fsum(folded)
+            self._recent.extend(folded)
 
     # ------------------------------------------------------------------------------------------ reading
 
@@ -105,13 +105,14 @@ class Meter:
 
     @property
     def recent(self) -> Sequence[float]:
-        """The durations of the last runs, in no order."""
-        return self._recent.copy()
+        """The durations of the last runs, in the order of their ends."""
+        self._fold()
+        with self._lock:
+            return self._recent.copy()
 
     def durations(self) -> Durations:
         """How long the runs took that have ended, whatever came of them."""
-        for place in range(len(self._buckets)):
-            self._fold(place)
+        self._fold()
         with self._lock:
             return Durations(tuple(self._counts), self._total)
 

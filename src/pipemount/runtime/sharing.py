@@ -8,7 +8,7 @@ from time import monotonic
 from ..errors import ConfigurationError, OverloadedError, RateLimitedError
 from ..settings import Limits, Settings
 from ..types import Principal
-from .admission import Admission, Caller, Ticket, caller_of, smoothed
+from .admission import Admission, Caller, Ticket, at_least, caller_of, smoothed
 from .rates import Rates
 
 __all__ = ["SharedAdmission", "admission_of"]
@@ -57,7 +57,7 @@ class Share:
 
     def wait(self) -> float:
         """As ``Admission`` has it: seconds until one more that waits is likely to have a place here."""
-        mean = self.mean if self.has_room else max(self.mean, monotonic() - self.moved)
+        mean = self.mean if self.has_room else at_least(self.mean, self.moved)
         return mean * (self.waiting + 1) / self.limits.concurrency
 
 
@@ -217,9 +217,10 @@ class SharedAdmission(Admission):
         """As of an ``Admission``; of the shares as well."""
         caller = caller_of(who)
         with self._lock:
-            self._mean = smoothed(self._mean, duration)
-            for share in self._shares(pipeline, caller):
-                share.mean = smoothed(share.mean, duration)
+            if duration:
+                self._mean = smoothed(self._mean, duration)
+                for share in self._shares(pipeline, caller):
+                    share.mean = smoothed(share.mean, duration)
             self._give_back(pipeline, caller)
 
     def _return(self, pipeline: str, caller: Caller) -> None:

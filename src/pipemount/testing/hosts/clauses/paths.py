@@ -88,14 +88,35 @@ def check(pair: Pair, folder: Path, mount: str, *, rooted: bool) -> None:
         for link in links(running):
             expect(link.startswith(f"{shown}/") or link == shown, f"{link} is not below {shown}", running)
             found = running.server.get(running.asked + link.removeprefix("/proxy") if rooted else link)
-            same(f"status of {link}", found.status, 405 if link.endswith(POSTED) else 200, running)
+            same(f"status of {link}", found.status, expected(link), running)
+        check_job(running, shown, rooted=rooted)
 
 
-POSTED = ("/invoke", "/submit", "/batch", "/tokens")
+def check_job(running: Running, shown: str, *, rooted: bool) -> None:
+    """Holds a job's links to where it is; of a server's processes one knows it."""
+    accepted = running.server.post(f"{running.ai}/greet/submit", {"parameters": {"name": "Ada"}})
+    same("status of a submission", accepted.status, 202, running)
+    told, known = accepted.json(), (200,) if running.pair.server.workers == 1 else (200, 404)
+    same("Location", accepted.headers.get("location"), told["poll_url"], running)
+    for link in (told["poll_url"], told["stream_url"]):
+        expect(link.startswith(f"{shown}/jobs/{told['job_id']}"), f"{link} is not below {shown}", running)
+        found = running.server.get(running.asked + link.removeprefix("/proxy") if rooted else link)
+        expect(found.status in known, f"{link} is answered {found.status}", running)
+
+
+POSTED = ("/invoke", "/submit", "/batch", "/tokens", "/cancel")
+
+
+def expected(link: str) -> int:
+    """The status of ``GET``."""
+    return 405 if link.endswith(POSTED) else 404 if NO_JOB in link else 200
+
+
+NO_JOB = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 
 def links(running: Running) -> list[str]:
-    """All that the pipelines say is somewhere; what is below a job is not, as long as there is none."""
+    """All that the pipelines say is somewhere; in the place of a job's id one that no job has."""
     info, index = running.get("/greet/info").json(), running.get("/").json()
     found = [*info["urls"].values(), *(route["url"] for route in index["routes"])]
-    return [link for link in found if "job_id" not in link]
+    return [link.replace("{job_id}", NO_JOB) for link in found]
