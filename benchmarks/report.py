@@ -16,6 +16,7 @@ from bridge import BridgeReport
 from engine import EngineReport
 from load import GENERATOR, Load
 from measure import CONNECTIONS, Entry
+from overload import OverloadReport
 from streams import StreamsReport
 
 __all__ = ["Report"]
@@ -68,6 +69,16 @@ STREAMS = """\
 Server-sent events of jobs on one uvicorn, read by bare sockets of two processes on the other core. Memory is what the
 server's resident memory grew by, divided by the streams: connection, request and stream together. The words of a
 generator step are timed from its `yield` to the reader's socket; the first is the first of a stream.
+"""
+
+OVERLOAD_HEADING = "## More than it can do"
+
+OVERLOAD = """\
+An open load: requests are sent when they are due, whether earlier ones were answered or not, at once, twice, four and
+eight times what the server is able to. Each run computes for 20 ms in a thread, never letting go of the interpreter
+before it is made to, on one uvicorn in a Starlette host, with `max_concurrency=2`, `max_queue=8` and
+`request_timeout=1`; what takes longer than that second, as its caller sees it, counts as late. Meanwhile an endpoint
+of the host's own is asked twenty times a second.
 """
 
 BATCH_HEADING = "## Batches"
@@ -124,6 +135,7 @@ class Report:
         hosts: The contenders in Django and Flask.
         bridge: The bridge, beside another.
         streams: Many streams, and one.
+        overload: More requests than can be answered.
         batch: Batches, beside single requests.
         imports: Seconds by what was imported.
         demonstrations: Seconds by what was tried.
@@ -136,6 +148,7 @@ class Report:
     engine: EngineReport
     bridge: BridgeReport
     streams: StreamsReport
+    overload: OverloadReport
     batch: BatchReport
     imports: dict[str, float]
     demonstrations: dict[str, float]
@@ -157,6 +170,7 @@ class Report:
         yield ENGINE_HEADING, self._engine()
         yield BRIDGE_HEADING, self._bridge()
         yield STREAMS_HEADING, self._streams()
+        yield OVERLOAD_HEADING, self._overload()
         yield BATCH_HEADING, self._section(BATCH_HEADING, BATCH, self.batch) if self.batch else ""
 
     def _hosts(self) -> str:
@@ -181,6 +195,15 @@ class Report:
             return ""
         told = f"Measured on {datetime.now(UTC):%Y-%m-%d} with `{self.command}`."
         return "\n".join([STREAMS_HEADING, "", STREAMS, told, "", _table(list(self.streams.rows()))])
+
+    def _overload(self) -> str:
+        if not self.overload:
+            return ""
+        told = (
+            f"Measured on {datetime.now(UTC):%Y-%m-%d} with `{self.command}`; "
+            f"the machine's load average was {self.overload.busy:.1f} before."
+        )
+        return "\n".join([OVERLOAD_HEADING, "", OVERLOAD, told, "", _table(list(self.overload.rows()))])
 
     def _section(self, heading: str, text: str, found: EngineReport | BridgeReport | BatchReport) -> str:
         told = f"Measured on {datetime.now(UTC):%Y-%m-%d} with `{self.command}`: medians of {found.rounds} rounds."

@@ -86,7 +86,7 @@ def view(pipelines: PipelineApp) -> None:
     with pipelines.override({plain: lambda number: number, "bare/plain": int}):
         pass
     pipelines.users.append(lambda: None)
-    pipelines.calling(wait=5)  # type: ignore[call-arg]  # terms have names
+    pipelines.calling(seconds=5)  # type: ignore[call-arg]  # terms have names
 
 
 def failures(error: CompileError | PipelineError) -> Mapping[str, Any]:

@@ -34,6 +34,13 @@ def test_paths_below_the_base_url_of_an_http_client() -> None:
     assert Address.of("http://a?k=1").of_app("jobs", "limit=5") == "http://a/jobs?k=1&limit=5"
 
 
+def test_a_token_speaks_for_whoever_asks_for_its_job_and_nowhere_else() -> None:
+    address = Address.of("http://a/ai?k=1", token="a b.c")
+    assert address.of_job("j", "/events") == "http://a/ai/jobs/j/events?k=1&token=a+b.c"
+    assert address.of_app("jobs") == "http://a/ai/jobs?k=1"
+    assert address.of_pipeline("invoke") == "http://a/ai/invoke?k=1"
+
+
 @pytest.mark.parametrize("url", ["shop:weather", "http://[::", "ftp://a", "", "/ai", "http:///ai"])
 def test_what_is_no_address(url: str) -> None:
     with pytest.raises(ConfigurationError, match="is not an address; write http://host:port/mount"):

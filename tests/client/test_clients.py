@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.server
 import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -206,6 +207,80 @@ def test_an_address_that_httpx_refuses() -> None:
         client.info()
 
 
+@pytest.mark.parametrize("raised", [httpx.ReadTimeout("slow"), httpx.ConnectError("refused"), httpx.DecodingError("?")])
+def test_no_error_tells_a_password_or_a_token(raised: Exception) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.params["token"] == "T0K3N"
+        raise raised
+
+    options: dict[str, Any] = {"token": "T0K3N", "retries": Retries(attempts=0), "transport": Transport(answer)}
+    with Client("http://me:PASSW0RD@a/ai", **options) as client, pytest.raises(errors.PipemountError) as caught:
+        client.job("j-1")
+    assert "http://a/ai/jobs/j-1" in str(caught.value)
+    assert not any(secret in f"{caught.value} {vars(caught.value)}" for secret in ("PASSW0RD", "T0K3N"))
+    foreign = httpx.Response(200, text="a page")
+    told = pytest.raises(errors.ForeignAnswerError, match="http://a/ai/jobs/j-1 answered text/plain")
+    with Client("http://a/ai", token="T0K3N", transport=Transport(answering(foreign)[0])) as client, told:
+        client.job("j-1")
+
+
+def test_connecting_and_sending_take_as_long_as_the_http_client_says() -> None:
+    def patience(**options: Any) -> Any:
+        handler, asked = answering(httpx.Response(200, json=DONE))
+        if "timeout" in options:
+            options = {"http": httpx.Client(transport=Transport(handler), **options)}
+        else:
+            options = {"transport": Transport(handler)}
+        Client("http://a/ai", **options).calling(timeout=20).invoke()
+        return asked[0].extensions["timeout"]
+
+    ours, given = patience(), patience(timeout=httpx.Timeout(1, connect=2, write=3, pool=4))
+    assert (given["connect"], given["write"], given["pool"]) == (2, 3, 4)
+    assert (ours["connect"], ours["write"], ours["pool"]) == (10, 60, None)
+    assert 20 < min(ours["read"], given["read"]) < 30, "the answer may take as long as the call says"
+
+
+class Proxy(http.server.BaseHTTPRequestHandler):
+    """Answers in the place of every host."""
+
+    seen: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        self.seen.append(self.path)
+        self.rfile.read(int(self.headers["content-length"]))
+        body = json.dumps(DONE).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Quietly."""
+
+
+@pytest.fixture
+def proxy() -> Iterator[str]:
+    Proxy.seen.clear()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_proxy_is_httpxs_business(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with httpx.Client(proxy=proxy) as through:
+        Client("http://shop.example/ai", http=through).invoke(number=1)
+    for name in ("NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    with Client("http://shop.example/ai") as client:
+        client.invoke(number=1)
+    assert Proxy.seen == ["http://shop.example/ai/invoke"] * 2
+
+
 def test_pauses_are_slept() -> None:
     busy = httpx.Response(429, headers={"retry-after": "2"}, json={"code": "overloaded", "detail": "full"})
     handler, _ = answering(busy, httpx.Response(200, json=DONE))
@@ -321,6 +396,31 @@ async def test_an_app_without_a_network() -> None:
         with pytest.raises(errors.InvalidInputsError) as caught:
             await AsyncClient("", "adding", http=http).invoke(a="x", c=1)
         assert [fault["loc"] for fault in caught.value.errors] == [["parameters", "a"], ["parameters", "c"]]
+
+
+def test_a_token_is_good_for_its_job_and_what_it_permits() -> None:
+    app = PipelineApp(adding, auth=AuthKeys([Key("ci", "the-key-of-a-test-1234567")]))
+    with app.client_sync(root_path="/ai") as http:
+        client: Client[..., Any] = Client("", adding, http=http, key="the-key-of-a-test-1234567")
+        job, other = client.submit(3), client.submit(4)
+        client.result(job)
+        reader: Client[..., Any] = Client("", adding, http=http, token=app.sign(job.id, "read").token)
+        assert reader.result(job).value == 5
+        assert [event.kind for event in reader.events(job)][-1] == "run_completed"
+        for refused in (
+            lambda: reader.cancel(job),
+            lambda: reader.delete(job),
+            lambda: reader.invoke(1),
+            lambda: next(reader.jobs()),
+        ):
+            with pytest.raises((errors.UnauthenticatedError, errors.ForbiddenError)):
+                refused()
+        with pytest.raises(errors.NotFoundError):
+            reader.job(other)
+        canceller: Client[..., Any] = Client("", http=http, token=app.sign(job.id, "cancel").token)
+        with pytest.raises(errors.JobEndedError):
+            canceller.cancel(job)
+    app.lifecycle.close()
 
 
 def test_the_same_in_a_thread_that_waits() -> None:

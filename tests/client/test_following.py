@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipemount import errors
+from pipemount.client.effects import Reply
 from pipemount.client.following import SILENCE, STEADY
 from pipemount.client.verbs import Terms
 from pipemount.errors import PipemountError
 
-from .scripted import DROPPED, STREAM, Script, answer, frame, headers, problem
+from .scripted import DROPPED, STREAM, URL, Script, answer, frame, headers, problem
 
 LAST = frame(4, "run_completed")
 GATEWAY = answer("<h1>Bad Gateway</h1>", 502)
@@ -92,6 +93,23 @@ def test_what_will_not_pass_is_raised_at_once(reply: Any, kind: type[PipemountEr
     with pytest.raises(kind):
         followed(script)
     assert script.sequences() == [1]
+
+
+def test_a_job_that_was_there_and_is_gone_is_told_clearly() -> None:
+    gone = problem(errors.NotFoundError("no such job"))
+    script = Script(STREAM, frame(1), frame(2), DROPPED, DROPPED, gone)
+    with pytest.raises(errors.NotFoundError, match=r"does not know the job any more, of which event 2 was the last"):
+        followed(script)
+    with pytest.raises(errors.NotFoundError, match=r"no such job"):
+        followed(Script(gone))
+    with pytest.raises(errors.UnauthenticatedError, match=r"revoked"):
+        followed(Script(STREAM, DROPPED, problem(errors.UnauthenticatedError("revoked", challenges=()))))
+
+
+def test_who_has_all_events_of_a_job_is_told_nothing() -> None:
+    script = Script(Reply(URL, 204, {}))
+    assert followed(script, after=7) == []
+    assert headers(script.asked, "last-event-id") == ["7"]
 
 
 def test_failures_in_a_row_are_counted() -> None:

@@ -17,25 +17,56 @@ from pipemount.errors.problems import from_problem, is_problem, members_of
 
 KINDS = [getattr(errors, name) for name in errors.__all__]
 SAID: list[PipemountError] = [
+    errors.PipemountError("a fault"),
+    errors.RequestError("no good"),
     errors.MalformedRequestError("not JSON"),
     errors.UnauthenticatedError("no key", challenges=["Bearer"]),
     errors.ForbiddenError(permission="invoke", principal="ci"),
+    errors.CrossOriginError(origin="https://evil.example"),
+    errors.CsrfFailedError(reason="no token", header="X-CSRFToken"),
+    errors.NotFoundError("nothing there"),
+    errors.MethodNotAllowedError(method="PUT", allowed=["GET"]),
+    errors.NotAcceptableError("JSON only"),
+    errors.RequestTimeoutError(timeout=2),
+    errors.JobEndedError(job_status="succeeded"),
+    errors.JobNotEndedError(job_status="running"),
+    errors.IdempotencyRunningError(job_id="j"),
+    errors.IdempotencyMismatchError(),
+    errors.EventsPrunedError(after=3, first_event=9),
+    errors.LengthRequiredError("say how long"),
     errors.BodyTooLargeError(limit=10),
+    errors.UnsupportedMediaTypeError("JSON only"),
+    errors.HostNotAllowedError(host="evil.example"),
     errors.InvalidInputsError(errors=[{"loc": ["city"], "msg": "missing", "type": "missing"}]),
     errors.OverloadedError(retry_after=3),
+    errors.OverloadedError(retry_after=3, full="key"),
+    errors.RateLimitedError(quota=10, window=60, retry_after=2.5),
+    errors.TooManyStreamsError(limit=7),
+    errors.RunError("it broke", step="fetch", run_id="r"),
     errors.PipelineError("out of stock", status=409, code="no-stock"),
     errors.PipelineError("out of stock", status=503),
     errors.StepFailedError(step="fetch", cause=ValueError("secret")),
     errors.StepTimeoutError(step="fetch", timeout=2),
+    errors.DynamicBodyError(operation="if", way_out="await it"),
     errors.BranchFailedError(condition="x > 1", answer=True),
+    errors.InvalidOutputsError("NaN"),
     errors.DeadlineExceededError(timeout=2),
     errors.RunSuspendedError(step="ask", interrupts=[{"id": "1", "value": "sure?"}]),
     errors.RunCancelledError("its caller left"),
+    errors.JobCancelledError(reason="enough"),
     errors.UnavailableError("starting", retry_after=2, code="starting"),
     errors.UnsupportedError("not yet"),
     errors.StoreError("down"),
-    errors.PipemountError("a fault"),
+    errors.RemoteError("no answer"),
+    errors.UnreachableError(url="http://x", reason="refused"),
+    errors.NoAnswerError(url="http://x"),
+    errors.ForeignAnswerError("a login page", status=403),
 ]
+
+
+def test_every_error_that_a_caller_may_be_told_is_among_them() -> None:
+    told = {kind for kind in KINDS if not issubclass(kind, errors.DefinitionError)}
+    assert told - {type(error) for error in SAID} == set()
 
 
 def there_and_back(error: PipemountError, **options: Any) -> PipemountError:

@@ -311,11 +311,12 @@ async def test_a_batch_is_admitted_as_one_request_is() -> None:
         run = asyncio.create_task(app.run(number=1))
         while not ENTERED:
             await asyncio.sleep(0)
-        connection = Connection(app, "POST", "/batch", headers=[(b"content-type", b"application/json")])
-        connection.feed(b'[{"number": 2}]')
-        await connection.run()
-        assert (connection.answer.status, connection.received) == (429, 0)
-        assert "retry-after" in connection.answer.headers
+        for key in ([], [(b"idempotency-key", b"k")]):
+            connection = Connection(app, "POST", "/batch", headers=[(b"content-type", b"application/json"), *key])
+            connection.feed(b'[{"number": 2}]')
+            await connection.run()
+            assert (connection.answer.status, connection.received) == (429, 0)
+            assert "retry-after" in connection.answer.headers
         run.cancel()
         await asyncio.gather(run, return_exceptions=True)
         assert app.admission.active == 0

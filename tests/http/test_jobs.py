@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.support.asgi import Answer, Connection, get, post, request
+from tests.support.stores import STORES
 
 from pipemount import AuthKeys, PipelineApp, PipelineError, Settings, pipeline, step
 from pipemount.auth import Key
@@ -34,11 +35,13 @@ def say(word: str, loud: bool = True) -> str:
     return said
 
 
-@pytest.fixture(autouse=True)
-def fresh() -> None:
+@pytest.fixture(autouse=True, params=STORES)
+def fresh(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test is of every store: no route knows which one it is."""
     global RELEASE
     RUNS.clear()
     RELEASE = asyncio.Event()
+    monkeypatch.setattr("pipemount.http.application.MemoryStore", STORES[request.param])
 
 
 @pytest.fixture
@@ -405,6 +408,7 @@ async def test_who_waits_when_the_app_stops_is_told_to_come_back() -> None:
 @pytest.mark.parametrize("path", ["/submit", "/invoke"])
 async def test_j1_a_hundred_at_once_with_one_key(app: PipelineApp, path: str) -> None:
     answers: list[Answer] = await asyncio.gather(*(post(app, path, asked(), **keyed("k")) for _ in range(100)))
+    await ended(app, next(answer.headers["x-run-id"] for answer in answers if answer.status < 300))
     assert RUNS == ["hello"]
     good = {answer.body for answer in answers if answer.status in (200, 202)}
     assert len(good) == 1

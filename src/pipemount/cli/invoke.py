@@ -15,6 +15,7 @@ from .remote import client_of
 
 if TYPE_CHECKING:
     from ..client import Client
+    from ..runtime.events import Event
     from ..types import JsonObject
 
 __all__ = ["register"]
@@ -51,7 +52,7 @@ def invoke(
     inputs = from_json(params) | from_assignments(param or ())
     with client_of(url, key, patient=stream) as client:
         asking = client.calling(timeout=timeout, run_name=run_name, idempotency_key=idempotency_key)
-        answer = _streamed(asking, inputs, quiet=quiet) if stream else asking.invoke(**inputs).document
+        answer = _streamed(asking, inputs, url, quiet=quiet) if stream else asking.invoke(**inputs).document
     if as_json:
         print_json(answer)
         return
@@ -61,21 +62,29 @@ def invoke(
         note(f"run {run_id} completed in {answer.get('execution_time') or 0.0:.3f} s", "green")
 
 
-def _streamed(client: Client[..., Any], inputs: JsonObject, *, quiet: bool) -> JsonObject:
+def _streamed(client: Client[..., Any], inputs: JsonObject, url: str, *, quiet: bool) -> JsonObject:
     """A run whose events are shown; its answer, in the members of one to ``invoke``."""
-    answer: JsonObject = {}
-    with listening(quiet=quiet) as listener, closing(client.stream(**inputs)) as events:
-        for event in events:
-            if listener is not None:
-                listener(event)
-            answer = {
-                "success": True,
-                "outputs": event.data.get("outputs"),
-                "execution_time": event.data.get("duration"),
-                "metadata": {"run_id": event.run_id},
-                "error": None,
-            }
-    return answer
+    last: Event | None = None
+    try:
+        with listening(quiet=quiet) as listener, closing(client.stream(**inputs)) as events:
+            for last in events:
+                if listener is not None:
+                    listener(last)
+    except KeyboardInterrupt:
+        if last is not None:
+            note(f"the server was asked to cancel the run: pipemount job {url} {last.run_id}")
+        raise
+    return {} if last is None else _answer(last)
+
+
+def _answer(last: Event) -> JsonObject:
+    return {
+        "success": True,
+        "outputs": last.data.get("outputs"),
+        "execution_time": last.data.get("duration"),
+        "metadata": {"run_id": last.run_id},
+        "error": None,
+    }
 
 
 def submit(

@@ -59,7 +59,7 @@ def jobs(
 ) -> None:
     """List the jobs that a server keeps, the youngest first."""
     context.obj["json"] = as_json
-    with client_of(url, key) as client:
+    with client_of(url, key, of_jobs=True) as client:
         found = list(islice(client.jobs(*(each.value for each in status or ()), limit=min(limit, PAGE)), limit))
     if as_json:
         print_json([each.document for each in found])
@@ -74,7 +74,7 @@ PAGE = 100
 def job(context: typer.Context, url: Url, job_id: JobId, key: RemoteKey = None, as_json: AsJson = False) -> None:
     """Tell what is known of a job, with its outputs once it has succeeded."""
     context.obj["json"] = as_json
-    with client_of(url, key) as client:
+    with client_of(url, key, of_jobs=True) as client:
         found = client.job(job_id)
     if as_json:
         print_json(found.document)
@@ -98,7 +98,7 @@ def _is_told(name: str, value: Any) -> bool:
 def cancel(context: typer.Context, url: Url, job_id: JobId, key: RemoteKey = None, as_json: AsJson = False) -> None:
     """Cancel a job; one whose step cannot be stopped is "cancelling" until the step returns."""
     context.obj["json"] = as_json
-    with client_of(url, key) as client:
+    with client_of(url, key, of_jobs=True) as client:
         found = client.cancel(job_id)
     if as_json:
         print_json(found.document)
@@ -119,9 +119,13 @@ def logs(
 ) -> None:
     """Print a job's events, one a line; with --json each as JSON. Ctrl-C stops the printing, not the job."""
     context.obj["json"] = as_json
-    with client_of(url, key, patient=follow) as client:
-        for event in _events(client, job_id, after, follow=follow):
-            typer.echo(json.dumps(asdict(event), ensure_ascii=False) if as_json else line(event))
+    with client_of(url, key, patient=follow, of_jobs=True) as client:
+        try:
+            for event in _events(client, job_id, after, follow=follow):
+                typer.echo(json.dumps(asdict(event), ensure_ascii=False) if as_json else line(event))
+        except KeyboardInterrupt:
+            note(f"the job goes on; to end it: pipemount cancel {url} {job_id}")
+            raise
 
 
 def _events(client: Client[..., Any], job_id: str, after: int, *, follow: bool) -> Iterator[Event]:

@@ -21,13 +21,14 @@ PATIENCE = 10.0
 
 
 @contextmanager
-def client_of(url: str, key: str | None, *, patient: bool = False) -> Iterator[Client[..., Any]]:
+def client_of(url: str, key: str | None, *, patient: bool = False, of_jobs: bool = False) -> Iterator[Client[..., Any]]:
     """A client of what is served at ``url``.
 
     Args:
         url: Of an app, or of one of its pipelines.
         key: To present.
         patient: Whether to try as often as a program would, as for what follows a long run.
+        of_jobs: Whether jobs are asked for, which are the whole app's.
 
     Raises:
         CommandError: It cannot be an address, or the key no key; or the app has several pipelines, of which it names
@@ -45,7 +46,8 @@ def client_of(url: str, key: str | None, *, patient: bool = False) -> Iterator[C
         try:
             yield client
         except NotFoundError:
-            _name_pipelines(url, client)
+            if not of_jobs:
+                _name_pipelines(url, client)
             raise
 
 

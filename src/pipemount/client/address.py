@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import NamedTuple
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from ..errors import ConfigurationError
 
@@ -21,20 +21,23 @@ class Address(NamedTuple):
         parts: The URL as it was given.
         mount: The path of the mount, without a slash at its end.
         pipeline: The path below which the pipeline's own routes are.
+        token: A signed token, which speaks for whoever asks for its job.
     """
 
     parts: SplitResult
     mount: str
     pipeline: str
+    token: str | None = None
 
     @classmethod
-    def of(cls, url: str, name: str | None = None, *, relative: bool = False) -> Address:
+    def of(cls, url: str, name: str | None = None, *, relative: bool = False, token: str | None = None) -> Address:
         """The address that ``url`` says: of the mount, of a pipeline, or of one of their routes.
 
         Args:
             url: With ``http`` or ``https``.
             name: The pipeline's name in the app, for the URL of a mount.
             relative: Whether ``url`` may be a path, for an HTTP client that has a ``base_url``.
+            token: See the attribute.
         """
         try:
             parts = urlsplit(url)
@@ -44,8 +47,8 @@ class Address(NamedTuple):
             raise ConfigurationError(f"{url!r} is not an address; write http://host:port/mount")
         path = ROUTES.sub("", parts.path.rstrip("/"))
         if found := OF_PIPELINE.fullmatch(path):
-            return cls(parts, found["mount"], path)
-        return cls(parts, path, path if name is None else f"{path}/pipelines/{quote(name, safe='')}")
+            return cls(parts, found["mount"], path, token)
+        return cls(parts, path, path if name is None else f"{path}/pipelines/{quote(name, safe='')}", token)
 
     def of_app(self, route: str, query: str = "") -> str:
         """The URL of a route of the whole app."""
@@ -57,7 +60,8 @@ class Address(NamedTuple):
 
     def of_job(self, job_id: str, route: str = "") -> str:
         """The URL of a job, or of a route of it."""
-        return self._at(f"{self.mount}/jobs/{quote(job_id, safe='')}{route}")
+        query = "" if self.token is None else urlencode({"token": self.token})
+        return self._at(f"{self.mount}/jobs/{quote(job_id, safe='')}{route}", query)
 
     def _at(self, path: str, query: str = "") -> str:
         both = "&".join(filter(None, (self.parts.query, query)))

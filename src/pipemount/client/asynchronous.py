@@ -13,7 +13,7 @@ from ..jobs.models import JobStatus
 from ..runtime.events import Event
 from ..types import JsonObject
 from .base import AsyncOptions, Base, Untraced, job_id_of
-from .driving import LIMITS, AsyncDriver
+from .driving import OURS, AsyncDriver
 from .records import Job, Result
 
 __all__ = ["AsyncClient"]
@@ -62,7 +62,7 @@ class AsyncClient(Base[P, R]):
         sleep = options.pop("sleep", asyncio.sleep)
         self._set_up(url, pipeline, relative=http is not None, **options)
         self._owns = http is None
-        self._driver = AsyncDriver(http or httpx.AsyncClient(transport=transport, limits=LIMITS), self._headers, sleep)
+        self._driver = AsyncDriver(http or httpx.AsyncClient(transport=transport, **OURS), self._headers, sleep)
 
     async def __aenter__(self) -> Self:
         return self

@@ -32,6 +32,7 @@ class Options(TypedDict, total=False):
     """What both clients take; see ``Client``."""
 
     key: str | None
+    token: str | None
     name: str | None
     retries: Retries | None
     headers: Mapping[str, str] | None
@@ -67,13 +68,14 @@ class Base(Generic[P, R]):
         *,
         relative: bool,
         key: str | None = None,
+        token: str | None = None,
         name: str | None = None,
         retries: Retries | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         interface = interface_of(pipeline)
         own = interface.compiled.info.name if isinstance(interface, Typed) else pipeline
-        address = Address.of(url, name or own, relative=relative)
+        address = Address.of(url, name or own, relative=relative, token=token)
         self._verbs = Verbs(address, interface, retries or Retries())
         self._headers = {"user-agent": f"pipemount/{VERSION}", **(headers or {}), **_authorization(key)}
 

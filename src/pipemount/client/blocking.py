@@ -13,7 +13,7 @@ from ..jobs.models import JobStatus
 from ..runtime.events import Event
 from ..types import JsonObject
 from .base import Base, SyncOptions, Untraced, job_id_of
-from .driving import LIMITS, Driver
+from .driving import OURS, Driver
 from .records import Job, Result
 
 __all__ = ["Client"]
@@ -45,6 +45,7 @@ class Client(Base[P, R]):
         url: Of the mount, ``https://host/ai``, or of one of its pipelines, ``https://host/ai/pipelines/weather``.
         pipeline: The pipeline; or its name, where the app has several.
         key: Presented as ``Authorization: Bearer``.
+        token: A signed token in place of a key: good for ``job``, ``events`` and ``result`` of one job, or ``cancel``.
         name: The pipeline's name in the app, if it is not its own.
         retries: How often, and after how long, to try again.
         headers: Of every request.
@@ -78,7 +79,7 @@ class Client(Base[P, R]):
         sleep = options.pop("sleep", time.sleep)
         self._set_up(url, pipeline, relative=http is not None, **options)
         self._owns = http is None
-        self._driver = Driver(http or httpx.Client(transport=transport, limits=LIMITS), self._headers, sleep)
+        self._driver = Driver(http or httpx.Client(transport=transport, **OURS), self._headers, sleep)
 
     def __enter__(self) -> Self:
         return self

@@ -10,17 +10,19 @@ from typing import Any, NamedTuple, TypeVar
 import httpx
 
 from ..errors import ConfigurationError, ForeignAnswerError, NoAnswerError, UnreachableError
+from ..errors.remote import without_secrets
 from .effects import Ask, Effect, Flow, Give, Open, Read, Reply, Request, Wait
 
-__all__ = ["LIMITS", "AsyncDriver", "Driver"]
+__all__ = ["OURS", "AsyncDriver", "Driver"]
 
 T = TypeVar("T")
 
-LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
-"""Of clients of our own: a stream has its connection as long as it lasts, and no request waits for one to end."""
-
-CONNECT = 10.0
-WRITE = 60.0
+OURS: Mapping[str, Any] = {
+    "limits": httpx.Limits(max_connections=None, max_keepalive_connections=20),
+    "timeout": httpx.Timeout(None, connect=10.0, write=60.0),
+}
+"""Options of HTTP clients of our own: a stream has its connection as long as it lasts, and no request waits for one to
+end; how long an answer may take, each call knows itself."""
 
 
 class Left(BaseException):
@@ -108,7 +110,7 @@ class _Line:
 
     def _send(self, request: Request, *, stream: bool) -> Reply:
         self.close()
-        made = self._http.build_request(**_arguments(request, self._headers))
+        made = self._http.build_request(**_arguments(request, self._headers, self._http.timeout))
         self._response = self._http.send(made, stream=True, follow_redirects=False)
         if stream and self._response.status_code == 200:
             self._chunks = self._response.iter_bytes()
@@ -192,7 +194,7 @@ class _AsyncLine:
 
     async def _send(self, request: Request, *, stream: bool) -> Reply:
         await self.close()
-        made = self._http.build_request(**_arguments(request, self._headers))
+        made = self._http.build_request(**_arguments(request, self._headers, self._http.timeout))
         self._response = await self._http.send(made, stream=True, follow_redirects=False)
         if stream and self._response.status_code == 200:
             self._chunks = self._response.aiter_bytes()
@@ -209,18 +211,20 @@ class _AsyncLine:
 # ----------------------------------------------------------------------------------------- what both share
 
 
-def _arguments(request: Request, headers: Mapping[str, str]) -> dict[str, Any]:
+def _arguments(request: Request, headers: Mapping[str, str], timeout: httpx.Timeout) -> dict[str, Any]:
+    """Those of ``build_request``. Connecting and sending take as long as the HTTP client says."""
     return {
         "method": request.method,
         "url": request.url,
         "headers": {**headers, **request.headers},
         "content": request.content,
-        "timeout": httpx.Timeout(request.wait, connect=CONNECT, write=WRITE),
+        "timeout": httpx.Timeout(request.wait, connect=timeout.connect, write=timeout.write, pool=timeout.pool),
     }
 
 
 def _reply(response: httpx.Response, body: bytes) -> Reply:
-    return Reply(str(response.url), response.status_code, {k.lower(): v for k, v in response.headers.items()}, body)
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Reply(without_secrets(str(response.url)), response.status_code, headers, body)
 
 
 @contextmanager
@@ -231,8 +235,9 @@ def translated(url: str) -> Iterator[None]:
     except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
         raise NoAnswerError(url=url) from error
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
-        raise ConfigurationError(f"{url} cannot be asked: {error}") from error
+        raise ConfigurationError(f"{without_secrets(url)} cannot be asked: {error}") from error
     except httpx.DecodingError as error:
-        raise ForeignAnswerError(f"the answer of {url} cannot be decoded: {error}", status=200) from error
+        detail = f"the answer of {without_secrets(url)} cannot be decoded: {error}"
+        raise ForeignAnswerError(detail, status=200) from error
     except httpx.TransportError as error:
         raise UnreachableError(url=url, reason=str(error)) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
-from ..errors import ForeignAnswerError, NoAnswerError, PipemountError, UnreachableError
+from ..errors import ForeignAnswerError, NoAnswerError, NotFoundError, PipemountError, UnreachableError
 from ..runtime.events import TERMINAL, Event
 from .answers import as_json, error_of, is_stream
 from .effects import Close, Flow, Give, Open, Read, Request, Wait
@@ -25,9 +25,15 @@ GATEWAY = (502, 503, 504)
 
 
 def follow(
-    url: str, *, retries: Retries, after: int = 0, until: float | None = None, told: Told | None = None
-) -> Flow[Event]:
-    """Give the events behind number ``after``; the one that ends the run is the result.
+    url: str,
+    *,
+    retries: Retries,
+    after: int = 0,
+    until: float | None = None,
+    told: Told | None = None,
+    known: bool = False,
+) -> Flow[Event | None]:
+    """Give the events behind number ``after``; the one that ends the run is the result, ``None`` if it was known.
 
     Args:
         url: Of the job's events.
@@ -35,16 +41,17 @@ def follow(
         after: The number of the last event that is known.
         until: When the caller gives up, on the clock of ``retries``.
         told: Makes of an event what is given; without it they are only waited for.
+        known: Whether the server has told of the job before.
 
     Raises:
         PipemountError: What the server says, or that it does not answer.
     """
-    following = _Following(url, retries, after, until)
+    following = _Following(url, retries, after, until, known)
     while True:
         began = retries.clock()
         try:
             last = yield from following.read(told)
-            if last is not None:
+            if last is not None or following.over:
                 return last
             error: PipemountError = UnreachableError(url=url, reason="the stream ended before the run")
         except PipemountError as found:
@@ -54,10 +61,15 @@ def follow(
 
 
 class _Following:
-    """What is known between two connections."""
+    """What is known between two connections.
 
-    def __init__(self, url: str, retries: Retries, after: int, until: float | None) -> None:
-        self._url, self._retries, self._after, self._until = url, retries, after, until
+    Attributes:
+        over: Whether the job has ended, and all its events are known.
+    """
+
+    def __init__(self, url: str, retries: Retries, after: int, until: float | None, known: bool) -> None:
+        self._url, self._retries, self._after, self._until, self._known = url, retries, after, until, known
+        self.over = False
         self._failures = 0
         self._first: float | None = None  # the longest pause before the next connection, where the server said so
 
@@ -67,8 +79,12 @@ class _Following:
         if self._after:
             headers["last-event-id"] = str(self._after)
         reply = yield Open(Request("GET", self._url, headers, None, self._patience()))
+        self.over = reply.status == 204
+        if self.over:
+            return None
         if reply.status != 200 or not is_stream(reply.headers):
-            raise error_of(reply, self._retries.now())
+            raise self._lost(error_of(reply, self._retries.now()))
+        self._known = True
         parser = Parser()
         while chunk := (yield Read()):
             self._patience()
@@ -80,6 +96,15 @@ class _Following:
                 if event.kind in TERMINAL:
                     return event
         return None
+
+    def _lost(self, error: PipemountError) -> PipemountError:
+        """``error``, which says so if it is that the job is gone, which was there."""
+        if self._known and isinstance(error, NotFoundError):
+            error.args = (
+                f"the server does not know the job any more, of which event {self._after} was the last that came: "
+                "jobs in memory end with their process, and other processes of the server do not know them",
+            )
+        return error
 
     def _events(self, parser: Parser, chunk: bytes) -> Iterator[Event | None]:
         """The events that are new; ``None`` where the server ends the stream and wants us to come again."""

@@ -111,12 +111,13 @@ class Verbs:
                 retries=self.retries,
                 until=self._until(GRACE),
                 told=self._typed,
+                known=True,
             )
         except BaseException:  # whoever reads is gone, and the run with it: so it is in the process, too
             yield from self._leave(job.id)
             raise
-        if last.kind != "run_completed":
-            raise (yield from self._why(last))
+        if last is None or last.kind != "run_completed":
+            raise (yield from self._why(job.id, last))
 
     # ----------------------------------------------------------------------------------------------- jobs
 
@@ -135,6 +136,7 @@ class Verbs:
                     retries=self.retries,
                     after=_last_event(job),
                     until=until,
+                    known=True,
                 )
             except PipemountError as error:
                 pruned = error.status == 410  # it told more since than is kept; what it is now, is known
@@ -295,14 +297,15 @@ class Verbs:
         name, seconds = str(document.get("run_name") or ""), float(document.get("execution_time") or 0)
         return Result(value, values, job.id, name, seconds, document)
 
-    def _why(self, last: Event) -> Flow[PipemountError]:
+    def _why(self, job_id: str, last: Event | None) -> Flow[PipemountError]:
         """What a run failed with: as the job's record has it, or as far as the event tells, if that is gone."""
         try:
-            return _failure((yield from self.job(last.run_id)))
-        except PipemountError:
+            return _failure((yield from self.job(job_id)))
+        except PipemountError as error:
+            if last is None:
+                return error
             code = "run-cancelled" if last.kind == "run_cancelled" else "run"
-            told = {"code": code, **last.data, "run_id": last.run_id, "detail": last.data.get("error")}
-            return from_problem(told)
+            return from_problem({"code": code, **last.data, "run_id": job_id, "detail": last.data.get("error")})
 
     def _typed(self, event: Event) -> Event:
         """An event as in the process: the outputs of the last one are values."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from .base import PipemountError
 
-__all__ = ["ForeignAnswerError", "NoAnswerError", "RemoteError", "UnreachableError"]
+__all__ = ["ForeignAnswerError", "NoAnswerError", "RemoteError", "UnreachableError", "without_secrets"]
 
 
 class RemoteError(PipemountError):
@@ -20,8 +22,8 @@ class UnreachableError(RemoteError):
     code = "unreachable"
 
     def __init__(self, *, url: str, reason: str) -> None:
-        super().__init__(f"{url} cannot be reached: {reason or 'the connection broke'}")
-        self.url, self.reason = url, reason
+        self.url, self.reason = without_secrets(url), reason
+        super().__init__(f"{self.url} cannot be reached: {reason or 'the connection broke'}")
 
 
 class NoAnswerError(RemoteError, TimeoutError):
@@ -31,8 +33,8 @@ class NoAnswerError(RemoteError, TimeoutError):
     status = 504
 
     def __init__(self, *, url: str) -> None:
-        super().__init__(f"{url} did not answer in time; what it does with the request is not known")
-        self.url = url
+        self.url = without_secrets(url)
+        super().__init__(f"{self.url} did not answer in time; what it does with the request is not known")
 
 
 class ForeignAnswerError(RemoteError):
@@ -44,3 +46,9 @@ class ForeignAnswerError(RemoteError):
     def __init__(self, detail: str, *, status: int, retry_after: float | None = None) -> None:
         super().__init__(detail)
         self.status, self.retry_after = status, retry_after
+
+
+def without_secrets(url: str) -> str:
+    """``url`` as it may be told: a password may stand before the host, a token in the query."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()

@@ -31,7 +31,12 @@ class UnsupportedError(PipemountError):
 
 
 class StoreError(PipemountError):
-    """The store of durable records cannot be used."""
+    """The store of jobs cannot be used: come back after ``retry_after`` seconds. What needs no job is answered."""
 
     code = "store"
     status = 503
+
+    def __init__(self, detail: str, *, retry_after: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+        self.headers = {"retry-after": str(retry_after)}

@@ -14,11 +14,12 @@ from ..runtime.admission import Admission
 from ..runtime.lifecycle import Lifecycle
 from ..service import Service
 from ..settings import Settings
+from .at_home import at_home
 from .batch import BatchEndpoint
-from .describe import JobLinks
 from .endpoints import About, Endpoints
 from .gate import Gate
 from .invocation import Invocation
+from .job_links import JobLinks
 from .jobs import JobRoutes, Keyed, Submission
 from .monitoring import Monitoring
 from .routes import Route
@@ -54,7 +55,12 @@ def answers(app: App, invocations: Mapping[str, Invocation]) -> Iterator[tuple[R
     schemes = app.auth.accept if app.auth else ()
     links = JobLinks(app.route_table)
     about = About(app.pipelines, app.route_table, app.settings, schemes)
-    endpoints = Endpoints(about, app.lifecycle.answer_probe)
+
+    async def answer_probe() -> None:
+        await app.lifecycle.answer_probe()
+        await at_home(app.lifecycle, app.jobs.check)
+
+    endpoints = Endpoints(about, answer_probe)
     events = Events(app.jobs, app.lifecycle, app.settings, app.streams, links, app.gate.still_holds)
     for invocation in invocations.values():
         invocation.others |= {

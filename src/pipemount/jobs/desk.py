@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from pydantic_core import from_json
@@ -15,7 +17,8 @@ from ..errors import (
     JobEndedError,
     JobNotEndedError,
     NotFoundError,
-    OverloadedError,
+    PipemountError,
+    StoreError,
     UnavailableError,
 )
 from ..runtime.events import TERMINAL
@@ -26,6 +29,8 @@ from .runner import Runner
 from .store import Store
 
 __all__ = ["UNKNOWN_JOB", "Jobs", "Subscription", "owner_of"]
+
+logger = logging.getLogger("pipemount")
 
 UNKNOWN_JOB = "no such job; what has ended is forgotten after a while"
 
@@ -54,6 +59,8 @@ class Jobs:
         self.store, self._runner = store, runner
         self._closing = False
         self._timer: asyncio.TimerHandle | None = None
+        self._sweeping: asyncio.Task[None] | None = None
+        self._deciding: dict[str, asyncio.Future[None]] = {}
 
     # ------------------------------------------------------------------------------- start and stop
 
@@ -72,8 +79,9 @@ class Jobs:
     async def stop(self) -> None:
         """The app stops: every job reaches its end now, and whoever reads its events is told."""
         self._closing = True
-        if self._timer is not None:
-            self._timer.cancel()
+        for pending in (self._timer, self._sweeping):
+            if pending is not None:
+                pending.cancel()
         await self._runner.stop(SHUTDOWN)
         await self.store.close()
 
@@ -82,10 +90,20 @@ class Jobs:
         self._timer = loop.call_later(SWEEP, self._sweep)
 
     def _sweep(self) -> None:
-        self._sweeping = asyncio.ensure_future(self.store.sweep())
+        self._sweeping = asyncio.get_running_loop().create_task(self._sweep_now())
         self._sweep_later()
 
+    async def _sweep_now(self) -> None:
+        try:
+            await self.store.sweep()
+        except StoreError as error:  # the next one may do
+            logger.warning("old jobs could not be forgotten: %s", error)
+
     # ---------------------------------------------------------------------------------------- verbs
+
+    async def check(self) -> None:
+        """Whether jobs can be kept at the moment. Raises ``StoreError``."""
+        await self.store.check()
 
     async def submit(self, request: JobRequest, *, wants_result: bool = False) -> Submitted:
         """Accept a job, or find the one that an equal request made.
@@ -97,23 +115,44 @@ class Jobs:
         Raises:
             IdempotencyMismatchError: The key came with something else before.
             IdempotencyRunningError: See ``wants_result``.
-            OverloadedError: There is no place and no room to wait for one.
+            OverloadedError, RateLimitedError: There is no place and no room to wait for one; its caller asks too often.
             UnavailableError: The app stops.
         """
-        submitted = await self.store.submit(request)
-        if submitted.reused:
-            if wants_result and not submitted.job.ended:
-                raise IdempotencyRunningError(job_id=submitted.job.id)
-            return submitted
+        with self._decision(request.job_id):
+            submitted = await self.store.submit(request)
+            if not submitted.reused:
+                await self._dispatch(submitted.job)
+                return submitted
+        if (deciding := self._deciding.get(submitted.job.id)) is not None:
+            await asyncio.shield(deciding)
+        if wants_result and not submitted.job.ended:
+            raise IdempotencyRunningError(job_id=submitted.job.id)
+        return submitted
+
+    @contextmanager
+    def _decision(self, job_id: str) -> Iterator[None]:
+        """Whether a job is accepted is decided in the block; who finds it meanwhile is told the same."""
+        deciding = self._deciding[job_id] = asyncio.get_running_loop().create_future()
+        try:
+            yield
+        except PipemountError as error:
+            deciding.set_exception(error)
+            deciding.exception()  # perhaps nobody else asks
+            raise
+        finally:
+            del self._deciding[job_id]
+            if not deciding.done():
+                deciding.set_result(None)
+
+    async def _dispatch(self, job: Job) -> None:
         try:
             if self._closing:
                 raise UnavailableError("the app is shutting down; no job is accepted any more", code="draining")
-            await self._runner.dispatch(submitted.job)
-        except (OverloadedError, UnavailableError):
-            await self.store.request_cancel(request.job_id, "there was no place for it")
-            await self.store.delete(request.job_id)
+            await self._runner.dispatch(job)
+        except PipemountError:  # there is no room, or the caller's quota is used up
+            await self.store.request_cancel(job.id, "it was refused")
+            await self.store.delete(job.id)
             raise
-        return submitted
 
     async def get(self, job_id: str, viewer: Principal | None) -> Job:
         """The record. Raises ``NotFoundError``, also for somebody else's."""

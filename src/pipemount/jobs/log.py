@@ -38,6 +38,8 @@ class Log:
             self.events.append(event)
             self._count(event, 1)
             self.last = event.sequence
+            if event.kind == "missed":  # the run told more than could be taken: those before did not come at all
+                self.first = max(self.first, event.sequence + 1)
         self._prune(self._passing, 1, _is_passing)
         self._prune(self._kept, PATIENCE, _may_be_missed)
         self._wake()

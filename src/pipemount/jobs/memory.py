@@ -48,13 +48,17 @@ class MemoryStore:
 
     async def open(self) -> None:
         for record in [each for each in self._records.values() if not each.job.ended]:
-            self._end(record, _as_cancelled(record, SHUTDOWN), [_last_event(record, SHUTDOWN)])
+            reason = record.job.reason or SHUTDOWN
+            self._end(record, _as_cancelled(record, reason), [_last_event(record, reason)])
+
+    async def check(self) -> None:
+        """It is always there."""
 
     async def submit(self, request: JobRequest) -> Submitted:
         if request.idempotency is not None and (found := self._known(request)) is not None:
             return Submitted(found.seen, True)
-        self._trim()
         record = _Record(request, next(self._numbers), Log(self._settings.max_event_buffer, self._max_event_bytes))
+        self._trim(record.size)
         if self._size and self._size + record.size > self._settings.max_job_bytes:
             raise OverloadedError(retry_after=1)
         self._records[request.job_id] = record
@@ -184,9 +188,10 @@ class MemoryStore:
 
     # ---------------------------------------------------------------------------------- forgetting
 
-    def _trim(self) -> None:
+    def _trim(self, room: int = 0) -> None:
+        """Forget ended jobs until no limit is passed, nor would be by ``room`` bytes more."""
         self._expire()
-        while (victim := self._one_too_many()) is not None:
+        while (victim := self._one_too_many(room)) is not None:
             self._drop(victim)
 
     def _expire(self) -> None:
@@ -199,9 +204,9 @@ class MemoryStore:
         finished = (record.job.finished or 0.0) + self._settings.job_ttl
         return max(finished, record.job.created + self._settings.idempotency_ttl) if record.keyed else finished
 
-    def _one_too_many(self) -> _Record | None:
+    def _one_too_many(self, room: int) -> _Record | None:
         plain, keyed = self._ended
-        if len(plain) + len(keyed) <= self._settings.max_jobs and self._size <= self._settings.max_job_bytes:
+        if len(plain) + len(keyed) <= self._settings.max_jobs and self._size + room <= self._settings.max_job_bytes:
             return None
         return next((each for ended in self._ended for each in ended.values() if not each.log.awaited), None)
 

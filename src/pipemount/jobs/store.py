@@ -20,8 +20,16 @@ class Store(Protocol):
     durable: bool
     """Whether jobs survive the process."""
 
+    def forget(self) -> None:
+        """Begin from nothing, as in a forked child: what is open is the parent's. Before ``open``."""
+        ...
+
     async def open(self) -> None:
         """The app starts. What a runtime that is no more has left behind is ended."""
+        ...
+
+    async def check(self) -> None:
+        """Raise ``StoreError`` where it cannot be used at the moment: the app is not ready then. Asked often."""
         ...
 
     async def submit(self, request: JobRequest) -> Submitted:

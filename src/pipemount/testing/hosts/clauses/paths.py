@@ -89,6 +89,19 @@ def check(pair: Pair, folder: Path, mount: str, *, rooted: bool) -> None:
             expect(link.startswith(f"{shown}/") or link == shown, f"{link} is not below {shown}", running)
             found = running.server.get(running.asked + link.removeprefix("/proxy") if rooted else link)
             same(f"status of {link}", found.status, expected(link), running)
+        check_job(running, shown, rooted=rooted)
+
+
+def check_job(running: Running, shown: str, *, rooted: bool) -> None:
+    """Holds a job's links to where it is; of a server's processes one knows it."""
+    accepted = running.server.post(f"{running.ai}/greet/submit", {"parameters": {"name": "Ada"}})
+    same("status of a submission", accepted.status, 202, running)
+    told, known = accepted.json(), (200,) if running.pair.server.workers == 1 else (200, 404)
+    same("Location", accepted.headers.get("location"), told["poll_url"], running)
+    for link in (told["poll_url"], told["stream_url"]):
+        expect(link.startswith(f"{shown}/jobs/{told['job_id']}"), f"{link} is not below {shown}", running)
+        found = running.server.get(running.asked + link.removeprefix("/proxy") if rooted else link)
+        expect(found.status in known, f"{link} is answered {found.status}", running)
 
 
 POSTED = ("/invoke", "/submit", "/batch", "/tokens", "/cancel")
