@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from batch import BatchReport
 from bridge import BridgeReport
 from engine import EngineReport
 from load import GENERATOR, Load
 from measure import CONNECTIONS, Entry
+from overload import OverloadReport
 from streams import StreamsReport
 
 __all__ = ["Report"]
@@ -69,6 +71,24 @@ server's resident memory grew by, divided by the streams: connection, request an
 generator step are timed from its `yield` to the reader's socket; the first is the first of a stream.
 """
 
+OVERLOAD_HEADING = "## More than it can do"
+
+OVERLOAD = """\
+An open load: requests are sent when they are due, whether earlier ones were answered or not, at once, twice, four and
+eight times what the server is able to. Each run computes for 20 ms in a thread, never letting go of the interpreter
+before it is made to, on one uvicorn in a Starlette host, with `max_concurrency=2`, `max_queue=8` and
+`request_timeout=1`; what takes longer than that second, as its caller sees it, counts as late. Meanwhile an endpoint
+of the host's own is asked twenty times a second.
+"""
+
+BATCH_HEADING = "## Batches"
+
+BATCH = """\
+Items a second on one uvicorn, which a single process asks: by [batches](batch.md), one request after the other on one
+connection, and by an invocation for each item. The model is the one of the scikit-learn rows, and is asked once for all
+items of a batch; *one by one* is the same model without that.
+"""
+
 READING = """\
 ## How to read it
 
@@ -115,6 +135,8 @@ class Report:
         hosts: The contenders in Django and Flask.
         bridge: The bridge, beside another.
         streams: Many streams, and one.
+        overload: More requests than can be answered.
+        batch: Batches, beside single requests.
         imports: Seconds by what was imported.
         demonstrations: Seconds by what was tried.
     """
@@ -126,6 +148,8 @@ class Report:
     engine: EngineReport
     bridge: BridgeReport
     streams: StreamsReport
+    overload: OverloadReport
+    batch: BatchReport
     imports: dict[str, float]
     demonstrations: dict[str, float]
 
@@ -146,6 +170,8 @@ class Report:
         yield ENGINE_HEADING, self._engine()
         yield BRIDGE_HEADING, self._bridge()
         yield STREAMS_HEADING, self._streams()
+        yield OVERLOAD_HEADING, self._overload()
+        yield BATCH_HEADING, self._section(BATCH_HEADING, BATCH, self.batch) if self.batch else ""
 
     def _hosts(self) -> str:
         if not self.hosts:
@@ -170,7 +196,16 @@ class Report:
         told = f"Measured on {datetime.now(UTC):%Y-%m-%d} with `{self.command}`."
         return "\n".join([STREAMS_HEADING, "", STREAMS, told, "", _table(list(self.streams.rows()))])
 
-    def _section(self, heading: str, text: str, found: EngineReport | BridgeReport) -> str:
+    def _overload(self) -> str:
+        if not self.overload:
+            return ""
+        told = (
+            f"Measured on {datetime.now(UTC):%Y-%m-%d} with `{self.command}`; "
+            f"the machine's load average was {self.overload.busy:.1f} before."
+        )
+        return "\n".join([OVERLOAD_HEADING, "", OVERLOAD, told, "", _table(list(self.overload.rows()))])
+
+    def _section(self, heading: str, text: str, found: EngineReport | BridgeReport | BatchReport) -> str:
         told = f"Measured on {datetime.now(UTC):%Y-%m-%d} with `{self.command}`: medians of {found.rounds} rounds."
         return "\n".join([heading, "", text, told, *found.notes(), "", _table(list(found.rows()))])
 

@@ -1,8 +1,8 @@
 """``scripts/benchmark``: measures us beside the raw limit, what is written by hand, and the peers.
 
 Writes docs/performance.md. Takes about a quarter of an hour; leave the machine alone meanwhile. With ``--only`` or
-``--quick`` the page is left as it is and the tables are printed. ``--parts engine`` takes two minutes and ``--parts
-bridge`` half a one; ``--write`` then puts their sections into the page.
+``--quick`` the page is left as it is and the tables are printed. ``--parts engine`` takes two minutes, ``--parts
+batch`` one and ``--parts bridge`` half a one; ``--write`` then puts their sections into the page.
 """
 
 from __future__ import annotations
@@ -17,17 +17,20 @@ from typing import Any
 sys.path.append(str(Path(__file__).parents[1] / "src"))
 
 from against import measure_against
+from batch import BatchReport, measure_batch
 from bridge import BridgeReport, measure_bridge
 from concurrency import demonstrate
 from contenders import CONTENDERS, HOSTS, select
 from engine import EngineReport, measure_engine
 from measure import measure
+from overload import OverloadReport, measure_overload
 from report import Report
 from servers import CORES
 from startup import measure_imports
 from streams import StreamsReport, measure_streams
 
-PARTS = ("requests", "hosts", "engine", "bridge", "streams", "imports", "demonstrations")
+PARTS = ("requests", "hosts", "engine", "bridge", "streams", "overload", "batch", "imports", "demonstrations")
+SECTIONS = {"hosts", "engine", "bridge", "streams", "overload", "batch"}
 
 
 def parse() -> argparse.Namespace:
@@ -41,7 +44,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--write",
         action="store_true",
-        help="with parts of hosts, engine, bridge, streams: put their sections into the page",
+        help=f"with parts of {', '.join(sorted(SECTIONS))}: put their sections into the page",
     )
     parser.add_argument("--against", metavar="COMMIT", help="only this: requests now beside those of an earlier commit")
     options = parser.parse_args()
@@ -60,6 +63,10 @@ def _streams(options: argparse.Namespace) -> StreamsReport:
     return measure_streams(count=1000, silence=2.0) if options.quick else measure_streams()
 
 
+def _overload(options: argparse.Namespace) -> OverloadReport:
+    return measure_overload(seconds=2.0) if options.quick else measure_overload()
+
+
 def main() -> None:
     options = parse()
     contenders = select(options.only)
@@ -76,11 +83,13 @@ def main() -> None:
         engine=measure_engine(**_options_of_part(options)) if "engine" in parts else EngineReport(),
         bridge=measure_bridge(**_options_of_part(options)) if "bridge" in parts else BridgeReport(),
         streams=_streams(options) if "streams" in parts else StreamsReport(),
+        overload=_overload(options) if "overload" in parts else OverloadReport(),
+        batch=measure_batch(**_options_of_part(options)) if "batch" in parts else BatchReport(),
         demonstrations=demonstrate() if "demonstrations" in parts else {},
         entries=measure(contenders, rounds=options.rounds, seconds=options.seconds) if "requests" in parts else [],
         hosts=measure(HOSTS, rounds=options.rounds, seconds=options.seconds) if "hosts" in parts else [],
     )
-    if options.write and set(parts) <= {"hosts", "engine", "bridge", "streams"}:
+    if options.write and set(parts) <= SECTIONS:
         report.write_sections()
         print(f"wrote the section of {' and '.join(parts)} in docs/performance.md")
     elif options.quick or options.only or set(parts) != set(PARTS):

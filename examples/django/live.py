@@ -17,7 +17,7 @@ __all__ = ["SERVERS", "LiveServer", "ServerError", "prepare"]
 HERE = Path(__file__).parent
 SERVING = re.compile(r"(?:Listening at:|Uvicorn running on) (http://[\d.]+:\d+)")
 SERVERS: Mapping[str, Sequence[str]] = {
-    "gunicorn": ("gunicorn", "beacon.wsgi", "--bind", "127.0.0.1:0", "--threads", "16"),
+    "gunicorn": ("gunicorn", "beacon.wsgi", "--bind", "127.0.0.1:0", "--threads", "32"),
     "uvicorn": ("uvicorn", "beacon.asgi:application", "--port", "0"),
 }
 
@@ -63,9 +63,14 @@ class LiveServer:
         self.folder, self.patience = folder, patience
         self.url = ""
         self.log: list[str] = []
-        self._serving_or_ended = threading.Event()
 
     def __enter__(self) -> LiveServer:
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Start the server. Raises ``ServerError``."""
+        self._serving_or_ended = threading.Event()
         self._process = subprocess.Popen(
             self.command,
             cwd=self.folder,
@@ -80,7 +85,6 @@ class LiveServer:
         if not self._serving_or_ended.wait(self.patience) or not self.url:
             self.stop()
             raise ServerError("the server did not start:\n" + "\n".join(self.log))
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.stop()
@@ -96,6 +100,15 @@ class LiveServer:
             raise
         finally:
             self._reader.join(self.patience)
+
+    def restart(self, environment: Mapping[str, str]) -> None:
+        """Stop the server, and start it on the port that it had; ``environment`` is what it is told in addition."""
+        self.stop()
+        port = self.url.rpartition(":")[2]
+        place = {"127.0.0.1:0": f"127.0.0.1:{port}", "0": port}
+        self.command = [place.get(part, part) for part in self.command]
+        self.environment |= dict(environment)
+        self.start()
 
     def _read(self) -> None:
         assert self._process.stdout is not None  # a pipe, as asked for

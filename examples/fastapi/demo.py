@@ -16,7 +16,7 @@ import shlex
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,26 @@ class Tour:
             self.check(title, held in text, f"{held!r} in the answer")
         return answer
 
+    def follow(self, title: str, request: str, *holds: str, **options: Any) -> str:
+        """Send ``request``, and print the events that come, while they come; their words, put together."""
+        method, path = request.split()
+        options["headers"] = {"Authorization": f"Bearer {self.key}"} | options.get("headers", {})
+        print(f"\n--- {title}\n$ {self._curl(method, path, options)} --no-buffer", flush=True)
+        self.calls += 1
+        words, last = "", ""
+        with self.client.stream(method, path, **options) as answer:
+            print(answer.status_code, answer.reason_phrase, flush=True)
+            for number, kind, data in frames(answer.iter_lines()):
+                line_ends = "\n" if last == "delta" != kind else ""
+                words += data["value"] if kind == "delta" else ""
+                said = data["value"].strip("\n") if kind == "delta" else f"{line_ends}[{number} {kind}]\n"
+                print(said, end="", flush=True)
+                last = kind
+        self.check(title, last == "run_completed", f"run_completed at the end, not {last or 'nothing'}")
+        for held in holds:
+            self.check(title, held in words, f"{held!r} in the words")
+        return words
+
     def check(self, title: str, right: bool, expected: str) -> None:
         """Remember, and say, what was not as expected."""
         if not right:
@@ -96,6 +116,17 @@ def readable(answer: httpx.Response) -> str:
         return json.dumps(answer.json(), indent=2, ensure_ascii=False)
     words = re.sub(r"<[^>]+>", " ", re.sub(r"(?s)<head>.*</head>", "", answer.text))
     return unescape("\n".join(line.strip() for line in words.splitlines() if line.strip()))
+
+
+def frames(lines: Iterable[str]) -> Iterator[tuple[str, str, Any]]:
+    """Number, kind and data of the server-sent events in a response."""
+    said: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(": ")
+        said[name] = value
+        if not line and "data" in said:
+            yield said["id"], said["event"], json.loads(said["data"])["data"]
+            said = {}
 
 
 def visit_pipelines(tour: Tour) -> None:
@@ -130,19 +161,38 @@ def visit_pipelines(tour: Tour) -> None:
     tour.chapter("4. What the pipelines tell about themselves")
     tour.call("Everybody may ask whether the process is alive", "GET /ai/health/live", 200, key=False)
     tour.call("Is everything ready?", "GET /ai/health/ready", 200)
-    tour.call("Which pipelines are there?", "GET /ai/pipelines", 200, "weather", "iris", "assistant", "churn")
+    tour.call("Which pipelines are there?", "GET /ai/pipelines", 200, "weather", "iris", "assistant", "churn", "advice")
+
+
+def visit_streams(tour: Tour) -> None:
+    """Answers that are read while they are made, by whoever began them and by whoever comes later."""
+    tour.chapter("5. Advice about a specimen: read while it is written, a word at a time")
+    asked = {"parameters": {"specimen": 3, "question": "How much water does it want?"}}
+    run, submit = "POST /ai/advice/invoke?mode=stream", "POST /ai/advice/submit"
+    whole = tour.follow("As a stream of numbered events", run, "You ask about MW-0003", json=asked)
+    options: dict[str, Any] = {"json": asked, "headers": {"Idempotency-Key": '"question-1"'}}
+    answer = tour.call("As a job, which outlives its request", submit, 202, "stream_url", **options)
+    again = tour.call("Whoever asks again under the same key gets the same job", submit, 202, **options)
+    tour.check("The same key", answer.content == again.content, "the same answer")
+    if answer.status_code == 202:
+        events = f"GET {answer.json()['stream_url']}"
+        late = tour.follow("Its events, from the start, though it began before", events)
+        tour.check("A late reader", late == whole, "the same words")
+        rest = tour.follow("The rest, for a reader who had event 60", events, headers={"Last-Event-ID": "60"})
+        tour.check("A reader who comes back", 0 < len(rest) < len(whole) and whole.endswith(rest), "the rest")
+        tour.call("What came of it", f"GET {answer.json()['poll_url']}", 200, '"status": "succeeded"')
 
 
 def visit_refusals(tour: Tour) -> None:
     """Every failure is a problem document (RFC 9457); nothing was executed."""
-    tour.chapter("5. Without a key, and with a wrong one")
+    tour.chapter("6. Without a key, and with a wrong one")
     weather, iris = "POST /ai/weather/invoke", "POST /ai/iris/invoke"
     nothing: dict[str, Any] = {"parameters": {}}
     tour.call("No key", weather, 401, "unauthenticated", key=False, json=nothing)
     wrong = {"X-API-Key": "not-a-key-of-this-app"}
     tour.call("A wrong key", weather, 401, "unauthenticated", key=False, headers=wrong, json=nothing)
 
-    tour.chapter("6. Bad input")
+    tour.chapter("7. Bad input")
     warm = {"parameters": {"temperature": "warm"}}
     tour.call("A temperature that is no number", weather, 422, '"temperature"', json=warm)
     tour.call("A parameter that does not exist", weather, 422, '"town"', json={"parameters": {"town": "Oslo"}})
@@ -160,13 +210,13 @@ def visit_refusals(tour: Tour) -> None:
 
 def visit_product(tour: Tour, password: str) -> None:
     """What staff see: the product's own pages, one of which calls a pipeline in-process."""
-    tour.chapter("7. The product itself, which was there before")
+    tour.chapter("8. The product itself, which was there before")
     tour.call("Its own API has its own login", "GET /api/specimens", 401, "sign in", key=False)
     login = {"name": "rosa", "password": password}
     tour.call("Rosa signs in and gets a session cookie", "POST /login", 303, key=False, data=login)
     tour.call("She sees the specimens", "GET /", 200, "Salvia pratensis", key=False)
 
-    tour.chapter("8. A page of the product that calls the iris pipeline, without HTTP in between")
+    tour.chapter("9. A page of the product that calls the iris pipeline, without HTTP in between")
     entered = {"label": "MW-0004", "bed": "Pond"} | {name: str(value) for name, value in FLOWER.items()}
     answer = tour.call("Rosa enters the measurements of a flower", "POST /identify", 303, key=False, data=entered)
     if answer.is_redirect:
@@ -178,7 +228,7 @@ def visit_product(tour: Tour, password: str) -> None:
 
 def check_lifecycle(tour: Tour, log: list[str]) -> None:
     """After SIGTERM: ``on_init`` and ``on_cleanup`` each ran once."""
-    tour.chapter("9. The server was asked to stop (SIGTERM); its log tells of the start and the end")
+    tour.chapter("10. The server was asked to stop (SIGTERM); its log tells of the start and the end")
     for hook in ("on_init", "on_cleanup"):
         lines = [line for line in log if f"{hook}:" in line]
         print("\n".join(lines), flush=True)
@@ -191,12 +241,13 @@ def main() -> int:
     parser.add_argument("--serve", action="store_true", help="keep it running and print its address, key and login")
     serve = parser.parse_args().serve
     key, password = secrets.token_urlsafe(24), secrets.token_urlsafe(9)
-    print("Meadow, a FastAPI product with four pipelines mounted under /ai, is starting …", flush=True)
+    print("Meadow, a FastAPI product with five pipelines mounted under /ai, is starting …", flush=True)
     with tempfile.TemporaryDirectory(prefix="meadow-") as folder:
         environment = {
             "MEADOW_DATABASE": str(Path(folder) / "meadow.sqlite3"),
             "MEADOW_PASSWORD": password,
             "MEADOW_KEYS": f"demo:{key}",
+            "MEADOW_PACE": "0.02",
         }
         with LiveServer(environment) as server:
             print(
@@ -207,6 +258,7 @@ def main() -> int:
             with httpx.Client(base_url=server.url, timeout=30, trust_env=False) as client:
                 tour = Tour(client, key)
                 visit_pipelines(tour)
+                visit_streams(tour)
                 visit_refusals(tour)
                 visit_product(tour, password)
         check_lifecycle(tour, server.log)

@@ -17,7 +17,7 @@ __all__ = ["GUNICORN", "UVICORN", "LiveServer", "ServerError"]
 HERE = Path(__file__).parent
 SERVING = re.compile(r"(?:Listening at:|Uvicorn running on) (http://[\d.:]+)")
 
-GUNICORN = ("gunicorn", "--bind", "127.0.0.1:0", "--threads", "8", "kettle:create_app()")
+GUNICORN = ("gunicorn", "--bind", "127.0.0.1:0", "--threads", "32", "kettle:create_app()")
 UVICORN = ("uvicorn", "--port", "0", "kettle.asgi:application")
 
 
@@ -44,15 +44,20 @@ class LiveServer:
     def __init__(
         self, command: Sequence[str], environment: Mapping[str, str], folder: Path = HERE, patience: float = 60.0
     ) -> None:
-        self.command, self.folder, self.patience = command, folder, patience
+        self.command, self.folder, self.patience = [sys.executable, "-m", *command], folder, patience
         self.environment = os.environ | {"PYTHONUNBUFFERED": "1"} | dict(environment)
         self.url = ""
         self.log: list[str] = []
-        self._serving_or_ended = threading.Event()
 
     def __enter__(self) -> LiveServer:
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Start the server. Raises ``ServerError``."""
+        self._serving_or_ended = threading.Event()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", *self.command],
+            self.command,
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -65,7 +70,6 @@ class LiveServer:
         if not self._serving_or_ended.wait(self.patience) or not self.url:
             self.stop()
             raise ServerError("the server did not start:\n" + "\n".join(self.log))
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.stop()
@@ -81,6 +85,15 @@ class LiveServer:
             raise
         finally:
             self._reader.join(self.patience)
+
+    def restart(self, environment: Mapping[str, str]) -> None:
+        """Stop the server, and start it on the port that it had; ``environment`` is what it is told in addition."""
+        self.stop()
+        port = self.url.rpartition(":")[2]
+        place = {"127.0.0.1:0": f"127.0.0.1:{port}", "0": port}
+        self.command = [place.get(part, part) for part in self.command]
+        self.environment |= dict(environment)
+        self.start()
 
     def _read(self) -> None:
         assert self._process.stdout is not None  # a pipe, as asked for

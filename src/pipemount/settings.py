@@ -96,6 +96,8 @@ class Settings:
         max_stream_age: Seconds after which an open stream ends, for its reader to come back: a stream keeps a server
             that was told to stop from stopping, and not every server can be heard.
         max_token_age: The most seconds that a signed token may be good for.
+        max_open_streams: Streams that all callers together may have open in a process; further ones are answered 429.
+            Under WSGI each takes a thread of the server: leave some to the host's own pages. ``None``: no limit.
         max_streams: Streams that one caller may have open; further ones are answered 429. All whom nobody knows are
             one caller.
         heartbeat: Seconds of silence in a stream after which a comment is sent, for proxies that close what is silent.
@@ -145,6 +147,7 @@ class Settings:
     cleanup_timeout: float = 10.0
     max_stream_age: float = 900.0
     max_token_age: float = 7 * 86400.0
+    max_open_streams: int | None = None
     max_streams: int = 1000
     max_subscriptions: int = 32
     heartbeat: float = 15.0
@@ -168,6 +171,8 @@ class Settings:
         for name in _ABOVE_0:
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"Settings({name}={getattr(self, name)!r}): must be above 0")
+        if self.max_open_streams is not None and not self.max_open_streams > 0:
+            raise ConfigurationError(f"Settings(max_open_streams={self.max_open_streams!r}): must be above 0, or None")
         for name in ("stream_disconnect", "invoke_disconnect"):
             if getattr(self, name) not in ("cancel", "continue"):
                 raise ConfigurationError(f"Settings({name}={getattr(self, name)!r}): 'cancel' or 'continue'")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import threading
@@ -374,6 +375,16 @@ def test_nothing_is_under_way_when_all_have_left(bridge: Make, monkeypatch: pyte
         exchange.close()
         exchange.close()  # once more changes nothing
     assert _soon(lambda: not crossing._under_way)
+
+
+def test_a_response_that_its_host_loses_ends_the_app(bridge: Make) -> None:
+    app = Endless(listens)
+    parts = iter(bridge(app)(environ(), lambda *head: bytes))
+    assert next(parts) == b"a"
+    del parts  # answered by something else, and never closed
+    gc.collect()
+    assert app.ended.wait(PATIENCE)
+    assert app.how == "returned"
 
 
 def test_a_head_of_an_endless_response_is_answered_and_ends_it(bridge: Make, monkeypatch: pytest.MonkeyPatch) -> None:

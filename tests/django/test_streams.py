@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -128,6 +129,24 @@ async def until(condition: Callable[[], bool]) -> None:
             return
         await asyncio.sleep(0.01)
     raise AssertionError("waited in vain")
+
+
+async def test_a_response_that_a_middleware_loses_ends_the_app() -> None:
+    endless = Endless()
+    response = await get_async(view_of(endless))
+    assert response.streaming
+    del response  # the middleware has failed, or answers something else
+    gc.collect()
+    await until(lambda: bool(endless.ended))
+
+
+def test_a_response_that_a_middleware_loses_ends_the_app_under_wsgi() -> None:
+    endless = Endless()
+    response = get_sync(view_of(endless))
+    assert response.streaming
+    del response
+    gc.collect()
+    asyncio.run(until(lambda: bool(endless.ended)))
 
 
 async def test_parts_come_when_they_are_sent() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
 import io
 import logging
-from collections.abc import Callable
+import threading
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -41,7 +44,11 @@ def test_every_route_has_a_name(app: Flask, pipelines: PipelineApp) -> None:
         assert url_for("pipemount.index") == "/ai/"
         assert url_for("pipemount.health") == "/ai/health"
         assert url_for("pipemount.caller_invoke") == "/ai/pipelines/caller/invoke"
-        urls = [url_for(f"pipemount.{route.name}") for route in pipelines.route_table]
+        assert url_for("pipemount.events", job_id="1") == "/ai/jobs/1/events"
+        none: dict[str, Any] = {}
+        values = [{"job_id": "1"} if "{job_id}" in route.path else none for route in pipelines.route_table]
+        routes = zip(pipelines.route_table, values, strict=True)
+        urls = [url_for(f"pipemount.{route.name}", **given) for route, given in routes]
     client = app.test_client()
     assert [url for url in urls if client.options(url).status_code != 200] == []
 
@@ -317,3 +324,36 @@ def test_an_app_that_anybody_may_use_says_so(
     with caplog.at_level(logging.WARNING, "pipemount"):
         make(caller, auth=auth).init_app(app, **options)
     assert ["anybody may run caller at /ai" in record.message for record in caplog.records] == [True] * warnings
+
+
+@pytest.mark.parametrize("fails", [True, False])
+@pytest.mark.parametrize("told", [True, False])
+def test_a_stream_ends_whose_response_a_hook_of_the_host_loses(app: Flask, make: Make, fails: bool, told: bool) -> None:
+    ended = threading.Event()
+
+    @step
+    async def talk() -> AsyncIterator[str]:
+        try:
+            while True:
+                yield "on and on"
+                await asyncio.sleep(0.01)
+        finally:
+            ended.set()
+
+    @pipeline
+    def talking() -> Any:
+        return talk()
+
+    @app.after_request
+    def change(response: Response) -> Response:
+        if fails and response.is_streamed:
+            raise ValueError("a hook that takes every response for a page")
+        return app.response_class("another") if response.is_streamed else response
+
+    app.config["PROPAGATE_EXCEPTIONS"] = not told
+    make(talking).init_app(app)
+    with contextlib.suppress(ValueError):
+        reply = app.test_client().post("/ai/invoke?mode=stream", json=EMPTY)
+        assert reply.status_code == (500 if fails else 200)
+        reply.close()
+    assert ended.wait(20)

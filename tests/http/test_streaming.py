@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
 from tests.support.asgi import Connection
-from tests.support.events import EventReader, Told
+from tests.support.events import EventReader
+from tests.support.following import begun, following
 
 from pipemount import AuthKeys, PipelineApp, Settings, StepContext, pipeline, step
+from pipemount.errors import ConfigurationError
 from pipemount.http.streams import Streams
 from pipemount.jobs.models import Job, JobQuery
 from pipemount.runtime import draining
@@ -56,55 +57,6 @@ async def make() -> AsyncIterator[Callable[..., Any]]:
     yield made
     for app in apps:
         await app.lifecycle.shutdown()
-
-
-class Following:
-    """A reader of a stream; ``next`` is the next event that it is told."""
-
-    def __init__(self, response: httpx.Response) -> None:
-        self.response, self.reader = response, EventReader()
-        self.job_id = response.headers["x-run-id"]
-        self._parts = response.aiter_bytes()
-        self._told: list[Told] = []
-
-    async def next(self) -> Told | None:
-        while not self._told:
-            part = await anext(self._parts, None)
-            if part is None:
-                return None
-            self._told += self.reader.feed(part)
-        return self._told.pop(0)
-
-    async def until(self, kind: str) -> Told:
-        while (told := await self.next()) is not None:
-            if told.type == kind:
-                return told
-        raise AssertionError(f"the stream ended without {kind}")
-
-    async def rest(self) -> list[Told]:
-        found = []
-        while (told := await self.next()) is not None:
-            found.append(told)
-        return found
-
-
-@asynccontextmanager
-async def begun(app: PipelineApp, target: str = "/invoke?mode=stream", **parameters: Any) -> AsyncIterator[Following]:
-    body = {"parameters": parameters}
-    async with app.client() as client, client.stream("POST", target, json=body) as response:
-        assert response.status_code == 200, await response.aread()
-        yield Following(response)
-
-
-@asynccontextmanager
-async def following(app: PipelineApp, job_id: str, target: str = "", **headers: str) -> AsyncIterator[Following]:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    async with (
-        app.client() as client,
-        client.stream("GET", target or f"/jobs/{job_id}/events", headers=named) as response,
-    ):
-        assert response.status_code == 200, await response.aread()
-        yield Following(response)
 
 
 async def get(app: PipelineApp, path: str, method: str = "GET", **headers: str) -> httpx.Response:
@@ -163,13 +115,22 @@ async def test_accept_asks_for_a_stream_too(make: Any) -> None:
     assert "event: run_completed" in found.text
 
 
+async def test_mode_stream_asks_for_a_stream_by_itself(make: Any) -> None:
+    app = await make()
+    async with app.client() as client:
+        body, headers = {"parameters": {"count": 0}}, {"accept": "application/json"}  # as `curl --json` says
+        found = await client.post("/invoke?mode=stream", json=body, headers=headers)
+
+    assert (found.status_code, found.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+
+
 @pytest.mark.parametrize(
     ("parameters", "headers", "status"),
     [
         ({"count": "many"}, {}, 422),
         ({"count": 1, "unknown": 2}, {}, 422),
         ({"count": 1}, {"content-type": "text/plain"}, 415),
-        ({"count": 1}, {"accept": "application/json"}, 406),
+        ({"count": 1}, {"accept": "text/html"}, 406),
         ({"count": 1}, {"content-length": str(2**40)}, 413),
     ],
 )
@@ -450,6 +411,28 @@ async def test_d9_a_caller_may_open_so_many_streams(make: Any) -> None:
         await all_left(app)
         tell(None)
         assert (await client.get(path, headers=ada)).status_code == 200
+
+
+def test_no_stream_at_all_is_no_limit() -> None:
+    with pytest.raises(ConfigurationError, match="max_open_streams=0"):
+        Settings(max_open_streams=0)
+
+
+async def test_all_together_may_open_so_many_streams(make: Any) -> None:
+    auth = AuthKeys({"ada": "a" * 43, "bob": "b" * 43})
+    app = await make(auth, max_open_streams=1)
+    ada, bob = {"x-api-key": "a" * 43}, {"x-api-key": "b" * 43}
+    body: dict[str, Any] = {"parameters": {}}
+    async with app.client() as client:
+        async with client.stream("POST", "/invoke?mode=stream", json=body, headers=ada) as one:
+            refused = await client.post("/invoke?mode=stream", json=body, headers=bob)
+            assert (refused.status_code, refused.headers["retry-after"], refused.json()["limit"]) == (429, "5", 1)
+            assert refused.json()["detail"] == "1 streams are open, as many as there may be; come back later"
+            watched = await client.get(f"/jobs/{one.headers['x-run-id']}", headers=ada)
+            assert watched.json()["status"] == "running"
+        await all_left(app)
+        async with client.stream("POST", "/invoke?mode=stream", json=body, headers=bob) as other:
+            assert other.status_code == 200
 
 
 async def test_a_task_that_somebody_else_cancels_is_cancelled(make: Any) -> None:

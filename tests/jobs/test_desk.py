@@ -163,7 +163,11 @@ async def test_a_running_job_is_cancelled() -> None:
         assert job.error is not None
         assert job.error["status"] == 409
         events = await all_of(subscription)
-        assert json.loads(events[-1].body)["data"] == {"error": "enough", "reason": "enough"}
+        assert json.loads(events[-1].body)["data"] == {
+            "error": "enough",
+            "code": "job-cancelled",
+            "reason": "enough",
+        }
         assert (await jobs.cancel(job.id, None, "again")).reason == "enough"
 
 
@@ -349,7 +353,7 @@ async def test_j1_a_hundred_at_once_with_one_key_run_once() -> None:
 # ---------------------------------------------------------------------------------------------- the end
 
 
-async def test_shutdown_ends_every_job_and_says_why() -> None:
+async def test_shutdown_ends_every_job_and_says_why(caplog: pytest.LogCaptureFixture) -> None:
     app = app_of(wait_long, Settings(max_concurrency=1, cleanup_timeout=0.2))
     async with running(app) as jobs:
         runs = (await jobs.submit(asked())).job.id
@@ -363,7 +367,10 @@ async def test_shutdown_ends_every_job_and_says_why() -> None:
         assert (job.status, job.reason) == ("cancelled", SHUTDOWN)
         assert job.error is not None
         assert (job.error["status"], job.error["code"]) == (503, "draining")
-    assert (await reader)[-1].kind == (await other)[-1].kind == "run_cancelled"
+        assert f"job {job_id} of total is cancelled: {SHUTDOWN}" in caplog.messages
+    for last in ((await reader)[-1], (await other)[-1]):
+        assert last.kind == "run_cancelled"
+        assert json.loads(last.body)["data"] == {"error": SHUTDOWN, "code": "draining", "reason": SHUTDOWN}
     assert (await waiter).status == "cancelled"
     with pytest.raises(UnavailableError):
         await jobs.submit(asked())

@@ -151,6 +151,7 @@ def _many() -> Any:
         Mount("/starlette", mounted),
         Mount("/fastapi", included),
         Mount("/django", django),
+        Mount("/wrapped", pipelines.wrap(django, "/ai")),
         Mount("/", app),
     ]
     own: Any = pipelines.lifespan

@@ -95,7 +95,7 @@ async def say_enough(request: Request) -> HTMLResponse:
     return HTMLResponse("")
 
 
-own: Any = open_to_all.lifespan.around(locked.lifespan)  # type: ignore[arg-type]
+own: Any = open_to_all.lifespan.around(locked.lifespan)
 app = Starlette(
     routes=[
         Route("/page", page),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import random
 import socket
@@ -16,6 +17,7 @@ import pytest
 from tests.servers.products import ASGI, PLACES, Product, Stream, begin, follow, running
 from tests.support.events import FORGED, EventReader, Told
 from tests.support.servers import wait_until
+from websockets.sync.client import connect
 
 pytestmark = pytest.mark.server
 
@@ -60,6 +62,19 @@ def test_h5_each_event_comes_before_the_next_one_is_made(
     print(
         f"{server}{base}, {encoding}: {', '.join(f'{1000 * lag:.1f}' for lag in lags)} ms from the step to the client"
     )
+
+
+@pytest.mark.parametrize("base", ["", "/starlette", "/fastapi", "/wrapped/ai"])
+def test_a_socket_and_a_stream_tell_the_same_in_every_host(base: str, uvicorn: Product) -> None:
+    """Also where Django is wrapped, and the host's middleware compresses."""
+    with connect(f"ws://127.0.0.1:{uvicorn.port}{base}/pipelines/much/stream", proxy=None) as client:
+        client.send(json.dumps({"type": "invoke", "parameters": {"count": 5}}))
+        told = [json.loads(client.recv(timeout=30))]
+        while told[-1]["type"] != "ended":
+            told.append(json.loads(client.recv(timeout=30)))
+    stream = Stream(uvicorn.port, f"{base}/stream/{told[0]['job_id']}")
+    assert [each.json() for each in iter(stream.next, None)] == [message["event"] for message in told[1:-1]]
+    stream.close()
 
 
 # ------------------------------------------------------------------------------- H4: dropped and resumed

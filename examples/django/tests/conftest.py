@@ -68,6 +68,12 @@ def staff(marta: User) -> Client:
 
 
 @pytest.fixture
+def colleague(db: None) -> Client:
+    """Jonas's browser; he is one of the staff, too."""
+    return signed_in(make_user("jonas", "Agents"))
+
+
+@pytest.fixture
 def customer(oscar: User) -> Client:
     """Oscar's browser."""
     return signed_in(oscar)

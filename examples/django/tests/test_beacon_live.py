@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import httpx
@@ -35,6 +38,24 @@ def invoke(client: httpx.Client, number: int, **headers: str) -> Any:
     return client.post("/ai/invoke", json={"parameters": {"ticket": number}}, headers=headers)
 
 
+def follow(client: httpx.Client, number: int, proof: str) -> None:
+    """As the page of the ticket does, but the connection is lost after ten events."""
+    body = {"parameters": {"ticket": number}}
+    job = client.post("/ai/submit", json=body, headers={"X-CSRFToken": proof}).json()
+    told = hear(client, job["stream_url"], 10)
+    told += hear(client, job["stream_url"], None, **{"Last-Event-ID": str(told[-1]["sequence"])})
+    assert [event["sequence"] for event in told] == list(range(1, len(told) + 1))
+    assert told[-1]["kind"] == "run_completed"
+    note = "".join(event["data"]["value"] for event in told if event["kind"] == "delta")
+    assert note in html.unescape(client.get(f"/tickets/{number}/").text)
+
+
+def hear(client: httpx.Client, url: str, count: int | None, **headers: str) -> list[dict[str, Any]]:
+    with client.stream("GET", url, headers=headers) as stream:
+        told = (json.loads(line.removeprefix("data: ")) for line in stream.iter_lines() if line.startswith("data: "))
+        return list(islice(told, count))
+
+
 def test_staff_customers_and_programs(server: LiveServer, testing_key: str) -> None:
     with httpx.Client(base_url=server.url, trust_env=False) as jonas:
         sign_in(jonas, "jonas")
@@ -47,6 +68,7 @@ def test_staff_customers_and_programs(server: LiveServer, testing_key: str) -> N
         assert answer.status_code == 200, answer.text
         assert answer.json()["outputs"]["priority"] == "Urgent"
         assert answer.json()["outputs"]["queue"] == "connection"
+        follow(jonas, surgery, token(page))
         form = {"csrfmiddlewaretoken": token(page)}
         assert "6 tickets sorted, 0 urgent." in jonas.post("/triage/", data=form, follow_redirects=True).text
     with httpx.Client(base_url=server.url, trust_env=False) as oscar:

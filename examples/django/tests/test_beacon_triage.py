@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import json
 import threading
 import tomllib
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from django.contrib.auth.models import Group, User
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
-from triage import language, topics, urgency
+from triage import assistant, language, topics, urgency
 from triage import pipelines as module
 from triage.language import guess_language
 from triage.models import Finding
@@ -81,7 +82,7 @@ def test_most_tickets_find_the_queue_that_people_chose() -> None:
     assert (right, wrong, len(samples)) == (22, 3, 34)
 
 
-@pytest.mark.parametrize("rules", [language, topics, urgency])
+@pytest.mark.parametrize("rules", [assistant, language, topics, urgency])
 def test_the_examples_of_the_rules(rules: ModuleType) -> None:
     assert doctest.testmod(rules).failed == 0
     assert doctest.testmod(rules).attempted > 0
@@ -232,8 +233,9 @@ def test_a_page_from_elsewhere_cannot_press_the_button(marta: User, ticket: Tick
 @pytest.mark.django_db
 def test_the_page_tells_where_the_button_leads(staff: Client, customer: Client, ticket: Ticket) -> None:
     assert reverse("pipemount:invoke") == "/ai/invoke"
+    assert reverse("triage_one", args=[ticket.pk]) in staff.get(ticket.get_absolute_url()).content.decode()
     page = staff.get(ticket.get_absolute_url()).content.decode()
-    assert f'data-url="/ai/invoke" data-ticket="{ticket.pk}"' in page
+    assert f'data-url="/ai/submit" data-ticket="{ticket.pk}" data-user="{staff.session["_auth_user_id"]}"' in page
     assert "Triage" not in customer.get(ticket.get_absolute_url()).content.decode()
 
 
@@ -247,6 +249,94 @@ def test_no_key_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BEACON_KEYS", "")
     with pytest.raises(ConfigurationError):
         module.keys()
+
+
+# ------------------------------------------------------------------------------------ as it is made
+
+
+def begin(client: Client, ticket: int, **headers: str) -> Any:
+    body = {"parameters": {"ticket": ticket}}
+    return client.post("/ai/submit", body, content_type="application/json", headers=headers)
+
+
+def events(client: Client, job: Any, **headers: str) -> list[dict[str, Any]]:
+    """What the stream tells, to its end."""
+    answer: Any = client.get(job["stream_url"], headers=headers)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    lines = b"".join(answer.streaming_content).decode().splitlines()
+    return [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assistant, "PACE", 0.0)
+
+
+@pytest.mark.django_db(transaction=True)  # a job outlives its request: its steps see what is committed
+def test_the_note_is_told_word_by_word_and_again_from_where_somebody_was(
+    staff: Client, urgent: Ticket, quick: None
+) -> None:
+    job = begin(staff, urgent.pk).json()
+    told = events(staff, job)
+    assert [event["sequence"] for event in told] == list(range(1, len(told) + 1))
+    words = [event["data"]["value"] for event in told if event["kind"] == "delta"]
+    assert len(words) > 30
+    urgent.refresh_from_db()
+    assert urgent.finding.note == "".join(words)
+    assert (str(urgent.finding.run_id), urgent.finding.asked_by) == (job["job_id"], "marta")
+    assert events(staff, job, **{"last-event-id": "20"}) == told[20:]
+    assert told[-1]["data"]["outputs"]["priority"] == "Urgent"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_triage_is_there_for_whoever_began_it(
+    client: Client, staff: Client, colleague: Client, customer: Client, ticket: Ticket, testing_key: str, quick: None
+) -> None:
+    assert begin(client, ticket.pk).status_code == 401
+    assert begin(customer, ticket.pk).status_code == 403
+    job = begin(staff, ticket.pk).json()
+    unknown = job["poll_url"][:-12] + "0" * 12
+    for path in (job["poll_url"], job["stream_url"]):
+        assert client.get(path).status_code == 401
+        assert customer.get(path).status_code == 403
+        assert colleague.get(path).status_code == 404
+        assert client.get(path, headers={"authorization": f"Bearer {testing_key}"}).status_code == 404
+    assert colleague.get(job["poll_url"]).json()["detail"] == colleague.get(unknown).json()["detail"]
+    assert colleague.post(job["poll_url"] + "/cancel").status_code == 404
+    assert events(staff, job)[-1]["kind"] == "run_completed"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_asked_for_again_with_its_key_it_is_the_same(staff: Client, ticket: Ticket, quick: None) -> None:
+    first, again = (begin(staff, ticket.pk, **{"idempotency-key": "0199-of-this-page"}) for _ in range(2))
+    assert (first.status_code, first.json()) == (again.status_code, again.json())
+    assert events(staff, again.json())[-1]["kind"] == "run_completed"
+    assert begin(staff, ticket.pk, **{"idempotency-key": "0199-of-another"}).json() != first.json()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_page_from_elsewhere_can_neither_begin_nor_stop_one(marta: User, ticket: Ticket, quick: None) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(marta)
+    assert begin(client, ticket.pk).json()["code"] == "csrf-failed"
+    assert client.post(reverse("triage_one", args=[ticket.pk])).status_code == 403
+    client.get(ticket.get_absolute_url())
+    token = client.cookies["csrftoken"].value
+    job = begin(client, ticket.pk, **{"x-csrftoken": token}).json()
+    assert client.post(job["poll_url"] + "/cancel").json()["code"] == "csrf-failed"
+    assert events(client, job)[-1]["kind"] == "run_completed"
+
+
+@pytest.mark.django_db
+def test_the_button_of_a_page_without_scripts(staff: Client, customer: Client, ticket: Ticket) -> None:
+    path = reverse("triage_one", args=[ticket.pk])
+    assert customer.post(path).status_code == 403
+    assert staff.post(reverse("triage_one", args=[4711])).status_code == 404
+    page = staff.post(path, follow=True).content.decode()
+    assert "The customer writes" in page
+    assert Finding.objects.get().asked_by == "marta"
+    with pipelines.override(judge=lambda case: 1 / 0):
+        assert "It was not sorted: " in staff.post(path, follow=True).content.decode()
 
 
 # ------------------------------------------------------------------------------- the product's own code

@@ -18,6 +18,7 @@ class Finding(models.Model):
     urgent = models.BooleanField()
     reasons = models.JSONField(default=list)
     suggestion = models.TextField(blank=True)
+    note = models.TextField(blank=True)
     asked_by = models.CharField(max_length=150)
     run_id = models.UUIDField()
     found_at = models.DateTimeField(auto_now=True)

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from desk.models import Queue, Reply, SavedReply, Ticket
 from django.db import models, transaction
 from pydantic import BaseModel
 
-from pipemount import AuthKeys, PipelineApp, PipelineError, StepContext, pipeline, step
+from pipemount import AuthKeys, PipelineApp, PipelineError, Settings, StepContext, pipeline, step
 
+from . import assistant
 from .language import Language, guess_language
 from .models import Finding
 from .topics import Classifier, telling_words
@@ -117,9 +119,27 @@ def suggest(case: Case, topic: Topic, language: Language | None) -> Annotated[st
     return ranked[0].text if ranked else ""
 
 
+@step
+async def explain(
+    case: Case, topic: Topic, language: Language | None, reasons: list[str], context: StepContext
+) -> AsyncIterator[str]:
+    """Have the assistant write a note for whoever opens the ticket; each word is told when it comes."""
+    note = assistant.compose(
+        text=case.text, waiting=case.waiting, queue=topic.queue, language=language, reasons=reasons
+    )
+    async for word in assistant.write(note, watched=context.heard):
+        yield word
+
+
 @step(affinity="request")
 def file(
-    ticket: int, topic: Topic, language: Language | None, reasons: list[str], suggestion: str, context: StepContext
+    ticket: int,
+    topic: Topic,
+    language: Language | None,
+    reasons: list[str],
+    suggestion: str,
+    words: list[str],
+    context: StepContext,
 ) -> Annotated[str, "priority"]:
     """Write it all down: into the ticket what nobody has decided yet, and the whole finding beside it."""
     with transaction.atomic():
@@ -136,6 +156,7 @@ def file(
             "urgent": bool(reasons),
             "reasons": reasons,
             "suggestion": suggestion,
+            "note": "".join(words),
             "asked_by": context.principal.name if context.principal else "",
             "run_id": context.run_id,
         }
@@ -145,12 +166,13 @@ def file(
 
 @pipeline(on_init=learn, on_cleanup=forget)
 def triage(ticket: int) -> dict[str, Any]:
-    """Sort a ticket: language, queue, urgency and a reply to start from."""
+    """Sort a ticket: language, queue, urgency, a reply to start from and a note for the staff."""
     case = read(ticket)
     language, topic, reasons = tell_language(case), find_topic(case), judge(case)
     suggestion = soothe(language) if reasons else suggest(case, topic, language)
+    words = explain(case, topic, language, reasons)
     return {
-        "priority": file(ticket, topic, language, reasons, suggestion),
+        "priority": file(ticket, topic, language, reasons, suggestion, words),
         "queue": topic.queue,
         "language": language,
         "reasons": reasons,
@@ -171,4 +193,9 @@ def keys() -> AuthKeys | None:
     return AuthKeys.from_env("BEACON_KEYS", accept=("bearer", "api-key"))
 
 
-pipelines = PipelineApp(triage, auth=keys())
+# A page that has lost its stream comes back after a second; nobody needs more streams than a few tabs have; and a
+# server that is to stop does not wait for long, as pages ask again for what it has cut short.
+# Under WSGI a stream takes a thread as long as it is open: of the 32 in README.md, eight are left to the pages.
+SETTINGS = Settings(stream_retry=1.0, max_streams=8, max_open_streams=24, cleanup_timeout=3.0)
+
+pipelines = PipelineApp(triage, auth=keys(), settings=SETTINGS)

@@ -1,4 +1,4 @@
-"""All new tickets at once, from the product's own code: no HTTP in between."""
+"""Tickets are sorted from the product's own code: no HTTP in between."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipemount import PipemountError
 
 from .pipelines import pipelines
 
-__all__ = ["Sorted", "sort_new_tickets"]
+__all__ = ["Sorted", "sort_new_tickets", "sort_ticket"]
 
 logger = logging.getLogger("triage")
 
@@ -36,11 +36,15 @@ def sort_new_tickets(limit: int = 50) -> Sorted:
     chosen = list(numbers.values_list("pk", flat=True)[:limit])
     for number in chosen:
         try:
-            with transaction.atomic():
-                Ticket.objects.select_for_update().get(pk=number)
-                result = pipelines.run_sync("triage", ticket=number)
+            urgent.append(sort_ticket(number))
         except PipemountError as error:
             logger.warning("ticket %d was not sorted: %s", number, error)
-        else:
-            urgent.append(bool(result.outputs["reasons"]))
     return Sorted(len(urgent), sum(urgent), len(chosen) - len(urgent))
+
+
+def sort_ticket(number: int) -> bool:
+    """Triage one ticket that there is, whole or not at all; whether it is urgent. Raises ``PipemountError``."""
+    with transaction.atomic():
+        Ticket.objects.select_for_update().get(pk=number)
+        result = pipelines.run_sync("triage", ticket=number)
+    return bool(result.outputs["reasons"])

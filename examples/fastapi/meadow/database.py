@@ -20,6 +20,7 @@ __all__ = [
     "Short",
     "Specimen",
     "add_specimen",
+    "connect",
     "find_specimen",
     "list_specimens",
     "prepare",
@@ -69,7 +70,7 @@ FIRST_SPECIMENS = (
 
 def prepare(path: Path, password: str) -> None:
     """Make and fill the database where there is none yet."""
-    with closing(_connect(path)) as connection:
+    with closing(connect(path)) as connection:
         connection.executescript(SCHEMA)
         with connection:  # of several workers that start together, one adds a row and goes on
             first = ("rosa", hash_password(password))
@@ -107,7 +108,8 @@ def stored_password(connection: sqlite3.Connection, name: str) -> str | None:
     return str(row["password"]) if row else None
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection to the database in ``path``; whoever opens one closes it."""
     # FastAPI may open, use and close it in three threads of its pool, one after the other.
     connection = sqlite3.connect(path, check_same_thread=False)
     connection.row_factory = sqlite3.Row
@@ -115,7 +117,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _connection(request: Request) -> Iterator[sqlite3.Connection]:
-    with closing(_connect(request.app.state.settings.database)) as connection:
+    with closing(connect(request.app.state.settings.database)) as connection:
         yield connection
 
 

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware.sessions import SessionMiddleware
 
-from . import api, database, identify, pages
+from . import api, ask, database, identify, pages
 from .pipelines import pipelines
 from .settings import Settings
 
@@ -25,7 +25,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(api.router)
     app.include_router(pages.router)
     app.include_router(identify.router)
-    app.mount("/ai", pipelines)
+    app.include_router(ask.router)
+    app.mount("/ai", pipelines, name="ai")
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     return app
 

@@ -14,8 +14,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from pipemount import AuthKeys, PipelineApp, PipelineError, StepContext, pipeline, step
+from pipemount import AuthKeys, PipelineApp, PipelineError, Settings, StepContext, pipeline, step
 
+from .advice import advice
 from .assistant import assistant
 from .churn import churn
 
@@ -140,4 +141,9 @@ def keys() -> AuthKeys:
     return trial
 
 
-pipelines = PipelineApp({"weather": weather, "iris": iris, "assistant": assistant, "churn": churn}, auth=keys())
+pipelines = PipelineApp(
+    {"weather": weather, "iris": iris, "assistant": assistant, "churn": churn, "advice": advice},
+    auth=keys(),
+    # Whoever followed a job asks again after a restart: there is no use in waiting long for its end.
+    settings=Settings(cleanup_timeout=2.0),
+)

@@ -18,17 +18,20 @@ class Settings:
         database: The SQLite file; made and filled with a first few specimens where there is none.
         secret: Signs the session cookie. Without one every start makes its own, which signs everybody out.
         password: The password that the first member of staff, ``rosa``, gets in a new database.
+        pace: Seconds that the stand-in for a language model takes for a word.
     """
 
     database: Path
     secret: str
     password: str
+    pace: float
 
     @classmethod
     def from_env(cls) -> Settings:
-        """Settings from ``MEADOW_DATABASE``, ``MEADOW_SECRET`` and ``MEADOW_PASSWORD``."""
+        """Settings from ``MEADOW_DATABASE``, ``MEADOW_SECRET``, ``MEADOW_PASSWORD`` and ``MEADOW_PACE``."""
         return cls(
             database=Path(os.environ.get("MEADOW_DATABASE", "meadow.sqlite3")),
             secret=os.environ.get("MEADOW_SECRET") or secrets.token_hex(32),
             password=os.environ.get("MEADOW_PASSWORD", "bluebell"),
+            pace=float(os.environ.get("MEADOW_PACE", "0.05")),
         )

@@ -10,8 +10,9 @@ import httpx
 import pytest
 
 EXAMPLE = Path(__file__).parents[1]
-if str(EXAMPLE) not in sys.path:
-    sys.path.insert(0, str(EXAMPLE))
+for folder in (EXAMPLE / "tests", EXAMPLE):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
 
 from live import LiveServer  # noqa: E402
 
@@ -23,7 +24,12 @@ KEY = "a key that only the tests know"
 def meadow_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A database in a folder of its own, a password and a key."""
     database = tmp_path_factory.mktemp("meadow") / "meadow.sqlite3"
-    return {"MEADOW_DATABASE": str(database), "MEADOW_PASSWORD": PASSWORD, "MEADOW_KEYS": f"tests:{KEY}"}
+    return {
+        "MEADOW_DATABASE": str(database),
+        "MEADOW_PASSWORD": PASSWORD,
+        "MEADOW_KEYS": f"tests:{KEY}",
+        "MEADOW_PACE": "0.005",
+    }
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,7 @@ def test_the_page_can_be_followed_from_an_empty_folder(tmp_path: Path) -> None:
     assert serving[0] == "uvicorn meadow.main:app"
     environment["MEADOW_DATABASE"] = str(tmp_path / "meadow.sqlite3")
     with LiveServer(environment, folder=tmp_path) as server:
-        assert len(calls) == 5
+        assert len(calls) == 6
         for command, shown in calls:
             answer = run(command.replace(SERVER, server.url), tmp_path, environment)
             assert doctest.OutputChecker().check_output(shown.strip(), answer.strip(), doctest.ELLIPSIS), answer

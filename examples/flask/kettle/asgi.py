@@ -1,7 +1,7 @@
 """The shop under ASGI servers: ``uvicorn kettle.asgi:application``.
 
-The shop stays the WSGI application that it is, pipelines and all. What is gained is the lifespan: the pipelines start
-before the first request, and stop with the server.
+The shop stays the WSGI application that it is, pipelines and all. What is gained is the lifespan: the fraud check
+starts before the first request, and stops with the server. (The shopkeeper has nothing to learn before he is asked.)
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["application"]
 
 app = create_app()
 wsgi: Any = app  # each library has its own types for WSGI
-shop = WSGIMiddleware(wsgi, workers=16)  # requests that are handled at the same time
+shop = WSGIMiddleware(wsgi, workers=32)  # requests that are handled at the same time
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:

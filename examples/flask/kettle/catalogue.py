@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, render_template
+from flask import Blueprint, current_app, render_template
 from sqlalchemy import select
 from werkzeug.exceptions import NotFound
 
@@ -26,7 +26,7 @@ def products() -> str:
 def product(slug: str) -> str:
     """One product, and a button to buy it."""
     found = db.first_or_404(select(Product).filter_by(slug=slug))
-    return render_template("product.html", product=found, form=QuantityForm())
+    return render_template("product.html", product=found, form=QuantityForm(), askable=current_app.config["PIPELINES"])
 
 
 def not_found(error: NotFound) -> tuple[str, int]:

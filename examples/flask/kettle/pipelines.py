@@ -1,4 +1,4 @@
-"""The fraud check, and how it moves into the shop."""
+"""The fraud check, and how it and the shopkeeper move into the shop."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from werkzeug.exceptions import Unauthorized
 
 from pipemount import PipelineApp, PipelineError, PipemountError, Principal, StepContext, pipeline, step
 
+from .advice import advice
+from .advice import blueprint as questions
 from .extensions import db, login_manager
 from .judging import Judgement
 from .keys import user_of
@@ -187,13 +189,19 @@ def fraud_check(order_id: Annotated[int, Field(ge=1, description="Of an order of
 
 pipelines = PipelineApp(fraud_check)
 
+DOORS = ("pipemount", "ask")
+"""The blueprints of the pipelines."""
+
 # ----------------------------------------------------------------------------------------- moving in
 
 
 def move_in(app: Flask) -> None:
-    """The pipelines under ``/ai``, for customers who are signed in and for their programs."""
+    """The pipelines under ``/ai`` and ``/ask``, for customers who are signed in and for their programs."""
     pipelines.init_app(app, prefix="/ai", before=[login_required], principal=caller)
-    login_manager.blueprint_login_views["pipemount"] = None  # a program has no use for the login page
+    advice.init_app(app, prefix="/ask", name="ask", before=[login_required], principal=caller)
+    app.register_blueprint(questions)
+    for door in DOORS:
+        login_manager.blueprint_login_views[door] = None  # a program has no use for the login page
     app.register_error_handler(401, unauthorized)
 
 
@@ -211,14 +219,14 @@ def caller() -> Principal | None:
     """Who asks, as the steps see them: by number, since names are not unique and objects belong to a session."""
     if not current_user.is_authenticated:
         return None
-    return Principal(current_user.get_id(), frozenset({"invoke", "read"}), "kettle")
+    return Principal(current_user.get_id(), frozenset({"invoke", "read", "cancel"}), "kettle")
 
 
 @login_manager.request_loader
 def user_of_key(request: Request) -> User | None:
     """Whose key a program sends. It opens the pipelines and nothing else: pages are for people."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    return user_of(key.strip()) if request.blueprint == "pipemount" and scheme.lower() == "bearer" else None
+    return user_of(key.strip()) if request.blueprint in DOORS and scheme.lower() == "bearer" else None
 
 
 def unauthorized(error: Unauthorized) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,10 @@ import pytest
 
 pytest.importorskip("playwright", reason="playwright is not installed, which drives the browser")
 
+from live import GUNICORN, UVICORN, LiveServer
 from pictures import chromium, open_shop, order, photograph, sign_in
 from playwright.sync_api import expect, sync_playwright
+from visitors import ADA, PASSWORD
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -127,10 +129,65 @@ def test_pages_fit_a_telephone_and_name_what_they_ask(shop: str, browser: Browse
     assert watched.faults == []
 
 
+WATCH = """new MutationObserver(() => {
+  const answer = document.querySelector("[data-answer]");
+  if (answer) window.seen(answer.textContent);
+}).observe(document, { subtree: true, childList: true, characterData: true })"""
+
+
+def grown(page: Page, beyond: int = 0) -> str:
+    """The answer, once it is longer than ``beyond``."""
+    page.wait_for_function("beyond => document.querySelector('[data-answer]').textContent.length > beyond", arg=beyond)
+    return page.locator("[data-answer]").text_content() or ""
+
+
+@pytest.mark.parametrize("command", [GUNICORN, pytest.param(UVICORN, marks=pytest.mark.full)], ids=lambda c: c[0])
+def test_an_answer_grows_is_stopped_and_survives_a_new_start_of_the_server(
+    command: Sequence[str], browser: Browser, database: Path
+) -> None:
+    seen: list[str] = []
+    environment = {"KETTLE_DATABASE": f"sqlite:///{database}", "KETTLE_PACE": "0.3"}
+    with LiveServer(command, environment) as server:
+        page = Watched(browser, server.url).page
+        page.expose_function("seen", lambda text: seen.append(text))
+        page.add_init_script(WATCH)
+        sign_in(page, ADA, PASSWORD)
+        page.goto("/products/mint-garden")
+        page.get_by_label("Your question").fill("Can I drink it in the evening, and how do I brew it?")
+        page.get_by_role("button", name="Ask", exact=True).click()
+        moments = [grown(page)]
+        for _ in range(3):
+            moments.append(grown(page, len(moments[-1])))
+        page.get_by_role("button", name="Stop").click()
+        expect(page.get_by_text("Stopped.")).to_be_visible()
+        page.get_by_role("button", name="Ask", exact=True).click()
+        expect(page.get_by_text("Stopped.")).to_be_hidden()
+        grown(page)
+        page.reload()  # the tab knows what is under way, and the server what was said
+        assert grown(page, len(moments[0])).startswith(moments[0])
+        server.restart({"KETTLE_PACE": "0.03"})
+        page.get_by_text("The shop has lost sight of the question, and the answer begins anew.").wait_for()
+        page.get_by_role("button", name="Ask", exact=True).wait_for()
+        whole = grown(page)
+    assert whole.startswith("You ask about Garden mint. In the evening I drink mint")
+    assert whole.endswith("until the kettle boils.")
+    assert [text for text in seen if not whole.startswith(text)] == []  # nothing was lost, nothing twice
+    assert len(set(seen)) > 10
+
+
+def test_a_page_without_scripts_has_its_answer(shop: str, browser: Browser) -> None:
+    page = browser.new_context(base_url=shop, java_script_enabled=False).new_page()
+    sign_in(page, "ada@kettle.example")
+    page.goto("/products/mint-garden")
+    page.get_by_label("Your question").fill("Is it a good present?")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    expect(page.locator("[data-answer]")).to_contain_text("We wrap presents")
+
+
 @pytest.mark.full
 def test_the_pictures_of_the_readme_can_be_taken_again(shop: str, browser: Browser, tmp_path: Path) -> None:
     photograph(browser, shop, tmp_path)
     taken = {picture.name for picture in tmp_path.iterdir()}
     kept = list((Path(__file__).parents[1] / "pictures").glob("*.png"))
-    assert taken == {picture.name for picture in kept} == {"shelf.png", "order.png", "desk.png"}
+    assert taken == {picture.name for picture in kept} == {"shelf.png", "answer.png", "order.png", "desk.png"}
     assert all(picture.stat().st_size < 150_000 for picture in kept)

@@ -19,7 +19,7 @@ from kettle.pipelines import Placed, fraud_check, pipelines
 from kettle.risk import Signals, learn
 from sqlalchemy import QueuePool, event, select
 from sqlalchemy.orm import Session
-from visitors import ADA, HOME, SAM, Visitor, settings
+from visitors import ADA, HOME, SAM, Visitor, new_key, settings
 
 from pipemount import Principal, StepContext
 
@@ -46,12 +46,6 @@ def place(app: Flask, email: str = ADA, total: int = 1200, **values: Any) -> int
 
 def body(number: object) -> dict[str, Any]:
     return {"parameters": {"order_id": number}}
-
-
-def new_key(visitor: Visitor) -> str:
-    found = re.search(r'id="new-key">([^<]+)<', visitor.post("/account/keys", label="tests").text)
-    assert found is not None
-    return found[1]
 
 
 # -------------------------------------------------------------------------------------- the scorecard
@@ -152,7 +146,7 @@ def test_the_checkout_asks_for_whoever_is_signed_in(ada: Visitor) -> None:
 
     with pipelines.override(count_strangers=note):
         ada.order()
-    assert asked == [Principal("1", frozenset({"invoke", "read"}), "kettle")]
+    assert asked == [Principal("1", frozenset({"invoke", "read", "cancel"}), "kettle")]
 
 
 def test_what_is_plain_fraud_is_rejected_and_goes_back_on_the_shelf(app: Flask, ada: Visitor) -> None:

@@ -28,7 +28,7 @@ def commands() -> list[tuple[str, str]]:
 
 def test_the_page_shows_its_pictures() -> None:
     shown = re.findall(r"!\[[^\]]+\]\((pictures/[^)]+)\)", (EXAMPLE / "README.md").read_text())
-    assert len(shown) == 3
+    assert len(shown) == 4
     assert all((EXAMPLE / picture).is_file() for picture in shown)
 
 

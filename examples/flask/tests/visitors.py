@@ -10,7 +10,7 @@ from typing import Any
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-__all__ = ["ADA", "EXAMPLE", "HOME", "PASSWORD", "SAM", "Visitor", "settings", "words"]
+__all__ = ["ADA", "EXAMPLE", "HOME", "PASSWORD", "SAM", "Visitor", "new_key", "settings", "words"]
 
 EXAMPLE = Path(__file__).parents[1]
 PASSWORD = "bergamot"
@@ -54,6 +54,13 @@ class Visitor:
         answer = self.post("/checkout", **(HOME | address))
         assert answer.status_code == 303, words(answer.text)
         return answer.location
+
+
+def new_key(visitor: Visitor) -> str:
+    """A key that a customer makes on their account's page."""
+    found = re.search(r'id="new-key">([^<]+)<', visitor.post("/account/keys", label="tests").text)
+    assert found is not None
+    return found[1]
 
 
 def words(page: str) -> str:

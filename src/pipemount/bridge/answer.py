@@ -78,6 +78,11 @@ class Answer(Iterator[bytes]):
         self._in_flight = cost(part)
         return part
 
+    def __del__(self) -> None:
+        """A host that answers something else, as where a hook of it fails, drops it, and may never close it."""
+        if not getattr(self, "_closed", True) and not self._crossing.complete:
+            self._tell(_let_go, self._thread, self._crossing)  # there: any lock may be held where it is collected
+
     def close(self) -> None:
         """Called by the server when all was written, or when the client has gone."""
         if not self._closed:
@@ -117,3 +122,8 @@ class Answer(Iterator[bytes]):
     def _tell(self, call: Callable[..., None], *args: Any) -> None:
         with suppress(RuntimeError):  # the loop is closed, and the app has ended with it
             self._loop.call_soon_threadsafe(call, *args)
+
+
+def _let_go(thread: WaitingThread, crossing: Crossing) -> None:
+    thread.close()
+    crossing.leave()

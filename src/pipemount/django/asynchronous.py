@@ -175,6 +175,10 @@ class _Parts:
         finally:
             await self._conversation.leave()
 
+    def __del__(self) -> None:
+        """A middleware that answers something else, or fails, drops the response, and nobody closes it."""
+        self.close()
+
     def close(self) -> None:
         """From any thread: Django closes responses in one of its own."""
         with suppress(RuntimeError):  # the loop is closed, and the app with it

@@ -360,13 +360,14 @@ def rate_headers(quota: int, window: float, *, left: int, reset: int) -> Mapping
 
 
 class TooManyStreamsError(OverloadedError):
-    """The caller has as many streams open as one may have."""
+    """The caller has as many streams open as one may have, or all callers have as many as there may be."""
 
     code = "too-many-streams"
 
-    def __init__(self, *, limit: int) -> None:
+    def __init__(self, *, limit: int, everybody: bool = False) -> None:
         super().__init__(retry_after=5)
-        self.args = (f"{limit} streams are open, as many as a caller may have; close one that is not needed",)
+        told = "there may be; come back later" if everybody else "a caller may have; close one that is not needed"
+        self.args = (f"{limit} streams are open, as many as {told}",)
         self.limit = limit
 
     @property

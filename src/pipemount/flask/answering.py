@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
+from weakref import ref
 from wsgiref.types import WSGIEnvironment
 
-from flask import Request, Response
+from flask import Request, Response, request
 
+from ..bridge.answer import Answer
 from ..bridge.wsgi import WSGIBridge
 from ..types import Scope
 
-__all__ = ["answer"]
+__all__ = ["answer", "let_go"]
+
+UNDER_WAY = "pipemount.answer"
 
 
 def answer(request: Request, bridge: WSGIBridge, scope: Scope, respond: type[Response]) -> Response:
@@ -28,10 +32,19 @@ def answer(request: Request, bridge: WSGIBridge, scope: Scope, respond: type[Res
     """
     started = _Started()
     body = bridge.answer(scope, _with_body(request), started)
+    if isinstance(body, Answer):
+        request.environ[UNDER_WAY] = ref(body)
     response = respond(body, started.status, started.headers, direct_passthrough=not isinstance(body, list))
     if "content-type" not in dict(started.headers):
         response.headers.remove("content-type")  # which Flask adds where there is none
     return response
+
+
+def let_go(error: BaseException | None) -> None:
+    """At the end of a request: where a hook of the host has failed behind the view, the client is told of that."""
+    under_way: ref[Answer] | None = request.environ.pop(UNDER_WAY, None)
+    if error is not None and under_way is not None and (answer := under_way()) is not None:
+        answer.close()
 
 
 def _with_body(request: Request) -> WSGIEnvironment:

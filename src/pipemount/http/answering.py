@@ -16,10 +16,10 @@ from ..service import Service
 from ..settings import Settings
 from .at_home import at_home
 from .batch import BatchEndpoint
-from .describe import JobLinks
 from .endpoints import About, Endpoints
 from .gate import Gate
 from .invocation import Invocation
+from .job_links import JobLinks
 from .jobs import JobRoutes, Keyed, Submission
 from .monitoring import Monitoring
 from .routes import Route

@@ -123,7 +123,8 @@ class Application(Extensible):
             name=", ".join(self.services),
         )
         self.lifespan = Lifespan(self.lifecycle)
-        self.streams = Streams(self.settings.max_streams, self.settings.max_stream_age, self.lifecycle.until_draining)
+        age, until_draining = self.settings.max_stream_age, self.lifecycle.until_draining
+        self.streams = Streams(self.settings.max_streams, age, until_draining, self.settings.max_open_streams)
         self._extras = Extras(
             endpoints=endpoints, middleware=middleware, static=static, on_startup=on_startup, on_shutdown=on_shutdown
         )

@@ -15,7 +15,7 @@ from ..types import JsonObject
 from .routes import PARAMETER, Route
 from .wire import WireJsonSchema
 
-__all__ = ["JobLinks", "description", "index", "info", "link", "pipelines", "place", "schema", "template"]
+__all__ = ["description", "index", "info", "link", "pipelines", "place", "schema", "template"]
 
 
 def link(base: str, path: str) -> str:
@@ -26,21 +26,6 @@ def link(base: str, path: str) -> str:
 def template(base: str, path: str) -> str:
     """``link``, in which parameters stay what they are: a URI template (RFC 6570)."""
     return link(base, "") + path if PARAMETER in path else link(base, path)
-
-
-class JobLinks:
-    """Where jobs are found: at the paths that settings give their routes, or nowhere where they are switched off."""
-
-    def __init__(self, routes: Sequence[Route]) -> None:
-        self._paths: dict[str, str] = {}
-        for route in routes:
-            if PARAMETER in route.path:
-                self._paths.setdefault(route.endpoint, route.path)
-
-    def __call__(self, endpoint: str, base: str, job_id: str) -> str | None:
-        """The link to the ``job`` itself, to its ``events``, or to ``cancel`` it."""
-        path = self._paths.get(endpoint)
-        return None if path is None else link(base, path.replace(PARAMETER, job_id))
 
 
 def index(routes: Sequence[Route], base: str) -> JsonObject:

@@ -17,10 +17,11 @@ from ..runtime.lifecycle import Lifecycle
 from ..types import JsonObject, Principal
 from .asking import read_request
 from .at_home import at_home
-from .describe import JobLinks, link
+from .describe import link
 from .exchange import Exchange
 from .headers import accepts_json
 from .invocation import Invocation
+from .job_links import JobLinks
 from .paths import locate
 from .problems import Headers, document
 from .query import read_query
@@ -52,11 +53,10 @@ class Submission:
         request = await read_request(self._invocation, exchange, "submit")
         submitted = await at_home(self._invocation.lifecycle, partial(self._jobs.submit, request))
         job_id = submitted.job.id
-        urls = _urls(self._links, exchange.base, job_id)
-        told = {"job_id": job_id, "run_id": job_id, "status": "queued", **urls}
-        place = urls["poll_url"]
-        location = [] if place is None else [(b"location", place.encode("ascii"))]
-        await _answer(exchange, to_json(told), 202, [*location, *of_job(submitted)])
+        urls = self._links.urls(job_id, exchange.base)
+        told = {name: urls[name] for name in ("poll_url", "stream_url")}
+        body = to_json({"job_id": job_id, "run_id": job_id, "status": "queued", **told})
+        await _answer(exchange, body, 202, [*self._links.location(job_id, exchange.base), *of_job(submitted)])
 
 
 class Keyed:
@@ -79,7 +79,7 @@ class Keyed:
         more = of_job(submitted)
         if job.status == "succeeded" and job.result is not None:
             body = self._invocation.body(job, job.result, job.request.parameters, job.execution_time or 0.0)
-            await _answer(exchange, body, 200, more, distinct=True)
+            await _answer(exchange, body, 200, more, data=True)
         else:
             instance = link(*locate(exchange.scope))
             await exchange.respond(*document(job.error or {}, instance=instance, more=more))
@@ -96,7 +96,10 @@ class JobRoutes:
         _check_accept(exchange)
         query = _query(exchange)
         page = await self._at_home(partial(self._jobs.list, query, exchange.principal))
-        found = {"jobs": [_summary(job, self._links, exchange.base) for job in page.jobs], "next_cursor": page.cursor}
+        found = {
+            "jobs": [_summary(job, self._links.urls(job.id, exchange.base)) for job in page.jobs],
+            "next_cursor": page.cursor,
+        }
         await _answer(exchange, to_json(found), 200, [NO_STORE])
 
     async def job(self, exchange: Exchange) -> None:
@@ -116,8 +119,8 @@ class JobRoutes:
         await self._tell(exchange, await self._at_home(partial(self._jobs.cancel, job_id, viewer, _reason(viewer))))
 
     async def _tell(self, exchange: Exchange, job: Job) -> None:
-        told = record(job, self._links, exchange.base)
-        await _answer(exchange, told, 200, [NO_STORE, (b"x-run-id", job.id.encode("ascii"))])
+        body = record(job, self._links.urls(job.id, exchange.base))
+        await _answer(exchange, body, 200, [NO_STORE, (b"x-run-id", job.id.encode("ascii"))])
 
     async def _at_home(self, function: Callable[[], Awaitable[T]]) -> T:
         await self._lifecycle.ensure_ready()
@@ -142,21 +145,21 @@ def of_job(submitted: Submitted) -> Headers:
     return [own, REPLAYED] if submitted.reused else [own]
 
 
-async def _answer(exchange: Exchange, body: bytes, status: int, more: Headers, *, distinct: bool = False) -> None:
+async def _answer(exchange: Exchange, body: bytes, status: int, more: Headers, *, data: bool = False) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *more]
-    await exchange.respond(status, headers, body, distinct=distinct)
+    await exchange.respond(status, headers, body, data=data)
 
 
 # ----------------------------------------------------------------------------------------- records
 
 
-def record(job: Job, links: JobLinks, base: str) -> bytes:
+def record(job: Job, urls: Mapping[str, str | None]) -> bytes:
     """All that is known of a job. Outputs and parameters are the very bytes that the record has."""
-    head = to_json(_summary(job, links, base), inf_nan_mode="null")
+    head = to_json(_summary(job, urls), inf_nan_mode="null")
     return b'%b,"parameters":%b,"outputs":%b}' % (head[:-1], job.request.parameters, job.result or b"null")
 
 
-def _summary(job: Job, links: JobLinks, base: str) -> JsonObject:
+def _summary(job: Job, urls: Mapping[str, str | None]) -> JsonObject:
     return {
         "job_id": job.id,
         "run_id": job.id,
@@ -176,13 +179,8 @@ def _summary(job: Job, links: JobLinks, base: str) -> JsonObject:
         "error": job.error,
         "first_event": job.first_event,
         "last_event": job.last_event,
-        **_urls(links, base, job.id),
-        "cancel_url": links("cancel", base, job.id),
+        **urls,
     }
-
-
-def _urls(links: JobLinks, base: str, job_id: str) -> dict[str, str | None]:
-    return {"poll_url": links("job", base, job_id), "stream_url": links("events", base, job_id)}
 
 
 def _moment(seconds: float | None) -> str | None:

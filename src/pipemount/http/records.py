@@ -16,10 +16,10 @@ DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 
 
 class Links(BaseModel):
-    """Where a job is, from the host's root on."""
+    """Where a job is, from the host's root on; null where the app was told to have no such route."""
 
-    poll_url: str | None = Field(description="Its record; null where the app has no such route.")
-    stream_url: str | None = Field(description="Its events, as server-sent events; or null.")
+    poll_url: str | None = Field(description="Its record.")
+    stream_url: str | None = Field(description="Its events, as server-sent events.")
 
 
 class Accepted(Links):

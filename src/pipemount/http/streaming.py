@@ -23,10 +23,10 @@ from ..types import Principal, Scope
 from . import sse
 from .asking import read_request
 from .at_home import at_home
-from .describe import JobLinks
 from .exchange import Exchange
-from .headers import accepts_event_stream
+from .headers import accepts_event_stream, accepts_json
 from .invocation import Invocation
+from .job_links import JobLinks
 from .problems import Headers
 from .query import read_query
 from .streams import Stream, Streams
@@ -58,8 +58,8 @@ class Events:
         links: JobLinks,
         still_may: StillMay,
     ) -> None:
-        self._jobs, self._lifecycle, self._streams = jobs, lifecycle, streams
-        self._links, self._still_may = links, still_may
+        self._jobs, self._lifecycle, self._streams, self._still_may = jobs, lifecycle, streams, still_may
+        self._links = links
         self._heartbeat, self._retry = settings.heartbeat, settings.stream_retry
         self._first = sse.retry(self._retry)
         self._continues = settings.stream_disconnect == "continue"
@@ -88,8 +88,12 @@ class Events:
         return await self._jobs.subscribe(job_id, viewer, after)
 
     async def invoke(self, invocation: Invocation, exchange: Exchange) -> None:
-        """Begin a job, and tell its events. What is refused is raised before the stream begins."""
-        if not accepts_event_stream(exchange.headers.accept):
+        """Begin a job, and tell its events. What is refused is raised before the stream begins.
+
+        ``mode=stream`` asks for a stream by itself: that the caller takes JSON, as every ``curl --json`` says, will do.
+        """
+        accept = exchange.headers.accept
+        if not (accepts_event_stream(accept) or accepts_json(accept)):
             raise NotAcceptableError("a stream is text/event-stream; name it in Accept, or send no Accept")
         self._streams.check(owner_of(exchange.principal))
         if not self._lifecycle.ready or self._lifecycle.pid != getpid():
@@ -106,9 +110,7 @@ class Events:
         stream: Stream | None = None
         try:
             subscription = await at_home(self._lifecycle, partial(self._jobs.subscribe, job_id, viewer))
-            place = self._links("job", exchange.base, job_id)
-            location = [] if place is None else [(b"location", place.encode("ascii"))]
-            stream = await self.tell(exchange, subscription, *location)
+            stream = await self.tell(exchange, subscription, *self._links.location(job_id, exchange.base))
         finally:
             keyed = submitted.job.request.idempotency is not None  # who may ask again wants to find it
             if (stream is None or stream.ending == "left") and not keyed and not self._continues:

@@ -42,10 +42,13 @@ class Streams:
         limit: How many a principal may have open.
         longest: Seconds that one may be open.
         until_draining: Returns when the server was told to stop; on any loop.
+        total: How many all together may have open; ``None`` for as many as they like.
     """
 
-    def __init__(self, limit: int, longest: float, until_draining: Callable[[], Awaitable[None]]) -> None:
-        self._limit, self._longest, self._until_draining = limit, longest, until_draining
+    def __init__(
+        self, limit: int, longest: float, until_draining: Callable[[], Awaitable[None]], total: int | None = None
+    ) -> None:
+        self._limit, self._longest, self._until_draining, self._total = limit, longest, until_draining, total
         self.forget()
 
     def forget(self) -> None:
@@ -62,6 +65,8 @@ class Streams:
         """Raise ``TooManyStreamsError`` if ``owner`` cannot open another."""
         if self._open[owner] >= self._limit:
             raise TooManyStreamsError(limit=self._limit)
+        if self._total is not None and len(self) >= self._total:
+            raise TooManyStreamsError(limit=self._total, everybody=True)
 
     def open(self, owner: str | None, left: Callable[[], Awaitable[None]]) -> Stream:
         """A stream in the running task, open while a ``with`` block runs.
@@ -71,7 +76,7 @@ class Streams:
             left: Returns when its reader has left.
 
         Raises:
-            TooManyStreamsError: ``owner`` has as many as are allowed.
+            TooManyStreamsError: ``owner`` has as many as are allowed, or all together have.
         """
         with self._lock:
             self.check(owner)

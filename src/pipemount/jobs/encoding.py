@@ -13,7 +13,16 @@ from ..errors.problems import members_of
 from ..runtime.events import Event, EventKind
 from .models import JobEvent
 
-__all__ = ["SHUTDOWN", "cancelled", "cancelled_members", "encode", "ending", "error_members", "missed"]
+__all__ = [
+    "SHUTDOWN",
+    "cancelled",
+    "cancelled_data",
+    "cancelled_members",
+    "encode",
+    "ending",
+    "error_members",
+    "missed",
+]
 
 SHUTDOWN = "the app was shut down before the job ended"
 """The reason of jobs that the app's end cancels. Who waits for such a job may try again elsewhere."""
@@ -50,7 +59,7 @@ def ending(event: Event, outputs: bytes) -> JobEvent:
 def cancelled(job_id: str, sequence: int, reason: str) -> JobEvent:
     """The event that ends a job which is cancelled without its run saying so."""
     kind: EventKind = "run_cancelled"
-    return encode(Event(kind, sequence, job_id, time(), data={"error": reason, "reason": reason}))
+    return encode(Event(kind, sequence, job_id, time(), data=cancelled_data(job_id, reason)))
 
 
 def missed(first: int, before: JobEvent) -> JobEvent:
@@ -79,6 +88,11 @@ def cancelled_members(job_id: str, reason: str) -> dict[str, Any]:
     error = JobCancelledError(reason=reason)
     error.run_id = job_id
     return error_members(error)
+
+
+def cancelled_data(job_id: str, reason: str) -> dict[str, str]:
+    """The same in the last event: by the code a reader tells who has cancelled it, somebody or the app's end."""
+    return {"error": reason, "code": cancelled_members(job_id, reason)["code"], "reason": reason}
 
 
 def _object(values: Mapping[str, Any]) -> bytes:

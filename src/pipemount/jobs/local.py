@@ -133,6 +133,7 @@ class Local:
 
     async def _cancel(self, reason: str, works: list[Work]) -> None:
         for work in works:
+            logger.warning("job %s of %s is cancelled: %s", work.job.id, work.job.request.pipeline, reason)
             await self._store.request_cancel(work.job.id, reason)
             work.cancel(reason)
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ..errors import PipemountError, RunCancelledError, RunError
 from ..runtime.events import TERMINAL, Event, EventKind
-from .encoding import SHUTDOWN, cancelled_members, encode, ending, error_members
+from .encoding import SHUTDOWN, cancelled_data, cancelled_members, encode, ending, error_members
 from .models import Job, JobEvent, Outcome
 
 __all__ = ["Performed", "outcome_of"]
@@ -52,7 +52,7 @@ def outcome_of(
         return outcome, ending(_terminal(job, last, "run_completed"), performed.result)
     if reason is not None or isinstance(error, asyncio.CancelledError | RunCancelledError):
         why = reason or str(error) or SHUTDOWN
-        event = replace(_terminal(job, last, "run_cancelled"), data={"error": why, "reason": why})
+        event = replace(_terminal(job, last, "run_cancelled"), data=cancelled_data(job.id, why))
         return Outcome(status="cancelled", reason=why, error=cancelled_members(job.id, why)), encode(event)
     return _failure(job, error, last)
 

@@ -348,7 +348,8 @@ class Lifecycle(Home):
         self._to_stop = False
         patience = self._settings.cleanup_timeout
         if (late := await loops.failure_within(self._drain, patience)) is not None:
-            logger.warning("%s: what still runs is abandoned", self._name, exc_info=late)
+            why = None if isinstance(late, TimeoutError) else late
+            logger.warning("%s: what still runs after %g s is waited for no more", self._name, patience, exc_info=why)
         return await loops.failure_within(self._stop, patience)
 
     async def _finish_start(self) -> None:
