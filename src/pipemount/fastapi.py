@@ -173,6 +173,8 @@ class _Handover(Response):
             child = child_scope(scope, base + located.removesuffix(rest).rstrip("/"), rest)
         else:  # a slash came as %2F: FastAPI took the path for one that it is not
             child = child_scope(scope, base, located)
+        if scope["path"].endswith("/") and not child["path"].endswith("/"):
+            child["path"] += "/"
         if self._principal is not None:
             hand_over(child, principal=self._principal)
         await self._pipelines(child, _replay(self._request, receive), send)

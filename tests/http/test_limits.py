@@ -348,7 +348,8 @@ async def test_d5_a_body_that_trickles_is_answered_408_and_holds_no_place(gate: 
         connections = [asked(app, body=slow, path=path) for _ in range(1000)]
         began = monotonic()
         tasks = [asyncio.create_task(connection.run()) for connection in connections]
-        while monotonic() - began < 0.7:
+        await until(lambda: app.admission.reading and not app.admission.queued)  # all have stepped aside
+        for _ in range(5):
             for connection in connections:
                 connection.feed(b" ", more=True)
             assert (await post(app, "/invoke", EMPTY)).status == 200
