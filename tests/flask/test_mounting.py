@@ -45,7 +45,8 @@ def test_every_route_has_a_name(app: Flask, pipelines: PipelineApp) -> None:
         assert url_for("pipemount.health") == "/ai/health"
         assert url_for("pipemount.caller_invoke") == "/ai/pipelines/caller/invoke"
         assert url_for("pipemount.events", job_id="1") == "/ai/jobs/1/events"
-        values = [{"job_id": "1"} if "{job_id}" in route.path else {} for route in pipelines.route_table]
+        none: dict[str, Any] = {}
+        values = [{"job_id": "1"} if "{job_id}" in route.path else none for route in pipelines.route_table]
         routes = zip(pipelines.route_table, values, strict=True)
         urls = [url_for(f"pipemount.{route.name}", **given) for route, given in routes]
     client = app.test_client()
