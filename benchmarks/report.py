@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from batch import BatchReport
 from bridge import BridgeReport
 from engine import EngineReport
 from load import GENERATOR, Load
@@ -80,6 +81,14 @@ before it is made to, on one uvicorn in a Starlette host, with `max_concurrency=
 of the host's own is asked twenty times a second.
 """
 
+BATCH_HEADING = "## Batches"
+
+BATCH = """\
+Items a second on one uvicorn, which a single process asks: by [batches](batch.md), one request after the other on one
+connection, and by an invocation for each item. The model is the one of the scikit-learn rows, and is asked once for all
+items of a batch; *one by one* is the same model without that.
+"""
+
 READING = """\
 ## How to read it
 
@@ -127,6 +136,7 @@ class Report:
         bridge: The bridge, beside another.
         streams: Many streams, and one.
         overload: More requests than can be answered.
+        batch: Batches, beside single requests.
         imports: Seconds by what was imported.
         demonstrations: Seconds by what was tried.
     """
@@ -139,6 +149,7 @@ class Report:
     bridge: BridgeReport
     streams: StreamsReport
     overload: OverloadReport
+    batch: BatchReport
     imports: dict[str, float]
     demonstrations: dict[str, float]
 
@@ -160,6 +171,7 @@ class Report:
         yield BRIDGE_HEADING, self._bridge()
         yield STREAMS_HEADING, self._streams()
         yield OVERLOAD_HEADING, self._overload()
+        yield BATCH_HEADING, self._section(BATCH_HEADING, BATCH, self.batch) if self.batch else ""
 
     def _hosts(self) -> str:
         if not self.hosts:
@@ -193,7 +205,7 @@ class Report:
         )
         return "\n".join([OVERLOAD_HEADING, "", OVERLOAD, told, "", _table(list(self.overload.rows()))])
 
-    def _section(self, heading: str, text: str, found: EngineReport | BridgeReport) -> str:
+    def _section(self, heading: str, text: str, found: EngineReport | BridgeReport | BatchReport) -> str:
         told = f"Measured on {datetime.now(UTC):%Y-%m-%d} with `{self.command}`: medians of {found.rounds} rounds."
         return "\n".join([heading, "", text, told, *found.notes(), "", _table(list(found.rows()))])
 

@@ -1,8 +1,8 @@
 """``scripts/benchmark``: measures us beside the raw limit, what is written by hand, and the peers.
 
 Writes docs/performance.md. Takes about a quarter of an hour; leave the machine alone meanwhile. With ``--only`` or
-``--quick`` the page is left as it is and the tables are printed. ``--parts engine`` takes two minutes and ``--parts
-bridge`` half a one; ``--write`` then puts their sections into the page.
+``--quick`` the page is left as it is and the tables are printed. ``--parts engine`` takes two minutes, ``--parts
+batch`` one and ``--parts bridge`` half a one; ``--write`` then puts their sections into the page.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 sys.path.append(str(Path(__file__).parents[1] / "src"))
 
 from against import measure_against
+from batch import BatchReport, measure_batch
 from bridge import BridgeReport, measure_bridge
 from concurrency import demonstrate
 from contenders import CONTENDERS, HOSTS, select
@@ -28,8 +29,8 @@ from servers import CORES
 from startup import measure_imports
 from streams import StreamsReport, measure_streams
 
-PARTS = ("requests", "hosts", "engine", "bridge", "streams", "overload", "imports", "demonstrations")
-SECTIONS = {"hosts", "engine", "bridge", "streams", "overload"}
+PARTS = ("requests", "hosts", "engine", "bridge", "streams", "overload", "batch", "imports", "demonstrations")
+SECTIONS = {"hosts", "engine", "bridge", "streams", "overload", "batch"}
 
 
 def parse() -> argparse.Namespace:
@@ -83,6 +84,7 @@ def main() -> None:
         bridge=measure_bridge(**_options_of_part(options)) if "bridge" in parts else BridgeReport(),
         streams=_streams(options) if "streams" in parts else StreamsReport(),
         overload=_overload(options) if "overload" in parts else OverloadReport(),
+        batch=measure_batch(**_options_of_part(options)) if "batch" in parts else BatchReport(),
         demonstrations=demonstrate() if "demonstrations" in parts else {},
         entries=measure(contenders, rounds=options.rounds, seconds=options.seconds) if "requests" in parts else [],
         hosts=measure(HOSTS, rounds=options.rounds, seconds=options.seconds) if "hosts" in parts else [],

@@ -17,7 +17,7 @@ __all__ = ["SERVERS", "LiveServer", "ServerError", "prepare"]
 HERE = Path(__file__).parent
 SERVING = re.compile(r"(?:Listening at:|Uvicorn running on) (http://[\d.]+:\d+)")
 SERVERS: Mapping[str, Sequence[str]] = {
-    "gunicorn": ("gunicorn", "beacon.wsgi", "--bind", "127.0.0.1:0", "--threads", "16"),
+    "gunicorn": ("gunicorn", "beacon.wsgi", "--bind", "127.0.0.1:0", "--threads", "32"),
     "uvicorn": ("uvicorn", "beacon.asgi:application", "--port", "0"),
 }
 

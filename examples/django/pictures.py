@@ -28,12 +28,13 @@ def take(page: Any, name: str) -> None:
 
 
 def main() -> None:
-    """The list after triage, a ticket with its suggested reply, and an urgent one."""
+    """A note that is being written, the ticket with its suggested reply, the list after triage, an urgent ticket."""
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="beacon-") as folder:
         environment = {
             "DJANGO_SETTINGS_MODULE": "beacon.settings.development",
             "BEACON_DATABASE": str(Path(folder) / "beacon.sqlite3"),
+            "BEACON_PACE": "0.1",
         }
         prepare(environment)
         with (
@@ -44,6 +45,8 @@ def main() -> None:
             sign_in(page, "jonas")
             page.get_by_role("link", name="Doppelte Abbuchung").click()
             page.get_by_role("button", name="Triage", exact=True).click()
+            page.get_by_text("There is nothing else that they").wait_for()
+            take(page, "note")
             page.get_by_role("button", name="Triage again").wait_for()
             take(page, "ticket")
             page.goto("/")

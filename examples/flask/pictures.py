@@ -1,4 +1,4 @@
-"""Takes the pictures of README.md: clicks through a shop of its own in a Chromium, and photographs three pages.
+"""Takes the pictures of README.md: clicks through a shop of its own in a Chromium, and photographs four pages.
 
 ::
 
@@ -68,12 +68,18 @@ def order(page: Page, product: str, quantity: int, street: str = "3 Weir Walk") 
 
 
 def photograph(browser: Browser, url: str, folder: Path) -> None:
-    """Buy things that are looked at twice, and photograph the shelf, the order and the desk."""
+    """Buy things that are looked at twice, and photograph the shelf, an answer, the order and the desk."""
     customer, staff = (
         browser.new_page(base_url=url, viewport={"width": 1000, "height": height}) for height in (760, 620)
     )
     sign_in(customer, "ada@kettle.example")
     customer.screenshot(path=folder / "shelf.png")
+    customer.goto("/products/mint-garden")
+    customer.get_by_label("Your question").fill("Can I drink it in the evening?")
+    customer.get_by_role("button", name="Ask", exact=True).click()
+    expect(customer.locator("[data-answer]")).to_contain_text("What I can tell you")
+    customer.screenshot(path=folder / "answer.png")
+    expect(customer.locator("[data-answer]")).to_contain_text("until the kettle boils.")
     order(customer, "Copper kettle", 2)
     customer.get_by_role("button", name="What does the check say?").click()
     expect(customer.get_by_role("status")).to_contain_text("looks at order")

@@ -194,8 +194,9 @@ def test_ctrl_c_cancels_a_streamed_run(app: PipelineApp, pipemount: Pipemount, m
 
     monkeypatch.setattr("pipemount.cli.progress.tell", interrupted)
     done = pipemount("invoke", URL, "--params", '{"number": 1, "seconds": 600}', "--stream")
-    assert (done.exit_code, done.stderr) == (130, "interrupted\n")
     [job] = json.loads(pipemount("jobs", URL, "--json").stdout)
+    hint = f"the server was asked to cancel the run: pipemount job {URL} {job['job_id']}"
+    assert (done.exit_code, done.stderr) == (130, f"{hint}\ninterrupted\n")
     ended(pipemount, job["job_id"])
     assert json.loads(pipemount("job", URL, job["job_id"], "--json").stdout)["status"] == "cancelled"
 

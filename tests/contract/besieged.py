@@ -1,5 +1,7 @@
 """What hostile clients are let loose on: an app that notes how its runs end, and middleware that notes what it read.
 
+``app`` is for ASGI servers, ``wsgi`` is the same for others.
+
 ``NOTES`` is a folder. Events are files in it; ``GET /-/ledger`` answers what the middleware saw, and its memory.
 """
 
@@ -15,6 +17,7 @@ from pydantic import Field
 from pydantic_core import to_json
 
 from pipemount import AuthKeys, PipelineApp, Settings, pipeline, step
+from pipemount.bridge import WSGIBridge
 from pipemount.types import ASGIApp, Message, Receive, Scope, Send
 
 NOTES = Path(os.environ["NOTES"])
@@ -57,6 +60,13 @@ def memory() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def peak() -> int:
+    """Bytes that were in memory at most since this was asked last."""
+    found = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    Path("/proc/self/clear_refs").write_text("5")
+    return int(found.split()[1]) * 1024
+
+
 class Ledger:
     """Counts what passes between the server and the app."""
 
@@ -65,9 +75,12 @@ class Ledger:
         self.read: Counter[str] = Counter()  # bytes by the request's X-Request-ID
         self.starts: Counter[str] = Counter()
         self.escaped: list[str] = []
+        self.sockets: list[str] = []  # what they were sent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "websocket":
+            await self._listen(scope, receive, send)
+        elif scope["type"] != "http":
             await self.app(scope, receive, send)
         elif scope["path"] == "/-/ledger":
             await self._tell(send)
@@ -92,8 +105,16 @@ class Ledger:
             self.escaped.append(repr(error))
             raise
 
+    async def _listen(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def heard_send(message: Message) -> None:
+            self.sockets.append(message["type"])
+            await send(message)
+
+        await self.app(scope, receive, heard_send)
+
     async def _tell(self, send: Send) -> None:
-        told = {"read": self.read, "starts": self.starts, "escaped": self.escaped, "memory": memory()}
+        told: dict[str, Any] = {"read": self.read, "starts": self.starts, "escaped": self.escaped}
+        told |= {"memory": memory(), "peak": peak(), "sockets": self.sockets}
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": to_json(told)})
 
@@ -101,3 +122,4 @@ class Ledger:
 app = Ledger(
     PipelineApp({"echoing": echoing, "waiting": waiting}, auth=AuthKeys([KEY]), settings=Settings(request_timeout=60.0))
 )
+wsgi = WSGIBridge(app)

@@ -4,74 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import json
 import re
 import socket
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from tests.contract.catalogue import make
+from tests.contract.siege import JSON, KEY, KEYED, MEGABYTE, Siege, chunked, endless, names
 from tests.support.asgi import Connection, request
-from tests.support.servers import Server, serve, wait_until
+from tests.support.servers import serve, wait_until
 
 from pipemount import PipelineApp, Settings, pipeline, step
 from pipemount.types import Message
-
-KEY = "open-sesame-open-sesame"
-MEGABYTE = 1024 * 1024
-KEYED = f"authorization: Bearer {KEY}\r\n"
-JSON = "content-type: application/json\r\n"
-names = (f"request-{number}" for number in itertools.count())
-
-
-class Siege:
-    """The server, and raw connections to it."""
-
-    def __init__(self, server: Server, notes: Path) -> None:
-        self.server, self.notes = server, notes
-
-    def ledger(self) -> Any:
-        return self.server.get("/-/ledger").json()
-
-    def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.server.port), timeout=30)
-
-    def ask(self, body: Iterable[bytes], headers: str, *, path: str = "/echoing/invoke") -> Reply:
-        """Sends until the server has had enough; the whole of what it answers."""
-        name = next(names)
-        with self.connect() as connection:
-            head = f"POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-request-id: {name}\r\n{headers}\r\n"
-            received = b""
-            with contextlib.suppress(ConnectionError):
-                connection.sendall(head.encode("latin-1"))
-                for chunk in body:
-                    connection.sendall(chunk)
-            with contextlib.suppress(ConnectionError):
-                while chunk := connection.recv(65536):
-                    received += chunk
-        return Reply(name, received)
-
-    def send(self, body: bytes, headers: str = KEYED + JSON) -> Reply:
-        return self.ask([body], f"{headers}content-length: {len(body)}\r\n")
-
-
-class Reply(NamedTuple):
-    name: str
-    received: bytes
-
-    @property
-    def status(self) -> int:
-        assert self.received.count(b"HTTP/1.1 ") == 1, self.received
-        return int(self.received.split()[1])
-
-    @property
-    def code(self) -> Any:
-        return json.loads(self.received.partition(b"\r\n\r\n")[2])["code"]
 
 
 @pytest.fixture(scope="module")
@@ -158,40 +106,6 @@ def test_bodies_that_are_odd_but_valid(siege: Siege, body: bytes) -> None:
 
 
 # ------------------------------------------------------------------------------------- big and lying
-
-
-def endless(size: int) -> Iterator[bytes]:
-    chunk = b"x" * 65536
-    return itertools.repeat(chunk, size // len(chunk))
-
-
-def chunked(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    for chunk in chunks:
-        yield b"%x\r\n%s\r\n" % (len(chunk), chunk)
-    yield b"0\r\n\r\n"
-
-
-@pytest.mark.server
-@pytest.mark.parametrize("form", ["declared", "chunked"])
-def test_a6_a_hundred_megabytes_without_a_key_are_not_read(siege: Siege, form: str) -> None:
-    before = siege.ledger()["memory"]
-    size = 100 * MEGABYTE
-    if form == "declared":
-        reply = siege.ask(endless(size), f"{JSON}content-length: {size}\r\n")
-    else:
-        reply = siege.ask(chunked(endless(size)), f"{JSON}transfer-encoding: chunked\r\n")
-    ledger = siege.ledger()
-    assert ledger["starts"][reply.name] == 1
-    assert ledger["read"].get(reply.name, 0) <= 65536
-    assert reply.received == b"" or reply.status == 401  # the answer may be lost with the connection's reset
-    assert ledger["memory"] - before <= 5 * MEGABYTE
-
-
-@pytest.mark.server
-def test_a6_without_a_key_the_answer_comes_before_the_body(siege: Siege) -> None:
-    reply = siege.ask([], f"{JSON}content-length: {100 * MEGABYTE}\r\n")
-    assert reply.status == 401
-    assert siege.ledger()["read"].get(reply.name, 0) == 0
 
 
 @pytest.mark.server

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from asgiref.sync import iscoroutinefunction
 from django.test import AsyncRequestFactory, RequestFactory
-from django.urls import resolve, reverse
+from django.urls import include, path, resolve, reverse
 from tests.django.asking import JSON, OSLO, Asked, only
-from tests.django.site.pipelines import pipelines, several
+from tests.django.site.pipelines import pipelines, several, weather
+
+from pipemount import PipelineApp, StaticFolder
+from pipemount.http.routes import PARAMETER
 
 ANSWER = "The weather in Oslo is 3.0 degrees Celsius."
 ROUTES = [(name, route) for name, app in (("pipemount", pipelines), ("several", several)) for route in app.route_table]
@@ -28,13 +33,17 @@ def test_an_invocation(ask: Asked) -> None:
 @pytest.mark.parametrize(("name", "route"), ROUTES, ids=lambda value: getattr(value, "path", value))
 def test_each_route_is_found_by_its_name(name: str, route: Any) -> None:
     mount = {"pipemount": "/ai", "several": "/several"}[name]
-    assert reverse(f"{name}:{route.name}") == mount + route.path
+    assert reversed_route(name, route) == mount + route.path.replace(PARAMETER, "7")
+
+
+def reversed_route(name: str, route: Any) -> str:
+    return reverse(f"{name}:{route.name}", kwargs={"job_id": "7"} if PARAMETER in route.path else None)
 
 
 @pytest.mark.parametrize("route", [r for r in pipelines.route_table if "GET" in r.methods], ids=lambda r: r.path)
 def test_each_route_answers(ask: Asked, route: Any) -> None:
-    reply = ask("GET", reverse(f"pipemount:{route.name}"))
-    assert reply.status_code == 200
+    reply = ask("GET", reversed_route("pipemount", route))
+    assert reply.status_code == (404 if PARAMETER in route.path else 200)
     assert len(reply.content) == int(reply["content-length"])
 
 
@@ -63,6 +72,13 @@ def test_unknown_paths_are_answered_by_the_app(ask: Asked) -> None:
     assert reply["content-type"] == "application/problem+json"
     assert reply.json()["instance"] == "/ai/not/here"
     assert reply["x-request-id"] == "r-1"
+
+
+@pytest.mark.parametrize("name", ["%C3%AA", "%F3%9E%B1%BC", "%FF", "%E2%82", "+", "%25"])
+def test_a_path_in_any_script_reaches_the_app(ask: Asked, name: str) -> None:
+    """Django decodes the path in the WSGI environment itself."""
+    reply = ask("GET", f"/ai/jobs/{name}")
+    assert (reply.status_code, reply.json()["code"]) == (404, "not-found")
 
 
 @pytest.mark.parametrize("path", ["/ai/invoke/", "/ai/pipelines/weather/invoke/"])
@@ -145,3 +161,15 @@ def only_of(response: Any) -> Any:
     assert response.status_code == 200, response.content
     [value] = json.loads(response.content)["outputs"].values()
     return value
+
+
+def test_the_page_of_a_folder_beside_the_api(ask: Asked, settings: Any, tmp_path: Path) -> None:
+    """It is found at its slash, and is not sent there again and again."""
+    (tmp_path / "index.html").write_text("<h1>app</h1>")
+    app = PipelineApp(weather, static=StaticFolder(tmp_path, path="/app"))
+    urls = ModuleType("urls")
+    urls.__dict__["urlpatterns"] = [path("ai/", include(app.django_urls()))]
+    settings.ROOT_URLCONF = urls
+    assert ask("GET", "/ai/app")["location"] == "/ai/app/"
+    assert ask("GET", "/ai/app/").content == b"<h1>app</h1>"
+    assert ask("GET", "/ai/info/").status_code == 200

@@ -44,7 +44,11 @@ def test_every_route_has_a_name(app: Flask, pipelines: PipelineApp) -> None:
         assert url_for("pipemount.index") == "/ai/"
         assert url_for("pipemount.health") == "/ai/health"
         assert url_for("pipemount.caller_invoke") == "/ai/pipelines/caller/invoke"
-        urls = [url_for(f"pipemount.{route.name}") for route in pipelines.route_table]
+        assert url_for("pipemount.events", job_id="1") == "/ai/jobs/1/events"
+        none: dict[str, Any] = {}
+        values = [{"job_id": "1"} if "{job_id}" in route.path else none for route in pipelines.route_table]
+        routes = zip(pipelines.route_table, values, strict=True)
+        urls = [url_for(f"pipemount.{route.name}", **given) for route, given in routes]
     client = app.test_client()
     assert [url for url in urls if client.options(url).status_code != 200] == []
 

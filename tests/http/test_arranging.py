@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from fastapi import FastAPI
 from flask import Flask
-from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import Mount
 from starlette.testclient import TestClient
-from tests.contract.catalogue import django_wsgi, flask
 from tests.support.asgi import get, post
 
 from pipemount import AuthKeys, Cors, Endpoint, PipelineApp, Settings, StaticFolder, pipeline, step
 from pipemount.errors import ConfigurationError
-from pipemount.types import ASGIApp, Receive, Scope, Send
 
 READER, INVOKER = "reader-reader-reader-1", "invoker-invoker-invoker"
 AS_READER, AS_INVOKER = {"x-api-key": READER}, {"x-api-key": INVOKER}
@@ -72,10 +66,6 @@ async def version(asked: Request) -> str:
 class Models(HTTPEndpoint):
     async def get(self, asked: Request) -> JSONResponse:
         return JSONResponse({"model": asked.path_params["name"]})
-
-
-async def passing(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    await app(scope, receive, send)
 
 
 # --------------------------------------------------------------------------------- paths and routes
@@ -147,61 +137,6 @@ async def test_an_open_route_stays_open_wherever_it_is() -> None:
     assert (await get(app, "/livez")).status == 200
     assert [(await get(app, path)).status for path in ("/d", "/d/swagger-ui.css")] == [200, 200]
     assert (await get(app, "/info")).status == 401
-
-
-def wsgi_answers(host: Any) -> Callable[[str, str], int]:
-    def ask(method: str, where: str) -> int:
-        with httpx.Client(transport=httpx.WSGITransport(app=host), base_url="http://testserver") as client:
-            headers = {"content-type": "application/json"}
-            return client.request(method, "/ai" + where, content=b'{"parameters":{}}', headers=headers).status_code
-
-    return ask
-
-
-def asgi_answers(host: Any) -> Callable[[str, str], int]:
-    def ask(method: str, where: str) -> int:
-        headers = {"content-type": "application/json"}
-        client = TestClient(host)
-        return client.request(method, "/ai" + where, content=b'{"parameters":{}}', headers=headers).status_code
-
-    return ask
-
-
-def router_answers(app: PipelineApp) -> Callable[[str, str], int]:
-    host = FastAPI()
-    host.include_router(app.router(), prefix="/ai")
-    return asgi_answers(host)
-
-
-HOSTS: dict[str, Callable[[PipelineApp], Callable[[str, str], int]]] = {
-    "django": lambda app: wsgi_answers(django_wsgi(app, "/ai")),
-    "flask": lambda app: wsgi_answers(flask(app, "/ai")),
-    "router": router_answers,
-    "mount": lambda app: asgi_answers(Starlette(routes=[Mount("/ai", app)])),
-    "wrap": lambda app: asgi_answers(app.wrap(Starlette(), "/ai")),
-}
-
-
-@pytest.fixture(params=HOSTS)
-def ask(request: pytest.FixtureRequest, folder: Path) -> Iterator[Callable[[str, str], int]]:
-    app = make(
-        Endpoint("/version", version),
-        Endpoint("/models/{name}", Models),
-        settings=Settings(paths={"/invoke": "/predict"}, without=("/schema",), cors=Cors(["https://app.example"])),
-        static=StaticFolder(folder, path="/app"),
-        middleware=[passing],
-    )
-    yield HOSTS[request.param](app)
-    app.lifecycle.close()
-
-
-def test_every_host_has_the_same_extras(ask: Callable[[str, str], int]) -> None:
-    asked = {
-        **{("POST", "/predict"): 200, ("POST", "/pipelines/greeting/predict"): 200, ("POST", "/invoke"): 404},
-        **{("GET", "/version"): 200, ("GET", "/models/x"): 200, ("POST", "/models/x"): 405, ("GET", "/schema"): 404},
-        **{("GET", "/app/assets/app.js"): 200, ("GET", "/app/nothing"): 404, ("GET", "/nothing"): 404},
-    }
-    assert {(method, path): ask(method, path) for method, path in asked} == asked
 
 
 def test_a_router_at_the_root_takes_what_the_app_has_and_leaves_the_rest(folder: Path) -> None:

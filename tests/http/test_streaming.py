@@ -13,6 +13,7 @@ from tests.support.events import EventReader
 from tests.support.following import begun, following
 
 from pipemount import AuthKeys, PipelineApp, Settings, StepContext, pipeline, step
+from pipemount.errors import ConfigurationError
 from pipemount.http.streams import Streams
 from pipemount.jobs.models import Job, JobQuery
 from pipemount.runtime import draining
@@ -410,6 +411,11 @@ async def test_d9_a_caller_may_open_so_many_streams(make: Any) -> None:
         await all_left(app)
         tell(None)
         assert (await client.get(path, headers=ada)).status_code == 200
+
+
+def test_no_stream_at_all_is_no_limit() -> None:
+    with pytest.raises(ConfigurationError, match="max_open_streams=0"):
+        Settings(max_open_streams=0)
 
 
 async def test_all_together_may_open_so_many_streams(make: Any) -> None:

@@ -54,7 +54,7 @@ ROUTES = (
     Route("/stream/{job_id}", ("GET",), "events", "read", documented=False),
     Route("/jobs/{job_id}/cancel", ("POST",), "cancel", "cancel"),
     Route("/info", ("GET", "HEAD"), "info", "read"),
-    *build_sockets(["telling"]),
+    *build_sockets(["weather"]),
 )
 
 

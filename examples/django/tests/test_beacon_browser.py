@@ -153,13 +153,31 @@ def test_a_note_grows_is_stopped_and_survives_a_new_start_of_the_server(
         page.reload()  # the tab knows what is under way, and the server what was said
         assert grown(page, len(moments[-1])).startswith(moments[-1])
         server.restart({"BEACON_PACE": "0.03"})
-        page.get_by_text("The desk has started anew, and so has the triage.").wait_for()
+        page.get_by_text("The desk has lost sight of the triage, and begins it anew.").wait_for()
         page.get_by_role("button", name="Triage again").wait_for()
         whole = page.locator("[data-note]").text_content()
     assert whole.startswith("The customer writes")
     assert whole.endswith("and you know the customer.")
     assert [text for text in seen if not whole.startswith(text)] == []  # nothing was lost, nothing twice
     assert len(set(seen)) > 10
+
+
+@pytest.mark.full
+def test_with_several_workers_a_triage_is_found_in_the_end(
+    browser: Any, live_environment: Callable[[], dict[str, str]]
+) -> None:
+    """Jobs live in the memory of one worker: which one is asked is chance."""
+    command = (*SERVERS["gunicorn"], "--workers", "3")
+    environment = live_environment() | {"BEACON_PACE": "0.01"}
+    with LiveServer(command, environment) as server, visit(browser, server.url) as page:
+        page.set_default_timeout(60_000)
+        sign_in(page, "marta")
+        for title in ("A poem", "Surgery without", "Doppelte", "Anmeldung", "Invoice for the second"):
+            page.get_by_role("link", name="Tickets", exact=True).click()
+            page.get_by_role("link", name=title).first.click()
+            page.get_by_role("button", name="Triage", exact=True).click()
+            page.get_by_role("button", name="Triage again").wait_for()
+            assert page.locator("[data-note]").inner_text().count("The customer writes") == 1
 
 
 def test_a_page_without_scripts_has_its_button(browser: Any, site: tuple[Any, str]) -> None:

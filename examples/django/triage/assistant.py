@@ -23,10 +23,10 @@ def compose(*, text: str, waiting: int, queue: str | None, language: str | None,
     """What there is to say.
 
     >>> compose(text="Router\\nIt hums.", waiting=0, queue=None, language="en", reasons=[]).split(". ")[0]
-    'The customer writes in English, under the heading “Router”, and begins: “It hums.”'
+    'The customer writes in English, under the heading “Router”, and begins: “It hums”'
     """
     subject, _, rest = text.partition("\n")
-    opening = re.split(r"(?<=[.!?…])\s", rest.strip(), maxsplit=1)[0]
+    opening = re.split(r"(?<=[.!?…])\s", rest.strip(), maxsplit=1)[0].rstrip(".")
     spoken = SPOKEN.get(language or "", "in a language that I could not tell")
     others = {0: "There is nothing else that they wait for.", 1: "They wait for one other answer."}
     return " ".join(

@@ -195,6 +195,7 @@ def keys() -> AuthKeys | None:
 
 # A page that has lost its stream comes back after a second; nobody needs more streams than a few tabs have; and a
 # server that is to stop does not wait for long, as pages ask again for what it has cut short.
-SETTINGS = Settings(stream_retry=1.0, max_streams=8, cleanup_timeout=3.0)
+# Under WSGI a stream takes a thread as long as it is open: of the 32 in README.md, eight are left to the pages.
+SETTINGS = Settings(stream_retry=1.0, max_streams=8, max_open_streams=24, cleanup_timeout=3.0)
 
 pipelines = PipelineApp(triage, auth=keys(), settings=SETTINGS)

@@ -66,8 +66,11 @@ def advise(slug: str, question: Annotated[str, Field(min_length=1, max_length=LO
 
 
 # An app of its own, so that questions take no place of the checkout's fraud check. Under WSGI a stream takes a thread
-# of the server as long as it is open: a customer may have four, and each gives its thread back after a minute.
-SETTINGS = Settings(max_concurrency=32, max_streams=4, max_stream_age=60.0, stream_retry=1.0, cleanup_timeout=3.0)
+# of the server as long as it is open: of 32, eight are left to the pages; a customer may have four streams, and each
+# gives its thread back after a minute. A page whose stream is refused asks once a second what came of its question.
+SETTINGS = Settings(
+    max_open_streams=24, max_streams=4, max_stream_age=60.0, stream_retry=1.0, max_concurrency=32, cleanup_timeout=3.0
+)
 
 advice = PipelineApp(advise, settings=SETTINGS)
 

@@ -166,13 +166,25 @@ def test_an_answer_grows_is_stopped_and_survives_a_new_start_of_the_server(
         page.reload()  # the tab knows what is under way, and the server what was said
         assert grown(page, len(moments[0])).startswith(moments[0])
         server.restart({"KETTLE_PACE": "0.03"})
-        page.get_by_text("The shop has opened anew, and the answer begins again.").wait_for()
+        page.get_by_text("The shop has lost sight of the question, and the answer begins anew.").wait_for()
         page.get_by_role("button", name="Ask", exact=True).wait_for()
         whole = grown(page)
     assert whole.startswith("You ask about Garden mint. In the evening I drink mint")
     assert whole.endswith("until the kettle boils.")
     assert [text for text in seen if not whole.startswith(text)] == []  # nothing was lost, nothing twice
     assert len(set(seen)) > 10
+
+
+def test_an_answer_comes_where_no_stream_is_free(shop: str, browser: Browser) -> None:
+    page = Watched(browser, shop).page
+    page.route("**/events*", lambda route: route.fulfill(status=429, json={"code": "too-many-streams"}))
+    sign_in(page, "ada@kettle.example")
+    page.goto("/products/mint-garden")
+    page.get_by_label("Your question").fill("Is it a good present?")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    expect(page.get_by_text("The connection is lost.")).to_be_visible()
+    expect(page.locator("[data-answer]")).to_contain_text("until the kettle boils.", timeout=30_000)
+    expect(page.get_by_text("The connection is lost.")).to_be_hidden()
 
 
 def test_a_page_without_scripts_has_its_answer(shop: str, browser: Browser) -> None:
@@ -189,5 +201,5 @@ def test_the_pictures_of_the_readme_can_be_taken_again(shop: str, browser: Brows
     photograph(browser, shop, tmp_path)
     taken = {picture.name for picture in tmp_path.iterdir()}
     kept = list((Path(__file__).parents[1] / "pictures").glob("*.png"))
-    assert taken == {picture.name for picture in kept} == {"shelf.png", "order.png", "desk.png"}
+    assert taken == {picture.name for picture in kept} == {"shelf.png", "answer.png", "order.png", "desk.png"}
     assert all(picture.stat().st_size < 150_000 for picture in kept)

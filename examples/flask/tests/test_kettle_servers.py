@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -62,3 +63,38 @@ def test_a_shop_that_is_open(server: LiveServer) -> None:
     server.stop()
     told = [line for line in server.log if "on_init:" in line or "on_cleanup:" in line]
     assert [line.partition("on_")[2].partition(":")[0] for line in told] == ["init", "cleanup"], server.log
+
+
+def test_pages_are_answered_while_all_streams_are_taken(database: Path) -> None:
+    """A stream takes a thread of the server. Of the 32, eight are left to the pages."""
+    environment = {"KETTLE_DATABASE": f"sqlite:///{database}", "KETTLE_PACE": "0.5"}
+    with LiveServer(GUNICORN, environment) as server, ExitStack() as stack:
+
+        def visitor() -> httpx.Client:
+            return stack.enter_context(httpx.Client(base_url=server.url, trust_env=False, timeout=60))
+
+        def listen(client: httpx.Client, url: str) -> int:
+            return stack.enter_context(client.stream("GET", url)).status_code
+
+        customers = [visitor() for _ in range(7)]
+        *places, last = [question(customer, f"c{number}") for number, customer in enumerate(customers)]
+        opened = [listen(customer, url) for customer, url in zip(customers, places, strict=False) for _ in range(4)]
+        assert opened == [200] * 24
+        refused = customers[-1].get(last)
+        assert (refused.status_code, refused.json()["limit"]) == (429, 24)
+        assert customers[-1].get(last.removesuffix("/events")).json()["status"] == "running"
+        with ThreadPoolExecutor(8) as guests:
+            pages = guests.map(
+                lambda _: httpx.get(f"{server.url}/", trust_env=False, timeout=60).status_code, range(24)
+            )
+            assert list(pages) == [200] * 24
+
+
+def question(client: httpx.Client, name: str) -> str:
+    """Open an account and ask the shopkeeper; where his answer streams."""
+    fields = {"name": name, "email": f"{name}@post.example", "password": "peppermint"}
+    assert form(client, "/register", **fields).status_code == 303
+    token = re.findall(r'name="csrf-token" content="([^"]+)"', client.get("/").text)[0]
+    body = {"parameters": {"slug": "mint-garden", "question": "How do I brew it, and when do you send it?"}}
+    url: str = client.post("/ask/submit", json=body, headers={"X-CSRFToken": token}).json()["stream_url"]
+    return url

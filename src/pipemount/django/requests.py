@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpRequest
 
 from ..bridge.scope import build_scope
@@ -18,9 +20,17 @@ def make_scope(request: HttpRequest, rest: str) -> Scope:
     """
     given: Scope | None = getattr(request, "scope", None)
     base = _full_path(request).removesuffix(rest).rstrip("/")
-    scope = child_scope(build_scope(request.META) if given is None else given, base, "/" + rest.strip("/"))
+    scope = child_scope(build_scope(_environ(request)) if given is None else given, base, "/" + rest.lstrip("/"))
     scope["method"] = request.method  # which a middleware of the project may have changed
+    if isinstance(scope["query_string"], str):  # by Django's AsyncClient
+        scope["query_string"] = scope["query_string"].encode("latin-1")
     return scope
+
+
+def _environ(request: HttpRequest) -> dict[str, Any]:
+    """As the server gave it: Django puts decoded text in the place of both parts of the path."""
+    own = {name: request.META.get(name, "").encode().decode("latin-1") for name in ("SCRIPT_NAME", "PATH_INFO")}
+    return {**request.META, **own}
 
 
 def _full_path(request: HttpRequest) -> str:

@@ -41,7 +41,7 @@ def answer(request: Request, bridge: WSGIBridge, scope: Scope, respond: type[Res
 
 
 def let_go(error: BaseException | None) -> None:
-    """At the end of a request: a hook of the host has failed behind the view, and its client is told of that instead."""
+    """At the end of a request: where a hook of the host has failed behind the view, the client is told of that."""
     under_way: ref[Answer] | None = request.environ.pop(UNDER_WAY, None)
     if error is not None and under_way is not None and (answer := under_way()) is not None:
         answer.close()

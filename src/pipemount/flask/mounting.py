@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Flask, Request, Response, request
 from flask.blueprints import BlueprintSetupState
-from werkzeug.routing import BaseConverter
+from werkzeug.routing import BaseConverter, ValidationError
 
 from ..bridge import WSGIBridge
 from ..bridge.scope import build_scope
@@ -91,7 +92,11 @@ def _blueprint(mounted: Mounted, name: str, app: Flask, before: Sequence[Decorat
         automatic = None if rooted else False
         rule = route.path.replace(PARAMETER, "<job_id>")
         blueprint.add_url_rule(rule, route.name, view, methods=route.methods, provide_automatic_options=automatic)
-    if not rooted:
+    if rooted:
+        own = f"{REST}_{id(mounted.pipelines)}"
+        blueprint.record(partial(_know_own, mounted.pipelines, own))
+        blueprint.add_url_rule(f"/<{own}:rest>", "rest", view, methods=METHODS, merge_slashes=False)
+    else:
         blueprint.record(_know_rest)
         blueprint.add_url_rule("", "rest", _rest_view(mounted, app, view), methods=METHODS)
         blueprint.add_url_rule(f"/<{REST}:rest>", "rest", methods=METHODS, merge_slashes=False)
@@ -105,6 +110,20 @@ class _Rest(BaseConverter):
     regex = ".*?"
     part_isolating = False
     weight = 1000  # after all that the host has
+
+
+def _know_own(pipelines: Application, name: str, state: BlueprintSetupState) -> None:
+    """At the root of the host: what the app has, at paths that are no rules, and nothing else."""
+
+    class Own(_Rest):
+        def to_python(self, value: str) -> str:
+            path = "/" + value.rstrip("/")
+            if path in exact or not pipelines.knows(path):
+                raise ValidationError
+            return value
+
+    exact = {route.path for route in pipelines.route_table}
+    state.app.url_map.converters[name] = Own
 
 
 def _know_rest(state: BlueprintSetupState) -> None:

@@ -187,7 +187,7 @@ class BatchEndpoint:
 
 async def _answer(exchange: Exchange, body: bytes, batch_id: str, more: Sequence[tuple[bytes, bytes]] = ()) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    await exchange.respond(200, [*headers, (b"x-run-id", batch_id.encode("ascii")), *more], body)
+    await exchange.respond(200, [*headers, (b"x-run-id", batch_id.encode("ascii")), *more], body, data=True)
 
 
 def _trace(exchange: Exchange) -> Trace | None:

@@ -26,11 +26,14 @@ class ClientLeftError(RunCancelledError):
     """The caller closed the connection before its request was complete."""
 
 
+Lines = tuple[tuple[bytes, bytes], ...]
+
+
 class Always(NamedTuple):
     """Headers of every answer: of what a browser may show, and of data."""
 
-    pages: tuple[tuple[bytes, bytes], ...]
-    data: tuple[tuple[bytes, bytes], ...]
+    pages: Lines
+    data: Lines
 
 
 NONE = Always((), ())
@@ -76,15 +79,15 @@ class Exchange:
         self.started = self.gone = False
         self.quota: Callable[[], Headers] | None = None
 
-    async def respond(self, status: int, headers: Headers, body: bytes, *, distinct: bool = False) -> None:
+    async def respond(self, status: int, headers: Headers, body: bytes, *, data: bool = False) -> None:
         """Send the whole response; the request id that came is echoed. A caller who has left does not hear it.
 
-        With ``distinct`` it is data, whose ``headers`` has none of those that every answer has.
+        With ``data`` it is what a run gave, whose ``headers`` has none of those that every answer has.
         """
-        if distinct and self.quota is None and self.headers.request_id is None:
+        if data and self.quota is None and self.headers.request_id is None:
             headers += self.always.data
         else:
-            self.finish(headers)
+            self.finish(headers, self.always.data if data else self.always.pages)
         self.started = True
         if self.gone:
             logger.info("the caller left before there was an answer")
@@ -96,13 +99,13 @@ class Exchange:
             self.gone = True
             logger.info("the caller left before the answer was sent")
 
-    def finish(self, headers: Headers) -> None:
+    def finish(self, headers: Headers, always: Lines) -> None:
         """Add to an answer's ``headers`` what every answer has and this one has not; names are in lower case."""
         names = [name for name, _ in headers]
         if CAREFUL.isdisjoint(names):
-            headers.extend(self.always.pages)
+            headers.extend(always)
         else:
-            headers.extend(line for line in self.always.pages if line[0] not in names)
+            headers.extend(line for line in always if line[0] not in names)
         if self.quota is not None and b"ratelimit" not in names:
             headers.extend(self.quota())
         if b"x-request-id" not in names and (echo := clean_request_id(self.headers.request_id)):
@@ -113,7 +116,7 @@ class Exchange:
         if message["type"] == "http.response.start":
             self.started = True
             headers = [(name.lower(), value) for name, value in message.get("headers", ())]
-            self.finish(headers)
+            self.finish(headers, self.always.pages)
             message = {**message, "headers": headers}
         await self.send(message)
 
@@ -125,7 +128,7 @@ class Exchange:
         Raises:
             ClientLeftError: The server says so; others take what is written, and tell ``left``.
         """
-        self.finish(headers)
+        self.finish(headers, self.always.pages)
         self.started = True
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self.write(first)

@@ -93,7 +93,7 @@ class Invocation:
         if admission.rates is not None:
             tell_quota(exchange, admission)
         loop = _get_running_loop()
-        if not lifecycle.ready or lifecycle.pid != getpid():
+        if not lifecycle.ready or (loop is not lifecycle.home and lifecycle.pid != getpid()):  # no loop outlives a fork
             if loop is None:
                 raise NotInlineError
             await lifecycle.ensure_ready()
@@ -143,7 +143,7 @@ class Invocation:
                 visit.end()
         body = self.body(call, outputs, used, call.seconds)
         told = [JSON, (b"content-length", b"%d" % len(body)), (b"x-run-id", call.run_id.encode("ascii"))]
-        await exchange.respond(200, told, body, distinct=True)
+        await exchange.respond(200, told, body, data=True)
 
     def _count_wait(self, call: Call, waited: float) -> None:
         """The time that a run may take includes that for which it waited. Raises if none is left."""

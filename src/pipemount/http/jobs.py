@@ -79,7 +79,7 @@ class Keyed:
         more = of_job(submitted)
         if job.status == "succeeded" and job.result is not None:
             body = self._invocation.body(job, job.result, job.request.parameters, job.execution_time or 0.0)
-            await _answer(exchange, body, 200, more)
+            await _answer(exchange, body, 200, more, data=True)
         else:
             instance = link(*locate(exchange.scope))
             await exchange.respond(*document(job.error or {}, instance=instance, more=more))
@@ -145,9 +145,9 @@ def of_job(submitted: Submitted) -> Headers:
     return [own, REPLAYED] if submitted.reused else [own]
 
 
-async def _answer(exchange: Exchange, body: bytes, status: int, more: Headers) -> None:
+async def _answer(exchange: Exchange, body: bytes, status: int, more: Headers, *, data: bool = False) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *more]
-    await exchange.respond(status, headers, body)
+    await exchange.respond(status, headers, body, data=data)
 
 
 # ----------------------------------------------------------------------------------------- records

@@ -57,8 +57,8 @@ JOB_ID: JsonObject = {
     "name": "job_id",
     "in": "path",
     "required": True,
-    "description": "The job's UUID.",
-    "schema": {"type": "string"},
+    "description": "The job's id.",
+    "schema": {"type": "string", "format": "uuid"},
 }
 NUMBER: JsonObject = {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}
 AFTER: JsonObject = {

@@ -53,13 +53,12 @@ NO_SCHEMAS = ("metadata", "default", "expected", "serialization")
 
 
 def _is_exposed(schema: Mapping[str, Any]) -> bool:
-    kind = schema.get("type")
-    part = {"set": "items_schema", "frozenset": "items_schema", "dict": "keys_schema"}.get(str(kind))
-    if part is None:
+    if "keys_schema" in schema:  # of a dict, or of what is like one: newer releases of pydantic know more of them
+        keys: CoreSchema = schema["keys_schema"]
+        return keys.get("type") not in (*RANDOMISED, "any")  # of any type: texts, JSON has no others
+    if schema.get("type") not in ("set", "frozenset"):
         return False
-    values = schema.get(part)
-    if values is None:
-        return kind != "dict"  # keys of any type are texts: JSON has no others
+    values: CoreSchema = schema.get("items_schema", {})
     return values.get("type") not in RANDOMISED
 
 
@@ -84,7 +83,7 @@ def _guarded(schema: CoreSchema, definitions: _Definitions) -> CoreSchema:
     copy = {key: value if key in NO_SCHEMAS else _guarded(value, definitions) for key, value in schema.items()}
     if not _is_exposed(schema):
         return copy
-    return _guarded_mapping(copy, schema, definitions) if schema["type"] == "dict" else _guarded_set(copy)
+    return _guarded_mapping(copy, schema, definitions) if "keys_schema" in schema else _guarded_set(copy)
 
 
 def _guarded_set(schema: CoreSchema) -> CoreSchema:
@@ -128,9 +127,21 @@ def _of_keys(error: ValidationError, keys: Sequence[Any]) -> list[Any]:
 def _distinct(values: Sequence[Any]) -> set[Any]:
     """``values`` as a set. Raises a pydantic error when too many share a hash."""
     seen = Distinct()
-    for some in _in_pieces(values):
-        seen.add(some)
+    try:
+        for some in _in_pieces(values):
+            seen.add(some)
+    except TypeError:
+        raise ValidationError.from_exception_data("set", list(_unhashable(values))) from None
     return seen.values
+
+
+def _unhashable(values: Sequence[Any]) -> Iterator[Any]:
+    for index, value in enumerate(values):
+        try:
+            hash(value)
+        except TypeError:
+            kind = PydanticCustomError("set_item_not_hashable", "Set items should be hashable")
+            yield {"type": kind, "loc": (index,), "input": None}
 
 
 class Distinct:

@@ -15,7 +15,7 @@ async function ask() {
     token: document.querySelector("meta[name=csrf-token]").content,
     stop: stopping.signal,
     begin(anew) {
-      told.textContent = anew ? "The shop has opened anew, and the answer begins again." : "";
+      told.textContent = anew ? "The shop has lost sight of the question, and the answer begins anew." : "";
       answer.textContent = "";
     },
     write: (text) => answer.append(text),

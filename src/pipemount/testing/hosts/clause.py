@@ -15,6 +15,7 @@ Group = Literal[
     "start and stop",
     "requests",
     "streams",
+    "jobs",
     "WebSockets",
     "bodies",
     "the host's login",

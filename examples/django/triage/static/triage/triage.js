@@ -17,7 +17,7 @@ async function triage() {
     token: form.elements.csrfmiddlewaretoken.value,
     stop: stopping.signal,
     begin(anew) {
-      told.textContent = anew ? "The desk has started anew, and so has the triage." : "The assistant reads the ticket.";
+      told.textContent = anew ? "The desk has lost sight of the triage, and begins it anew." : "The assistant reads the ticket.";
       note.textContent = "";
     },
     write: (text) => note.append(text),

@@ -88,7 +88,7 @@ def check(pair: Pair, folder: Path, mount: str, *, rooted: bool) -> None:
         for link in links(running):
             expect(link.startswith(f"{shown}/") or link == shown, f"{link} is not below {shown}", running)
             found = running.server.get(running.asked + link.removeprefix("/proxy") if rooted else link)
-            same(f"status of {link}", found.status, 405 if link.endswith(POSTED) else 200, running)
+            same(f"status of {link}", found.status, expected(link), running)
         check_job(running, shown, rooted=rooted)
 
 
@@ -104,11 +104,19 @@ def check_job(running: Running, shown: str, *, rooted: bool) -> None:
         expect(found.status in known, f"{link} is answered {found.status}", running)
 
 
-POSTED = ("/invoke", "/submit", "/batch", "/tokens")
+POSTED = ("/invoke", "/submit", "/batch", "/tokens", "/cancel")
+
+
+def expected(link: str) -> int:
+    """The status of ``GET``."""
+    return 405 if link.endswith(POSTED) else 404 if NO_JOB in link else 200
+
+
+NO_JOB = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 
 def links(running: Running) -> list[str]:
-    """All that the pipelines say is somewhere; what is below a job is not, as long as there is none."""
+    """All that the pipelines say is somewhere; in the place of a job's id one that no job has."""
     info, index = running.get("/greet/info").json(), running.get("/").json()
     found = [*info["urls"].values(), *(route["url"] for route in index["routes"])]
-    return [link for link in found if "job_id" not in link]
+    return [link.replace("{job_id}", NO_JOB) for link in found]
