@@ -419,6 +419,20 @@ async def test_a_large_body_has_time_in_proportion(monkeypatch: pytest.MonkeyPat
         assert connection.answer.status == 200
 
 
+async def test_a_time_out_of_the_servers_own_is_not_the_callers() -> None:
+    async def receive() -> Any:
+        await asyncio.sleep(0)
+        raise TimeoutError("the server's own")
+
+    app = PipelineApp(step(Gate().wait))
+    async with app.lifespan(None):
+        connection = asked(app)
+        connection._receive = receive  # type: ignore[method-assign]
+        await connection.run()
+        assert connection.answer.status == 500
+        assert app.admission.active == 0
+
+
 async def test_a_408_says_nothing_of_connections_where_there_are_none_to_close() -> None:
     app = PipelineApp(step(Gate().wait), settings=Settings(body_timeout=0.05))
     async with app.lifespan(None):
