@@ -59,6 +59,7 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             yield Served(f"{server.url}{mount}", pipeline, client)
 
 
+CTRL_C = ["uvicorn", pytest.param("gunicorn with Flask", marks=pytest.mark.full)]
 on_uvicorn = pytest.mark.parametrize("served", ["uvicorn"], indirect=True, scope="module")
 
 
@@ -122,6 +123,7 @@ def begun(stack: contextlib.ExitStack, *words: str) -> subprocess.Popen[str]:
     return stack.enter_context(subprocess.Popen([*COMMAND, *words], stdout=pipe, stderr=pipe, text=True))
 
 
+@pytest.mark.parametrize("served", CTRL_C, indirect=True, scope="module")
 def test_ctrl_c_cancels_a_run_whose_steps_are_shown(served: Served, command: contextlib.ExitStack) -> None:
     before = served.youngest()
     process = begun(command, "invoke", served.pipeline, *LONG, "--stream")

@@ -1,17 +1,19 @@
 """What browsers visit: an app behind a key or a host's login, and a ledger of what they sent.
 
 ``GET /-/seen`` answers what came, ``GET /-/page`` is a page of the app's own origin, ``GET /-/login`` sets the cookie
-that the host knows Ada by. ``LOGIN`` says what is asked for: ``key`` or ``cookie``.
+that the host knows Ada by. ``LOGIN`` says what is asked for: ``key`` or ``cookie``; ``FRIEND`` which origin is trusted.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import AsyncIterator
 from typing import Any
 
 from pydantic_core import to_json
 
-from pipemount import AuthKeys, PipelineApp, Principal, pipeline, step
+from pipemount import AuthKeys, PipelineApp, Principal, Settings, pipeline, step
 from pipemount.auth import Key
 from pipemount.http.handover import hand_over
 from pipemount.types import Message, Receive, Scope, Send
@@ -24,9 +26,12 @@ seen: list[dict[str, Any]] = []
 
 
 @step
-def note(text: str) -> str:
+async def note(text: str) -> AsyncIterator[str]:
+    """Notes that it ran; of ``wait`` it tells, and goes on for ever."""
     ran.append(text)
-    return text
+    yield text
+    if text == "wait":
+        await asyncio.Event().wait()
 
 
 @pipeline
@@ -34,12 +39,18 @@ def noting(text: str = "ran") -> Any:
     return note(text)
 
 
-pipelines = PipelineApp(noting, auth=None if by_cookie else AuthKeys([Key("ada", KEY)]))
+pipelines = PipelineApp(
+    noting,
+    auth=None if by_cookie else AuthKeys([Key("ada", KEY)]),
+    settings=Settings(trusted_origins=tuple(filter(None, [os.environ.get("FRIEND")])), cleanup_timeout=0.5),
+)
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] != "http":
+    if scope["type"] == "lifespan":
         await pipelines(scope, receive, send)
+    elif scope["type"] == "websocket":
+        await visit(scope, receive, send)
     elif scope["path"] == "/-/seen":
         await answer(send, to_json({"seen": seen, "ran": ran}), b"application/json")
     elif scope["path"] == "/-/page":
@@ -52,14 +63,16 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def visit(scope: Scope, receive: Receive, send: Send) -> None:
     headers = {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
-    came: dict[str, Any] = {"method": scope["method"], "path": scope["path"], "headers": headers, "status": 0}
+    method = scope.get("method", "WEBSOCKET")
+    came: dict[str, Any] = {"method": method, "path": scope["path"], "headers": headers, "status": 0}
     seen.append(came)
     if by_cookie:
         scope = dict(scope)
         hand_over(scope, principal=ADA if "session=ada" in headers.get("cookie", "") else None, guarded=True)
 
     async def watched(message: Message) -> None:
-        came["status"] = message.get("status", came["status"])
+        accepted = 101 if message["type"] == "websocket.accept" else came["status"]
+        came["status"] = message.get("status", accepted)
         await send(message)
 
     await pipelines(scope, receive, watched)

@@ -405,7 +405,31 @@ async def test_a_thread_that_does_not_return_holds_no_stop_up() -> None:
         async with running(app) as jobs:
             job_id = (await jobs.submit(asked())).job.id
             await until(lambda: has_status(jobs, job_id, "running"))
-        assert (await jobs.get(job_id, None)).reason == SHUTDOWN
+        job = await jobs.get(job_id, None)
+        assert (job.status, job.reason) == ("cancelled", SHUTDOWN)
+    finally:
+        release.set()
+
+
+async def test_a_job_that_was_being_cancelled_says_who_cancelled_it_though_its_thread_never_returned() -> None:
+    entered, release = threading.Event(), threading.Event()
+
+    @step
+    def stuck(a: int, b: int) -> int:
+        entered.set()
+        release.wait(30)
+        return a
+
+    app = app_of(stuck, Settings(cleanup_timeout=0.1))
+    try:
+        async with running(app) as jobs:
+            job_id = (await jobs.submit(asked())).job.id
+            reader = asyncio.create_task(all_of(await jobs.subscribe(job_id, None)))
+            await until(lambda: asyncio.to_thread(entered.wait, 0.01))
+            assert (await jobs.cancel(job_id, None, "enough")).status == "cancelling"
+        job = await jobs.get(job_id, None)
+        assert (job.status, job.reason) == ("cancelled", "enough")
+        assert (await reader)[-1].kind == "run_cancelled"
     finally:
         release.set()
 

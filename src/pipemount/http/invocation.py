@@ -93,7 +93,7 @@ class Invocation:
         if admission.rates is not None:
             tell_quota(exchange, admission)
         loop = _get_running_loop()
-        if not lifecycle.ready or lifecycle.pid != getpid():
+        if not lifecycle.ready or (loop is not lifecycle.home and lifecycle.pid != getpid()):  # no loop outlives a fork
             if loop is None:
                 raise NotInlineError
             await lifecycle.ensure_ready()

@@ -63,9 +63,11 @@ class Table:
                 signed = route.permission is not None and (route.endpoint, method) in PLACES
                 methods[method] = Entry(answer, route.permission, signed)
         for custom in customs:
+            own = {method: Entry(custom, custom.permission(method)) for method in custom.methods}
             if custom.path is not None:
-                own = {method: Entry(custom, custom.permission(method)) for method in custom.methods}
                 table.setdefault(custom.path, {}).update(own)
+            elif custom.template in table:  # where the app's own would be found first
+                table[custom.template].update(own)
         self.exact = {path: methods for path, methods in table.items() if PARAMETER not in path}
         self._templates = {path: methods for path, methods in table.items() if PARAMETER in path}
         self._sockets = frozenset(sockets)

@@ -48,7 +48,8 @@ class MemoryStore:
 
     async def open(self) -> None:
         for record in [each for each in self._records.values() if not each.job.ended]:
-            self._end(record, _as_cancelled(record, SHUTDOWN), [_last_event(record, SHUTDOWN)])
+            reason = record.job.reason or SHUTDOWN
+            self._end(record, _as_cancelled(record, reason), [_last_event(record, reason)])
 
     async def check(self) -> None:
         """It is always there."""

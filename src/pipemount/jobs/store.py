@@ -20,6 +20,10 @@ class Store(Protocol):
     durable: bool
     """Whether jobs survive the process."""
 
+    def forget(self) -> None:
+        """Begin from nothing, as in a forked child: what is open is the parent's. Before ``open``."""
+        ...
+
     async def open(self) -> None:
         """The app starts. What a runtime that is no more has left behind is ended."""
         ...
