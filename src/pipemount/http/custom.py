@@ -65,6 +65,12 @@ class Custom:
         return as_template(route.path)[0] if [type(one) for one in taken] == [StringConvertor] else None
 
     @property
+    def place(self) -> str:
+        """What all paths begin with at which it answers."""
+        route: Any = self._route
+        return str(getattr(route, "path", "")).partition("{")[0].rstrip("/")
+
+    @property
     def methods(self) -> tuple[str, ...]:
         """What it answers."""
         return tuple(sorted(getattr(self._route, "methods", None) or METHODS))

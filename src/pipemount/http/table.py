@@ -91,6 +91,12 @@ class Table:
         entry = self._templates.get(as_template(rest)[0], {}).get(method)
         return entry is not None and entry.takes_token
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where the author's endpoints and files are that no single path names; none of them is ``/``."""
+        found = [*(custom.place for custom in self._customs), *(folder.given.path for folder in self._folders)]
+        return tuple(dict.fromkeys(place for place in found if place not in ("", "/")))
+
     def knows(self, path: str) -> bool:
         """Whether the app has something at ``path``, for hosts that share their own root with it."""
         scope = {"type": "http", "method": "GET", "path": path, "root_path": "", "headers": []}
