@@ -28,7 +28,7 @@ def take(page: Any, name: str) -> None:
 
 
 def main() -> None:
-    """A note that is being written, the ticket with its suggested reply, the list after triage, and an urgent ticket."""
+    """A note that is being written, the ticket with its suggested reply, the list after triage, an urgent ticket."""
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="beacon-") as folder:
         environment = {

@@ -85,17 +85,18 @@ def test_the_page_shows_its_pictures_and_they_are_small() -> None:
 @pytest.mark.skipif(not (CLONE / "examples" / "django").is_dir(), reason="PIPEMOUNT does not name a clone")
 def test_the_page_can_be_followed_from_an_empty_folder(tmp_path: Path) -> None:
     reader, pairs = Reader(tmp_path), [pair for pair in commands() if not pair[0].startswith(INSTALLING)]
-    *before, gunicorn, uvicorn, first, second, third, triage, run, draw, product, whole, secret, check = pairs
+    *before, gunicorn, uvicorn, first, second, third, stream, triage, run, draw, product, whole, secret, check = pairs
     assert len(before) == 5
     for command, shown in before:
         reader.follow(command, shown)
         for left_over in tmp_path.glob("beacon.sqlite3*") if command.startswith("cp ") else ():
             left_over.unlink()  # of whoever tried the example out in the clone
     with reader.serve(gunicorn[0]) as server:
-        for command, shown in (first, second, third):
+        for command, shown in (first, second, third, stream):
             reader.follow(command.replace(SERVER, server.url), shown)
     with reader.serve(uvicorn[0]) as server:
-        reader.follow(first[0].replace(SERVER, server.url), first[1])
+        for command, shown in (first, stream):
+            reader.follow(command.replace(SERVER, server.url), shown)
     assert whole == ("python -m pytest -q", "")  # which this is a part of
     for command, shown in (triage, run, draw, product, secret, check):
         reader.follow(command, shown)

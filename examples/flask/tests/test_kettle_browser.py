@@ -175,6 +175,18 @@ def test_an_answer_grows_is_stopped_and_survives_a_new_start_of_the_server(
     assert len(set(seen)) > 10
 
 
+def test_an_answer_comes_where_no_stream_is_free(shop: str, browser: Browser) -> None:
+    page = Watched(browser, shop).page
+    page.route("**/events*", lambda route: route.fulfill(status=429, json={"code": "too-many-streams"}))
+    sign_in(page, "ada@kettle.example")
+    page.goto("/products/mint-garden")
+    page.get_by_label("Your question").fill("Is it a good present?")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    expect(page.get_by_text("The connection is lost.")).to_be_visible()
+    expect(page.locator("[data-answer]")).to_contain_text("until the kettle boils.", timeout=30_000)
+    expect(page.get_by_text("The connection is lost.")).to_be_hidden()
+
+
 def test_a_page_without_scripts_has_its_answer(shop: str, browser: Browser) -> None:
     page = browser.new_context(base_url=shop, java_script_enabled=False).new_page()
     sign_in(page, "ada@kettle.example")

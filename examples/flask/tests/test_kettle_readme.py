@@ -48,7 +48,7 @@ def test_the_page_can_be_followed_from_an_empty_folder(tmp_path: Path) -> None:
     assert export[0] == "export KETTLE_KEY=kettle_…"
     with serving(gunicorn[0], folder, environment) as server:
         environment["KETTLE_KEY"] = buy_two_kettles(server.url)
-        assert len(asking) == 3
+        assert len(asking) == 4
         for command, shown in asking:
             follow(command.replace(SERVER, server.url), shown, folder, environment)
     with serving(uvicorn[0], folder, environment) as server:

@@ -35,6 +35,7 @@ export async function follow(name, parameters, page) {
 
 async function persist(order, page) {
   const at = { job: null, last: 0 };
+  page.stop.addEventListener("abort", () => at.job && cancel(at.job, page));
   for (let tries = 0; tries < PATIENCE && !page.stop.aborted; tries += 1) {
     const answer = await ask(order, page);
     if (answer.job_id) {
@@ -71,12 +72,14 @@ async function accompany(at, job, page) {
   if (at.job?.job_id !== job.job_id) {
     page.begin(at.job !== null);
     Object.assign(at, { job, last: 0 });
+    if (page.stop.aborted) cancel(job, page); // while it was asked for
   }
-  const cancel = () => fetch(`${job.poll_url}/cancel`, { method: "POST", headers: { "X-CSRFToken": page.token } });
-  page.stop.addEventListener("abort", cancel);
-  const end = (await listen(at, page)) ?? (await look(job));
-  page.stop.removeEventListener("abort", cancel);
-  return end;
+  return (await listen(at, page)) ?? (await look(job));
+}
+
+/** Asks the server to stop; what comes of that, the job's stream or its record tells. */
+function cancel(job, page) {
+  fetch(`${job.poll_url}/cancel`, { method: "POST", headers: { "X-CSRFToken": page.token } }).catch(() => null);
 }
 
 /** How the job ended; null where the stream is closed before that. While it can come back, the browser sees to it. */
