@@ -123,6 +123,9 @@ def mutated(draw: st.DrawFn, name: str) -> Any:
             container.append(draw(ODD))
         if not body:
             break
+    parameters = body.get("parameters")
+    if isinstance(parameters, dict) and isinstance(parameters.get("strict"), float):
+        parameters["strict"] = 1  # a strict integer is not written with a point; to JSON Schema 1.0 is an integer
     return body
 
 
