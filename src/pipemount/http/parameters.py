@@ -60,11 +60,11 @@ JOB_ID: JsonObject = {
     "description": "The job's id.",
     "schema": {"type": "string", "format": "uuid"},
 }
-NUMBER: JsonObject = {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}
+NUMBER: JsonObject = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 10**15 - 1}, {"const": ""}]}
 AFTER: JsonObject = {
     "name": "after",
     "in": "query",
-    "description": "The id of the last event that the reader has; a `Last-Event-ID` header stands above it.",
+    "description": "The id of the last event the reader has; empty: none. A `Last-Event-ID` header stands above it.",
     "schema": NUMBER | {"default": 0},
 }
 LAST_EVENT_ID: JsonObject = {
