@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from fastapi import FastAPI, Request
+from starlette.requests import HTTPConnection
 from tests.support.asgi import Answer, Connection, get, post, request
 from tests.support.sockets import Socket
 
@@ -491,7 +492,7 @@ async def test_what_endpoints_of_fastapi_sign(make: Make) -> None:
     app = await make(token_secret=APP_SECRET)
     host = FastAPI()
 
-    def user(request: Request) -> str | None:
+    def user(request: HTTPConnection) -> str | None:
         return request.headers.get("x-user")
 
     host.include_router(app.router(principal=user), prefix="/ai")
@@ -553,6 +554,11 @@ async def test_tokens_are_in_no_log_of_ours_and_what_servers_log_has_a_dash(
         connection.feed(b"")
         await connection.run()
         assert connection.scope["query_string"] == b"x=1&token=-"
+    for path in (f"/jobs/{job_id}/cancel", "/jobs", "/nothing"):  # where it is not looked at
+        connection = Connection(app, "GET", path, query=f"token={given}&x=1".encode())
+        connection.feed(b"")
+        await connection.run()
+        assert connection.scope["query_string"] == b"token=-&x=1"
     await get(app, f"/jobs/{job_id}?token={given}x")
     async with Socket(app, query=f"token={given}") as socket:
         await socket.ask(type="ping")

@@ -29,7 +29,8 @@ ALSO = [pytest.param(name, marks=pytest.mark.full) for name in COMMANDS if name 
 
 @pytest.fixture(params=["gunicorn gthread", "uvicorn", *ALSO])
 def server(request: pytest.FixtureRequest, database: Path) -> Iterator[LiveServer]:
-    with LiveServer(COMMANDS[request.param], {"KETTLE_DATABASE": f"sqlite:///{database}"}) as server:
+    environment = {"KETTLE_DATABASE": f"sqlite:///{database}", "KETTLE_PACE": "0.005"}
+    with LiveServer(COMMANDS[request.param], environment) as server:
         yield server
         print(*server.log, sep="\n")
 
@@ -60,9 +61,26 @@ def test_a_shop_that_is_open(server: LiveServer) -> None:
     assert [answer.status_code for answer in answers] == [200, 404] * 8
     assert {answer.json()["outputs"]["verdict"]["decision"] for answer in answers[::2]} == {"accepted"}
     assert httpx.post(f"{server.url}/ai/invoke", json={}, trust_env=False, timeout=60).status_code == 401
+    if "--workers" not in server.command:  # a sync worker has one request at a time
+        listen(server, key)
     server.stop()
     told = [line for line in server.log if "on_init:" in line or "on_cleanup:" in line]
     assert [line.partition("on_")[2].partition(":")[0] for line in told] == ["init", "cleanup"], server.log
+
+
+def listen(server: LiveServer, key: dict[str, str]) -> None:
+    """A stream that is not read holds nobody up, and has everything when it is read, as the one that was."""
+    body = {"parameters": {"slug": "mint-garden", "question": "How do I brew it?"}}
+    with httpx.Client(base_url=server.url, trust_env=False, timeout=60, headers=key) as program:
+        url = program.post("/ask/submit", json=body).json()["stream_url"]
+        with program.stream("GET", url) as slow:
+            whole = program.get(url).text
+            assert program.get(url.removesuffix("/events")).json()["status"] == "succeeded"
+            assert slow.read().decode() == whole
+    numbers = [int(line.removeprefix("id: ")) for line in whole.splitlines() if line.startswith("id: ")]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert whole.count("\nevent: delta\n") > 30
+    assert "\nevent: run_completed\n" in whole
 
 
 def test_pages_are_answered_while_all_streams_are_taken(database: Path) -> None:
