@@ -72,6 +72,8 @@ class Connections:
         """Status and body; 0 where the connection broke or nothing came within ten seconds."""
         try:
             async with asyncio.timeout(10):
+                while self._idle and self._idle[-1][0].at_eof():  # the server has hung up after seconds of silence
+                    self._idle.pop()[1].close()
                 reader, writer = (
                     self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
                 )

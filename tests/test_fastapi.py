@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -17,7 +18,7 @@ from pydantic import BaseModel
 from tests.support.asgi import Answer, get, post, request
 from tests.support.sockets import Socket
 
-from pipemount import AuthKeys, PipelineApp, Principal, Settings, StepContext, pipeline, step
+from pipemount import AuthKeys, PipelineApp, Principal, Settings, StaticFolder, StepContext, pipeline, step
 from pipemount.http.components import PREFIX, component_schemas, references
 from pipemount.types import JsonObject
 
@@ -150,6 +151,14 @@ async def test_links_start_at_the_base_that_the_caller_sees(root_path: str, path
     app = host(two(), prefix="/shop/ai")
     answer = await get(app, path, root_path=root_path)
     assert answer.json()["servers"] == [{"url": f"{root_path}/shop/ai"}]
+
+
+async def test_the_page_of_a_folder_beside_the_api(tmp_path: Path) -> None:
+    """It is found at its slash, and is not sent there again and again."""
+    (tmp_path / "index.html").write_text("<h1>app</h1>")
+    app = host(PipelineApp(weather, static=StaticFolder(tmp_path, path="/app")))
+    assert (await get(app, "/ai/app")).headers["location"] == "/ai/app/"
+    assert (await get(app, "/ai/app/")).body == b"<h1>app</h1>"
 
 
 async def test_without_a_prefix_the_host_keeps_its_own_paths() -> None:

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
-from pipemount import AuthKeys, PipelineApp, StepContext, pipeline, step, transport
+from pipemount import AuthKeys, PipelineApp, Settings, StepContext, pipeline, step, transport
 from pipemount.errors import HomeLoopError
 from pipemount.types import Message, Principal, Receive, Scope, Send
 
@@ -71,6 +71,25 @@ async def test_a_pipeline_is_invoked_on_any_loop_without_a_server() -> None:
     assert await ask() == (200, "nobody")
     assert await asyncio.to_thread(asyncio.run, ask()) == (200, "nobody")
     await app.lifecycle.aclose()
+
+
+@pytest.mark.parametrize(
+    ("allowed", "host"),
+    [
+        ((), "localhost"),
+        (("ai.example", "b.example"), "ai.example"),
+        (("*.example",), "localhost.example"),
+        (("ai.example", "localhost"), "localhost"),
+        (("*",), "localhost"),
+    ],
+)
+async def test_it_asks_for_a_host_that_the_app_answers_for(allowed: tuple[str, ...], host: str) -> None:
+    pipelines = PipelineApp(asking, settings=Settings(allowed_hosts=allowed))
+    async with pipelines.client() as client:
+        assert (await client.get("/health/live")).status_code == 200
+        assert client.base_url.host == host
+    with pipelines.client_sync() as waiting:
+        assert waiting.base_url == client.base_url
 
 
 def test_and_in_a_thread_that_lends_itself() -> None:

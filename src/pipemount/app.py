@@ -237,15 +237,15 @@ class PipelineApp(Application):
             **options: ``root_path``, where the app believes itself mounted; ``principal``, for whom a host would vouch;
                 all else as for ``httpx.AsyncClient``.
         """
-        from .transport import client
+        from .transport import base_url, client
 
-        return client(self, **options)
+        return client(self, **{"base_url": base_url(self.settings.allowed_hosts), **options})
 
     def client_sync(self, **options: Any) -> httpx.Client:
         """As ``client``, for code that is not async; options as for ``httpx.Client``."""
-        from .transport import client_sync
+        from .transport import base_url, client_sync
 
-        return client_sync(self, **options)
+        return client_sync(self, **{"base_url": base_url(self.settings.allowed_hosts), **options})
 
     def override(
         self, steps: Mapping[StepKey, Any] | None = None, /, *, state: Any = KEEP, **functions: Any

@@ -71,6 +71,7 @@ class Cors:
     )
     allow_credentials: bool = False
     expose_headers: Sequence[str] = (
+        "Idempotency-Replayed",
         "Location",
         "RateLimit",
         "RateLimit-Policy",

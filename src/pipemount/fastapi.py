@@ -170,7 +170,8 @@ class _Handover(Response):
         base, located = locate(scope)
         rest = "/" + scope["path_params"][REST].rstrip("/") if self._path is None else _filled_in(self._path, scope)
         if located.endswith(rest.rstrip("/")):
-            child = child_scope(scope, base + located.removesuffix(rest).rstrip("/"), rest)
+            slash = "/" if scope["path"].endswith("/") and rest != "/" else ""  # what a folder's page is found by
+            child = child_scope(scope, base + located.removesuffix(rest).rstrip("/"), rest + slash)
         else:  # a slash came as %2F: FastAPI took the path for one that it is not
             child = child_scope(scope, base, located)
         if scope["path"].endswith("/") and not child["path"].endswith("/"):

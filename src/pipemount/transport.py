@@ -8,7 +8,7 @@ waits, and closing a response is a disconnect.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
@@ -22,11 +22,11 @@ from .runtime.acting import as_principal
 from .runtime.lifecycle import Lifecycle
 from .types import ASGIApp, Message, Principal, Receive, Scope, Send
 
-__all__ = ["Transport", "WaitingTransport", "client", "client_sync"]
+__all__ = ["Transport", "WaitingTransport", "base_url", "client", "client_sync"]
 
 T = TypeVar("T")
 
-BASE_URL = "http://localhost"
+LOCAL = "localhost"
 
 GRACE = 1.0
 """Seconds that an application has to end after a disconnect, before it is cancelled."""
@@ -44,13 +44,19 @@ class App(Protocol):
 def client(app: ASGIApp, *, root_path: str = "", principal: Any = None, **options: Any) -> httpx.AsyncClient:
     """An ``httpx.AsyncClient`` of ``app``, without a timeout unless ``options`` have one."""
     transport = Transport(app, root_path=root_path, principal=as_principal(principal, "host"))
-    return httpx.AsyncClient(transport=transport, **{"base_url": BASE_URL, "timeout": None, **options})
+    return httpx.AsyncClient(transport=transport, **{"base_url": base_url(), "timeout": None, **options})
 
 
 def client_sync(app: App, *, root_path: str = "", principal: Any = None, **options: Any) -> httpx.Client:
     """An ``httpx.Client`` of ``app``, which answers on its own loop while the thread waits."""
     transport = WaitingTransport(app, root_path=root_path, principal=as_principal(principal, "host"))
-    return httpx.Client(transport=transport, **{"base_url": BASE_URL, "timeout": None, **options})
+    return httpx.Client(transport=transport, **{"base_url": base_url(), "timeout": None, **options})
+
+
+def base_url(allowed_hosts: Sequence[str] = ()) -> str:
+    """That of a host for which an app with these ``Settings.allowed_hosts`` answers: nobody looks it up."""
+    listed = bool(allowed_hosts) and LOCAL not in allowed_hosts
+    return "http://" + (allowed_hosts[0].replace("*", LOCAL) if listed else LOCAL)
 
 
 class Transport(httpx.AsyncBaseTransport):

@@ -11,15 +11,18 @@ import secrets
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import CoroutineType, FrameType
 from typing import Any
 
 import pytest
 from tests.support.asgi import Answer, Connection
+from tests.support.sockets import Socket
 
 import pipemount
 from pipemount import AuthKeys, PipelineApp, pipeline, step
 from pipemount.auth import Key, digest, generate_key
 
+PACKAGE = Path(pipemount.__file__).parent
 SECRET = "clé: pm_0123456789abcdef"
 CHALLENGES = ('Basic realm="pipemount", charset="UTF-8"', 'Bearer realm="pipemount"')
 
@@ -133,11 +136,71 @@ async def test_a2_a_key_is_missing_wrong_twice_elsewhere_or_one_of_two(app: Pipe
         check_refused(await ask(app, (b"cookie", name.encode() + b"=" + key)))
 
 
+# ------------------------------------------------------------------- A1 and A2 wherever a key is asked for
+
+JOB = "01936f5e-7c00-7000-8000-000000000001"
+
+
+def everywhere(app: PipelineApp) -> Iterator[tuple[str, str]]:
+    for route in app.route_table:
+        for method in route.methods:
+            if route.permission is not None:
+                yield method, route.path.replace("{job_id}", JOB)
+    for route in app.sockets:
+        yield "WEBSOCKET", route.path
+
+
+async def status_of(app: PipelineApp, method: str, path: str, *headers: tuple[bytes, bytes]) -> tuple[int, Any]:
+    """The status, 101 for an open socket, and the challenges."""
+    if method == "WEBSOCKET":
+        socket = Socket(app, path)
+        socket.scope["headers"] = [(b"host", b"testserver"), *headers]
+        socket.open()
+        first = await socket.sent()
+        socket.leave()
+        assert socket.task is not None
+        await socket.task
+        if first["type"] == "websocket.accept":
+            return 101, None
+        answered = dict(first["headers"])
+        assert answered[b"content-type"] == b"application/problem+json"
+        return first["status"], answered.get(b"www-authenticate", b"").decode()
+    connection = Connection(app, method, path, headers=headers)
+    connection.feed(b"")
+    await connection.run()
+    return connection.answer.status, connection.answer.headers.get("www-authenticate")
+
+
+async def test_a1_and_a2_hold_on_every_route_and_socket(app: PipelineApp) -> None:
+    """What is beyond the key is not looked at before it: a job that there is not, a body that is none."""
+    refused = [
+        (),
+        *([(b"authorization", header)] for header in REFUSED.values()),
+        [WRONG],
+        [(b"authorization", b"Bearer wrong")],
+        [(b"authorization", b"Digest x")],
+    ]
+    twice = [[BEARER, BEARER], [API_KEY, API_KEY], [BASIC, BEARER], [BEARER, API_KEY], [BASIC, API_KEY]]
+    asked = 0
+    for method, path in everywhere(app):
+        for headers in refused:
+            status, challenge = await status_of(app, method, path, *headers)
+            assert status == 401, (method, path, headers)
+            assert "Basic realm=" in challenge and "Bearer realm=" in challenge
+        for headers in twice:
+            assert (await status_of(app, method, path, *headers))[0] == 400, (method, path, headers)
+        for header in ADMITTED.values():
+            assert (await status_of(app, method, path, (b"authorization", header)))[0] not in (400, 401, 403, 500), path
+        asked += 1
+    assert asked > 40
+
+
 # ------------------------------------------------------------------------------------------------- A3
 
 SECRET_WORDS = ("hash", "digest", "presented", "credential", "password", "token", "secret", "signature")
 HARMLESS = {
     "auth/key.py": ["secret != secret.strip()"],  # a key that is set up, with itself
+    "auth/tokens.py": ["said[0] in TOKEN_PERMISSIONS"],
     "http/tokens.py": ["b'&token=' in query", "b'token=' in query", "permission not in TOKEN_PERMISSIONS"],
     "jobs/memory.py": ["record.job.request.idempotency.digest != same.digest"],  # of what was asked for
     "pipelines/steps.py": [f"{word} signature.call.parameters" for word in ("'id' not in", "'after' not in")]
@@ -162,10 +225,9 @@ def _is_leaky(node: ast.Compare | ast.Match) -> bool:
 def test_a3_no_secret_is_compared_with_equals() -> None:
     planted = "if presented_hash == known: ...\nfound = token in tokens\nmatch password:\n    case 'x': ..."
     assert comparisons_of_secrets(planted) == ["password", "presented_hash == known", "token in tokens"]
-    package = Path(pipemount.__file__).parent
     found = {
-        str(module.relative_to(package)): hits
-        for module in sorted(package.rglob("*.py"))
+        str(module.relative_to(PACKAGE)): hits
+        for module in sorted(PACKAGE.rglob("*.py"))
         if (hits := comparisons_of_secrets(module.read_text()))
     }
     assert found == {name: sorted(hits) for name, hits in HARMLESS.items()}
@@ -226,14 +288,22 @@ def test_a7_keys_come_from_the_operating_systems_random_source(monkeypatch: pyte
 
 
 def reachable(root: object) -> Iterator[object]:
-    """Everything that ``root`` refers to, modules and types aside."""
+    """Everything that ``root`` refers to, but for modules, types, and the frames of tests."""
     seen, left = set(), [root]
     while left:
         found = left.pop()
-        if id(found) not in seen and not isinstance(found, type(ast) | type):
+        if id(found) not in seen and not _is_of_tests(found):
             seen.add(id(found))
             yield found
             left.extend(gc.get_referents(found))
+
+
+def _is_of_tests(found: object) -> bool:
+    if isinstance(found, dict):
+        return "__builtins__" in found  # the globals of a module, which its functions refer to
+    return isinstance(found, type(ast) | type | FrameType | CoroutineType) and not (
+        isinstance(found, CoroutineType) and str(PACKAGE) in found.cr_code.co_filename
+    )
 
 
 def test_a7_of_keys_only_hashes_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,6 +325,30 @@ def test_a7_of_keys_only_hashes_are_kept(tmp_path: Path, monkeypatch: pytest.Mon
         assert not [thing for thing in held if isinstance(thing, str | bytes) and _shows(thing, texts)]
         assert store.generated is None
         assert not any(text in repr(store) for text in texts)
+
+
+async def test_a7_nothing_of_a_key_or_token_is_kept_beside_the_hash(app: PipelineApp) -> None:
+    """After requests of every kind, in all that the app refers to: jobs, events, idempotency keys, streams."""
+    key = (b"x-api-key", RIGHT)
+    for path, body in (("/invoke", b'{"parameters":{}}'), ("/submit", b'{"parameters":{}}'), ("/batch", b"[{}]")):
+        for more in ((), ((b"idempotency-key", b'"one"'),)):
+            headers = [key, (b"content-type", b"application/json"), *more]
+            connection = Connection(app, "POST", path, headers=headers)
+            connection.feed(body)
+            await connection.run()
+            assert connection.answer.status in (200, 202)
+    job_id = connection.answer.headers["x-run-id"]
+    token = app.sign(job_id).token
+    for query, headers in ((f"token={token}".encode(), []), (b"", [key])):
+        connection = Connection(app, "GET", f"/jobs/{job_id}/events", headers=headers, query=query)
+        connection.feed(b"")
+        await connection.run()
+        assert connection.answer.status == 200
+    del connection
+    texts = {SECRET, token, token.rpartition(".")[2]}
+    held = [thing for thing in reachable(app) if isinstance(thing, str | bytes)]
+    assert job_id in held
+    assert not [thing for thing in held if _shows(thing, texts)]
 
 
 def _shows(thing: str | bytes, texts: set[str]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipemount.auth import AuthKeys, Key, Tokens, generate_key
-from pipemount.auth.tokens import _pen_of_key
+from pipemount.auth.tokens import _pen, _pen_of_key
 from pipemount.errors import ConfigurationError, ForbiddenError, UnauthenticatedError
 from pipemount.types import Principal
 
@@ -255,6 +255,31 @@ def test_whoever_has_a_key_can_make_no_token_of_the_app_or_of_another(clock: Clo
         bearer = app.verify(forged)
         assert (bearer.name, bearer.source, bearer.sees_all) == ("ci", "key", False)
         refusal(made(clock, ci, Key("web", OTHER), secret=APP_SECRET), forged)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *(b"", b"x", b"{", b"\xff\xfe", b"NaN", b"null", b"7", b'"abc"', b"{}", b"[]", b'["read"]', b"[" * 100_000),
+        *(b'["read","x"]', b'["read","x","soon"]', b'["read","x",null]', b'["read",7,1e99]', b'["read","x",9e99]'),
+        *(b'[["read"],"x",9999999999]', b'[{},"x",9999999999]', b'["invoke","x",9999999999]', b'["","x",9999999999]'),
+        *(b'["admin","x",9999999999]', b'["read","x",true]', b'["read","x",9999999999,"ci"]'),
+        *(
+            b'["read","x",9999999999,"ci","key"]',
+            b'["read","x",9999999999,1,2,3]',
+            b'["read","x",9999999999,[],{},0,0]',
+        ),
+    ],
+)
+def test_what_is_signed_but_says_nothing_of_ours(clock: Clock, said: bytes) -> None:
+    ci = Key("ci", SECRET, permissions=("admin",))
+    for pen, tokens in (
+        (_pen_of_key(b"", ci), made(clock, ci)),
+        (_pen(APP_SECRET.encode()), made(clock, secret=APP_SECRET)),
+    ):
+        for payload in (urlsafe_b64encode(said).rstrip(b"="), said, b"*"):
+            signed = pen.signer.sign(payload).decode("latin-1")
+            refusal(tokens, signed)
 
 
 def test_what_the_app_signs_without_a_secret_ends_with_its_key_and_with_the_process(clock: Clock) -> None:

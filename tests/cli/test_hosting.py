@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.asgi import get
 
 from pipemount import PipelineApp
+from pipemount.cli.exits import CommandError
 from pipemount.cli.hosting import VARIABLE, as_app, create, describe_places, is_asgi
 from pipemount.cli.serve import _warnings
 from pipemount.cli.targets import load
@@ -66,3 +68,32 @@ def test_an_open_app_beyond_this_machine_is_warned_of(shop: Path) -> None:
     assert _warnings(load("apps:one"), "127.0.0.1") == []
     assert _warnings(load("apps:locked"), "0.0.0.0") == []
     assert _warnings(load("apps:host"), "0.0.0.0") == []
+
+
+async def status_for(app: Any, host: str) -> int:
+    return (await get(app, "/info", headers={"host": host})).status
+
+
+async def test_c3_without_keys_only_this_machines_names_are_answered(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = {"target": "shop:weather", **NO_KEYS, "host": "127.0.0.1"}
+    monkeypatch.setenv(VARIABLE, json.dumps(order))
+    for app in (as_app(order), create()):
+        for name in ("localhost", "localhost:8000", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST"):
+            assert await status_for(app, name) == 200
+        for name in ("evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "", "192.0.2.7"):
+            assert await status_for(app, name) == 421
+    listening: Any = as_app(order | {"host": "192.0.2.7"})
+    assert (await status_for(listening, "192.0.2.7:80"), await status_for(listening, "evil.example")) == (200, 421)
+
+
+async def test_c3_keys_and_what_is_asked_for_stand_above_that(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = {"target": "shop:weather", **NO_KEYS, "host": "127.0.0.1"}
+    monkeypatch.setenv("KEYS", "ci:correct horse battery staple")
+    assert await status_for(as_app(order | {"key_env": "KEYS"}), "evil.example") == 401
+    named: Any = as_app(order | {"allowed_hosts": ["ai.example"]})
+    assert (await status_for(named, "ai.example"), await status_for(named, "localhost")) == (200, 421)
+    assert await status_for(as_app(order | {"allowed_hosts": ["*"]}), "evil.example") == 200
+    with pytest.raises(CommandError, match="has a list of its own"):
+        as_app(order | {"target": "apps:host", "allowed_hosts": ["ai.example"]})

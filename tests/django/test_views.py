@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from asgiref.sync import iscoroutinefunction
 from django.test import AsyncRequestFactory, RequestFactory
-from django.urls import resolve, reverse
+from django.urls import include, path, resolve, reverse
 from tests.django.asking import JSON, OSLO, Asked, only
-from tests.django.site.pipelines import pipelines, several
+from tests.django.site.pipelines import pipelines, several, weather
 
+from pipemount import PipelineApp, StaticFolder
 from pipemount.http.routes import PARAMETER
 
 ANSWER = "The weather in Oslo is 3.0 degrees Celsius."
@@ -158,3 +161,15 @@ def only_of(response: Any) -> Any:
     assert response.status_code == 200, response.content
     [value] = json.loads(response.content)["outputs"].values()
     return value
+
+
+def test_the_page_of_a_folder_beside_the_api(ask: Asked, settings: Any, tmp_path: Path) -> None:
+    """It is found at its slash, and is not sent there again and again."""
+    (tmp_path / "index.html").write_text("<h1>app</h1>")
+    app = PipelineApp(weather, static=StaticFolder(tmp_path, path="/app"))
+    urls = ModuleType("urls")
+    urls.__dict__["urlpatterns"] = [path("ai/", include(app.django_urls()))]
+    settings.ROOT_URLCONF = urls
+    assert ask("GET", "/ai/app")["location"] == "/ai/app/"
+    assert ask("GET", "/ai/app/").content == b"<h1>app</h1>"
+    assert ask("GET", "/ai/info/").status_code == 200

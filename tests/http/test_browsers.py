@@ -126,6 +126,17 @@ async def test_c4_all_origins_are_let_in_by_a_star_and_never_with_credentials(or
 PREFLIGHT = {"origin": APP, "access-control-request-method": "POST"}
 
 
+async def test_pages_may_read_the_headers_that_tell_of_a_run() -> None:
+    app = PipelineApp(greeting, settings=Settings(cors=Cors([APP]), generate_request_ids=True))
+    async with app.lifespan(None):
+        for _ in range(2):
+            answer = await post(app, "/submit", INVOKE, headers={"origin": APP, "idempotency-key": "once"})
+    exposed = {name.strip().lower() for name in answer.headers["access-control-expose-headers"].split(",")}
+    told = {"idempotency-replayed", "location", "x-request-id", "x-run-id"}
+    assert told <= answer.headers.keys()
+    assert told <= exposed
+
+
 async def test_a_preflight_is_answered_before_anybody_is_asked_for_a_key() -> None:
     app = PipelineApp(greeting, auth=AuthKeys([KEY]), settings=Settings(cors=Cors([APP])))
     asked = {**PREFLIGHT, "access-control-request-headers": "Content-Type, X-API-Key, Idempotency-Key"}

@@ -107,7 +107,8 @@ def wsgi_client(host: Any) -> httpx.Client:
 
 
 def asgi_client(host: Any) -> httpx.Client:
-    return TestClient(host, base_url="http://shop.example", raise_server_exceptions=False)
+    made: Any = TestClient(host, base_url="http://shop.example", raise_server_exceptions=False)
+    return cast("httpx.Client", made)  # as far as the tests use it
 
 
 def included(app: PipelineApp) -> FastAPI:
@@ -219,6 +220,14 @@ def test_endpoints_and_files_are_behind_keys_and_permissions(client: httpx.Clien
     assert client.get(accepted.headers["location"], headers=AS_READER).status_code in (200, 404)  # another key's
 
 
+def test_a_page_is_opened_with_a_slash_and_shown_there(client: httpx.Client) -> None:
+    assert client.get("/ai/app/", follow_redirects=False).text == "<h1>app</h1>"
+    opened = client.get("/ai/app", follow_redirects=False)
+    assert (opened.status_code, opened.headers["location"]) == (307, "/ai/app/")
+    again = client.get("/ai/app/index.html", headers={"If-None-Match": client.get("/ai/app/").headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
 def test_case_22_middleware_and_hooks_once_in_every_host(product: Product, client: httpx.Client) -> None:
     client.post("/ai/predict", json=INVOKE, headers=AS_INVOKER)
     product.notes[:] = [note for note in product.notes if note.startswith("started")]
@@ -274,7 +283,8 @@ def test_at_the_root_of_flask_what_the_app_has_is_found_and_the_rest_left(root: 
     ask = host.test_client()
     assert ask.get("/models/x").json == "x"
     with ask.get("/app/app.js") as answer:
-        assert answer.text == "start()"
+        assert answer.get_data() == b"start()"
+    assert ask.options("/own/thing").allow == {"GET", "HEAD", "OPTIONS"}
     assert ask.get("/own/thing").text == "own thing"
     assert ask.get("/nothing").text == "the host's page"
     app.lifecycle.close()

@@ -134,6 +134,25 @@ async def test_case_23_an_endpoint_replaces_the_apps_own() -> None:
     assert (await post(partly, "/info", {})).status == 405
 
 
+async def test_an_endpoint_replaces_those_that_have_a_parameter() -> None:
+    def mine(request: Request) -> Any:
+        return request.path_params
+
+    app = make(
+        Endpoint("/jobs/{number}", mine),
+        Endpoint("/jobs/{number}", mine, methods=["PUT"], permission="admin"),
+        Endpoint("/jobs/{number:int}/events", mine),
+        Endpoint("/jobs/{number}/notes", mine),
+        auth=keys(),
+    )
+    for path in ("/jobs/7", "/jobs/7/", "/jobs/7/notes"):
+        assert (await get(app, path, headers=AS_READER)).json() == {"number": "7"}
+        assert (await get(app, path)).status == 401
+    assert (await request(app, "PUT", "/jobs/7", headers=AS_READER)).status == 403
+    assert (await request(app, "DELETE", "/jobs/7", headers=AS_INVOKER)).status == 404, "the app's own"
+    assert (await get(app, "/jobs/7/events", headers=AS_READER)).json()["code"] == "not-found", "that asks for a number"
+
+
 async def test_a_wrong_method_at_an_endpoint_is_405_with_what_is_allowed() -> None:
     app = make(Endpoint("/version", version), Endpoint("/v/{n}", version))
     for path in ("/version", "/v/1"):

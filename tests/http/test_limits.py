@@ -342,7 +342,8 @@ async def test_j4_a_thousand_cancels_while_they_wait_run_or_have_ended(gate: Gat
 @pytest.mark.parametrize("path", ["/invoke", "/batch"])
 async def test_d5_a_body_that_trickles_is_answered_408_and_holds_no_place(gate: Gate, path: str) -> None:
     gate.free.set()
-    app = PipelineApp(step(gate.wait), settings=Settings(max_concurrency=1, max_queue=2000, body_timeout=1.0))
+    patient = Settings(max_concurrency=1, max_queue=2000, body_timeout=1.0, request_timeout=1e6)
+    app = PipelineApp(step(gate.wait), settings=patient)
     slow = b" " * 1000 + BODY
     async with app.lifespan(None):
         connections = [asked(app, body=slow, path=path) for _ in range(1000)]
@@ -417,6 +418,20 @@ async def test_a_large_body_has_time_in_proportion(monkeypatch: pytest.MonkeyPat
         connection.feed(BODY)
         await task
         assert connection.answer.status == 200
+
+
+async def test_a_time_out_of_the_servers_own_is_not_the_callers() -> None:
+    async def receive() -> Any:
+        await asyncio.sleep(0)
+        raise TimeoutError("the server's own")
+
+    app = PipelineApp(step(Gate().wait))
+    async with app.lifespan(None):
+        connection = asked(app)
+        connection._receive = receive  # type: ignore[method-assign]
+        await connection.run()
+        assert connection.answer.status == 500
+        assert app.admission.active == 0
 
 
 async def test_a_408_says_nothing_of_connections_where_there_are_none_to_close() -> None:

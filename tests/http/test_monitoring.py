@@ -168,6 +168,9 @@ async def test_both_texts_are_read_by_prometheus_and_tell_the_same_as_json() -> 
     assert labels <= {"pipeline", "step", "result", "state", "reason", "le"}
 
 
+HOSTILE = ['"} 1\npipemount_forged{a="', "\\", 'p0"', "# EOF", "{}", "\xff\xfe", "x" * 5000]
+
+
 async def test_o2_ids_and_paths_make_no_series() -> None:
     """Ten pipelines of ten steps have at most 200 series beside buckets, and whatever is sent makes no other."""
 
@@ -185,6 +188,13 @@ async def test_o2_ids_and_paths_make_no_series() -> None:
                 await post(app, f"/p{number // 10 % 10}/invoke", body, headers={"x-request-id": str(uuid4())})
             else:
                 await get(app, f"/{uuid4()}/{number}")
+        for text in HOSTILE:
+            body = {"parameters": {"number": 1}, "run_name": text}
+            headers = {"x-request-id": text, "idempotency-key": text, "x-api-key": text, "traceparent": text}
+            await post(app, "/p0/invoke", body, headers=headers)
+            await post(app, "/p0/submit", body)
+            await get(app, f"/{text}/invoke")
+            await get(app, f"/jobs?status={text}&pipeline={text}", headers={"accept": text})
         assert await series(app) == before
     assert 80 <= len(before) <= 200
 

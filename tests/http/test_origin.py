@@ -32,8 +32,15 @@ def noting(text: str = "ran") -> Any:
     return note(text)
 
 
-async def ask(headers: dict[str, str], *, auth: Any = None, trusted: tuple[str, ...] = (), **handover: Any) -> Answer:
-    app = PipelineApp(noting, auth=auth, settings=Settings(trusted_origins=trusted))
+async def ask(
+    headers: dict[str, str],
+    *,
+    auth: Any = None,
+    trusted: tuple[str, ...] = (),
+    open_routes: tuple[str, ...] = (),
+    **handover: Any,
+) -> Answer:
+    app = PipelineApp(noting, auth=auth, settings=Settings(trusted_origins=trusted, open_routes=open_routes))
 
     async def host(scope: Scope, receive: Receive, send: Send) -> None:
         scope = dict(scope)
@@ -91,6 +98,26 @@ async def test_what_makes_up_for_a_foreign_origin() -> None:
     assert (await ask({**FOREIGN, "x-api-key": KEY}, auth=keys)).status == 200
     assert (await ask({**FOREIGN, "x-api-key": "wrong"}, auth=keys)).status == 401
     assert (await ask(FOREIGN, principal=Principal("ada", frozenset({"invoke"})), auth=keys)).status == 403
+
+
+async def test_c1_a_user_whom_no_header_shows_is_held_to_the_origin_too() -> None:
+    """Whom the host knows by a certificate, an address, or what a proxy says of him."""
+    ada = Principal("ada", frozenset({"invoke"}))
+    foreign = {"host": "shop.example", "origin": "https://evil.example"}
+    refused = await ask(foreign, principal=ada)
+    assert (refused.status, refused.json()["code"], ran) == (403, "cross-origin", [])
+    assert (await ask({**foreign, "origin": "https://shop.example"}, principal=ada)).status == 200
+    assert (await ask(foreign, principal=ada, token_checked=True)).status == 200
+
+
+async def test_c1_an_open_route_is_no_way_to_act_with_somebody_s_login() -> None:
+    ada = Principal("ada", frozenset({"invoke"}))
+    for keys in (None, AuthKeys({"mobile": KEY})):
+        refused = await ask(FOREIGN, auth=keys, open_routes=("/invoke",), principal=ada)
+        assert (refused.status, refused.json()["code"], ran) == (403, "cross-origin", [])
+        own = {**COOKIE, "origin": "https://shop.example"}
+        assert (await ask(own, auth=keys, open_routes=("/invoke",), principal=ada)).status == 200
+        assert (await ask(FOREIGN, auth=keys, open_routes=("/invoke",))).status == 200  # as nobody
 
 
 async def test_a_password_that_the_browser_repeats_by_itself_is_no_key() -> None:

@@ -12,12 +12,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from fastapi import FastAPI, Request
+from starlette.requests import HTTPConnection
 from tests.support.asgi import Answer, Connection, get, post, request
 from tests.support.sockets import Socket
 
 from pipemount import AuthKeys, PipelineApp, Principal, Settings, pipeline, step
 from pipemount.auth import Key
 from pipemount.http.handover import hand_over
+from pipemount.runtime.acting import acting_as
 from pipemount.types import ASGIApp, Receive, Scope, Send
 
 KEYS = {
@@ -484,6 +487,38 @@ async def test_what_the_teams_code_signs_from_a_coroutine_and_from_a_thread(app:
     assert cancelled.json()["reason"] == "cancelled on request of app"
 
 
+async def test_what_endpoints_of_fastapi_sign(make: Make) -> None:
+    """In a coroutine on the loop, and in a thread; the user is whom the code names."""
+    app = await make(token_secret=APP_SECRET)
+    host = FastAPI()
+
+    def user(request: HTTPConnection) -> str | None:
+        return request.headers.get("x-user")
+
+    host.include_router(app.router(principal=user), prefix="/ai")
+
+    @host.get("/link/{job_id}")
+    async def link(job_id: str, request: Request) -> dict[str, str]:
+        with acting_as(user(request), source="fastapi"):
+            return dict(app.sign(job_id).paths)
+
+    @host.get("/sync/link/{job_id}")
+    def sync_link(job_id: str, request: Request) -> dict[str, str]:
+        with acting_as(user(request), source="fastapi"):
+            return dict(app.sign(job_id).paths)
+
+    ada, bob = {"x-user": "ada"}, {"x-user": "bob"}
+    job_id = (await post(host, "/ai/submit", {"parameters": {"steps": 1}}, headers=ada)).json()["job_id"]
+    for path in ("/link/", "/sync/link/"):
+        of_ada, of_bob, of_the_app = [(await get(host, path + job_id, headers=each)).json() for each in (ada, bob, {})]
+        assert (await get(host, f"/ai/jobs/{job_id}")).status == 404
+        assert (await get(host, "/ai" + of_ada["job"])).json()["job_id"] == job_id
+        assert (await get(host, "/ai" + of_the_app["job"])).json()["job_id"] == job_id
+        assert (await get(host, "/ai" + of_bob["job"])).status == 404
+        async with Socket(host, "/ai/stream", query=of_ada["websocket"].partition("?")[2]) as socket:
+            assert (await socket.ask(type="subscribe", job_id=job_id))["type"] == "accepted"
+
+
 def vouching(app: ASGIApp, name: str) -> ASGIApp:
     """A host with a login."""
 
@@ -519,6 +554,11 @@ async def test_tokens_are_in_no_log_of_ours_and_what_servers_log_has_a_dash(
         connection.feed(b"")
         await connection.run()
         assert connection.scope["query_string"] == b"x=1&token=-"
+    for path in (f"/jobs/{job_id}/cancel", "/jobs", "/nothing"):  # where it is not looked at
+        connection = Connection(app, "GET", path, query=f"token={given}&x=1".encode())
+        connection.feed(b"")
+        await connection.run()
+        assert connection.scope["query_string"] == b"token=-&x=1"
     await get(app, f"/jobs/{job_id}?token={given}x")
     async with Socket(app, query=f"token={given}") as socket:
         await socket.ask(type="ping")

@@ -405,7 +405,8 @@ async def test_a_thread_that_does_not_return_holds_no_stop_up() -> None:
         async with running(app) as jobs:
             job_id = (await jobs.submit(asked())).job.id
             await until(lambda: has_status(jobs, job_id, "running"))
-        assert (await jobs.get(job_id, None)).reason == SHUTDOWN
+        job = await jobs.get(job_id, None)
+        assert (job.status, job.reason) == ("cancelled", SHUTDOWN)
     finally:
         release.set()
 

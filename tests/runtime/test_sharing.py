@@ -119,6 +119,31 @@ async def test_who_reads_counts_in_its_share() -> None:
     assert admission.try_enter("p", BOB), "who reads has no place of the pipeline's, either"
 
 
+async def test_where_too_many_read_a_share_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipemount.runtime.admission.READERS", 0)
+    admission = shared(key=Limits(1, 1))
+    assert admission.try_enter("q", ANN)
+    assert not admission.step_aside("q", ANN)
+    assert (admission.active, admission.reading) == (1, 0)
+    waiting = admission.line_up("q", ANN)
+    with pytest.raises(OverloadedError):
+        admission.line_up("q", ANN)
+    admission.leave(0.1, "q", ANN)
+    await waiting.place()
+    admission.leave(0.1, "q", ANN)
+    assert admission._of_callers == {}
+
+
+async def test_who_had_a_place_before_is_not_refused() -> None:
+    admission = shared(limit=1, queue=0, key=Limits(1, 0), quota=1)
+    assert admission.try_enter("q", ANN)
+    ticket = admission.line_up("q", ANN, again=True)
+    admission.leave(0.1, "q", ANN)
+    await ticket.place()
+    admission.leave(0.1, "q", ANN)
+    assert (admission.active, admission.rejected) == (0, 0)
+
+
 async def test_the_queue_of_the_app_holds_too() -> None:
     admission = shared(limit=1, queue=1)
     assert admission.try_enter("q", ANN)

@@ -110,7 +110,7 @@ class Passing(BaseHTTPMiddleware):
 
 
 class Counting:
-    """Notes which requests with a number the app has received, and which it has answered to the end."""
+    """Notes which requests with a number came, which were answered to the end, and of which the server let go."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -122,6 +122,12 @@ class Counting:
             return
         status = 0
 
+        async def hear() -> Message:
+            message = await receive()
+            if message["type"] == "http.disconnect" and not status:
+                note(event="closed", number=int(number))
+            return message
+
         async def answer(message: Message) -> None:
             nonlocal status
             await send(message)
@@ -130,7 +136,7 @@ class Counting:
                 note(event="answered", number=int(number), status=status)
 
         note(event="received", number=int(number))
-        await self.app(scope, receive, answer)
+        await self.app(scope, hear, answer)
 
 
 app = Counting(pipelines)

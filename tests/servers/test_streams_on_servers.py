@@ -101,6 +101,7 @@ async def _read_in_pieces(port: int, job_id: str, chance: random.Random) -> tupl
             writing.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writing.close()
         breaks += 1
+        assert breaks < 500, "it does not come to the end"
     return told, breaks
 
 

@@ -137,7 +137,7 @@ class Tokens:
             raise self._refusal("this token is not valid, or not any more; ask for a new one")
         return Principal(name, frozenset({permission}), source, job_id=job_id, sees_all=sees_all)
 
-    def _find(self, token: bytes) -> tuple[Pen, list[Any]] | None:
+    def _find(self, token: bytes) -> tuple[Pen, Sequence[Any]] | None:
         found = None
         for pen in self._pens():
             try:
@@ -147,7 +147,8 @@ class Tokens:
             # Base64 has several spellings of the same signature; one of them is the token's.
             if hmac.compare_digest(pen.signer.sign(payload), token):
                 found = pen, payload
-        return (found[0], from_json(base64_decode(found[1]))) if found else None
+        said = None if found is None else _read(found[1])
+        return None if found is None or said is None else (found[0], said)
 
     # ------------------------------------------------------------------------------------------ secrets
 
@@ -188,6 +189,17 @@ class Tokens:
 
 APP = ("app", "app", True)
 """Name and source of who signs where nobody is named, the team's own code, and that it sees all jobs."""
+
+
+def _read(payload: bytes) -> Sequence[Any] | None:
+    """What a payload says, ``None`` if it is none of ours: whoever has a key can sign what he likes."""
+    try:
+        said: Sequence[Any] = from_json(base64_decode(payload))
+        kinds = tuple(map(type, said))
+    except (BadData, TypeError, ValueError):
+        return None
+    known = kinds[:3] == (str, str, int) and kinds[3:] in ((), (str, str, bool))
+    return said if known and said[0] in TOKEN_PERMISSIONS else None
 
 
 def _of_key(key: Key) -> tuple[str, str, bool]:

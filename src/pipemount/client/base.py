@@ -36,6 +36,7 @@ class Options(TypedDict, total=False):
     name: str | None
     retries: Retries | None
     headers: Mapping[str, str] | None
+    paths: Mapping[str, str] | None
 
 
 class SyncOptions(Options, total=False):
@@ -72,10 +73,11 @@ class Base(Generic[P, R]):
         name: str | None = None,
         retries: Retries | None = None,
         headers: Mapping[str, str] | None = None,
+        paths: Mapping[str, str] | None = None,
     ) -> None:
         interface = interface_of(pipeline)
         own = interface.compiled.info.name if isinstance(interface, Typed) else pipeline
-        address = Address.of(url, name or own, relative=relative, token=token)
+        address = Address.of(url, name or own, relative=relative, token=token, paths=paths)
         self._verbs = Verbs(address, interface, retries or Retries())
         self._headers = {"user-agent": f"pipemount/{VERSION}", **(headers or {}), **_authorization(key)}
 

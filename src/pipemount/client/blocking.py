@@ -49,6 +49,7 @@ class Client(Base[P, R]):
         name: The pipeline's name in the app, if it is not its own.
         retries: How often, and after how long, to try again.
         headers: Of every request.
+        paths: What the app was told as ``Settings(paths=…)``, where it has its routes at other paths.
         http: The HTTP client to use; it stays open. ``url`` may be a path then, below its ``base_url``.
         transport: The transport to use, in an HTTP client of our own.
         sleep: Waits between attempts.

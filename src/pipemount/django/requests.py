@@ -20,7 +20,7 @@ def make_scope(request: HttpRequest, rest: str) -> Scope:
     """
     given: Scope | None = getattr(request, "scope", None)
     base = _full_path(request).removesuffix(rest).rstrip("/")
-    scope = child_scope(build_scope(_environ(request)) if given is None else given, base, "/" + rest.strip("/"))
+    scope = child_scope(build_scope(_environ(request)) if given is None else given, base, "/" + rest.lstrip("/"))
     scope["method"] = request.method  # which a middleware of the project may have changed
     if isinstance(scope["query_string"], str):  # by Django's AsyncClient
         scope["query_string"] = scope["query_string"].encode("latin-1")

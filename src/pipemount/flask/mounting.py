@@ -93,9 +93,10 @@ def _blueprint(mounted: Mounted, name: str, app: Flask, before: Sequence[Decorat
         rule = route.path.replace(PARAMETER, "<job_id>")
         blueprint.add_url_rule(rule, route.name, view, methods=route.methods, provide_automatic_options=automatic)
     if rooted:
-        own = f"{REST}_{id(mounted.pipelines)}"
-        blueprint.record(partial(_know_own, mounted.pipelines, own))
-        blueprint.add_url_rule(f"/<{own}:rest>", "rest", view, methods=METHODS, merge_slashes=False)
+        for place in mounted.pipelines.places:
+            own = f"{REST}_{len(blueprint.deferred_functions)}_{id(mounted.pipelines)}"
+            blueprint.record(partial(_know_own, mounted.pipelines, place, own))
+            blueprint.add_url_rule(f"{place}<{own}:rest>", "rest", view, methods=METHODS, merge_slashes=False)
     else:
         blueprint.record(_know_rest)
         blueprint.add_url_rule("", "rest", _rest_view(mounted, app, view), methods=METHODS)
@@ -112,17 +113,15 @@ class _Rest(BaseConverter):
     weight = 1000  # after all that the host has
 
 
-def _know_own(pipelines: Application, name: str, state: BlueprintSetupState) -> None:
-    """At the root of the host: what the app has, at paths that are no rules, and nothing else."""
+def _know_own(pipelines: Application, place: str, name: str, state: BlueprintSetupState) -> None:
+    """At the root of the host: what the app has below ``place``, and nothing else."""
 
     class Own(_Rest):
         def to_python(self, value: str) -> str:
-            path = "/" + value.rstrip("/")
-            if path in exact or not pipelines.knows(path):
+            if not pipelines.knows((place + value).rstrip("/")):
                 raise ValidationError
             return value
 
-    exact = {route.path for route in pipelines.route_table}
     state.app.url_map.converters[name] = Own
 
 

@@ -218,6 +218,11 @@ class Application(Extensible):
         await self.lifecycle.ensure_ready()
         return await at_home(self.lifecycle, lambda: self.jobs.get(job_id, viewer))
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where what is beside the pipelines is, as far as the route table does not tell."""
+        return self._table.places
+
     def knows(self, path: str) -> bool:
         """Whether something answers at ``path``, below the mount."""
         return self._table.knows(path)

@@ -53,13 +53,12 @@ def asking(invocation: Invocation) -> Ask:
     return ask
 
 
-async def read_request(invocation: Invocation, exchange: Exchange, way: str) -> JobRequest:
+async def read_request(invocation: Invocation, exchange: Exchange) -> JobRequest:
     """What ``exchange`` asks for as a job. Nothing is read where the app cannot take it.
 
     Args:
         invocation: Of the pipeline.
         exchange: Not begun; who wants to look at ``Accept`` does so before.
-        way: How the caller wants to be answered; the same ``Idempotency-Key`` is another one elsewhere.
 
     Raises:
         RequestError, UnavailableError: The request is no good, or comes at a bad time.
@@ -75,10 +74,10 @@ async def read_request(invocation: Invocation, exchange: Exchange, way: str) -> 
     service.admission.check(service.name, exchange.principal)
     body = await read_body(exchange, limit, declared, service.settings.body_timeout)
     trace = parse_traceparent(headers.traceparent, headers.tracestate)
-    return asking(invocation)(body, exchange.principal, trace, idempotency_of(exchange, service, way, body))
+    return asking(invocation)(body, exchange.principal, trace, idempotency_of(exchange, service, "run", body))
 
 
-def idempotency_of(exchange: Exchange, service: Service, way: str, body: bytes) -> Idempotency | None:
+def idempotency_of(exchange: Exchange, service: Service, kind: str, body: bytes) -> Idempotency | None:
     """What makes another request the same one; ``None`` where no ``Idempotency-Key`` was sent.
 
     Raises:
@@ -87,5 +86,5 @@ def idempotency_of(exchange: Exchange, service: Service, way: str, body: bytes) 
     if (sent := exchange.headers.idempotency_key) is None:
         return None
     key = parse_idempotency_key(sent)
-    scope = to_json([owner_of(exchange.principal), service.name, way]).decode()
+    scope = to_json([owner_of(exchange.principal), service.name, kind]).decode()
     return Idempotency(scope, key, sha256(body).hexdigest())

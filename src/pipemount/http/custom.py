@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import StringConvertor
 from starlette.endpoints import HTTPEndpoint
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -22,6 +23,7 @@ from .exchange import Exchange
 from .extras import Endpoint, Permission
 from .paths import child_scope
 from .routes import Route as TableRoute
+from .routes import as_template
 
 __all__ = ["Custom", "customs", "permission_for", "table_routes"]
 
@@ -56,6 +58,19 @@ class Custom:
         return str(route.path) if isinstance(route, Route) and not route.param_convertors else None
 
     @property
+    def place(self) -> str:
+        """What all paths begin with at which it answers."""
+        route: Any = self._route
+        return str(getattr(route, "path", "")).partition("{")[0].rstrip("/")
+
+    @property
+    def template(self) -> str | None:
+        """Where it answers, as the app's own routes write it, if its path has one parameter and that takes any text."""
+        route: Any = self._route
+        taken = list(route.param_convertors.values()) if isinstance(route, Route) else []
+        return as_template(route.path)[0] if [type(one) for one in taken] == [StringConvertor] else None
+
+    @property
     def methods(self) -> tuple[str, ...]:
         """What it answers."""
         return tuple(sorted(getattr(self._route, "methods", None) or METHODS))
@@ -70,7 +85,7 @@ class Custom:
 
     async def __call__(self, exchange: Exchange, rest: str | None = None) -> None:
         """Answer. Raises a ``PipemountError`` where the endpoint raises an ``HTTPException``."""
-        scope = child_scope(exchange.scope, exchange.base, self._below(rest or self.path or "/"))
+        scope = child_scope(exchange.scope, exchange.base, self._below(rest or self.path or exchange.rest))
         scope.pop("starlette.exception_handlers", None)  # the host's; its pages are not the app's problems
         scope["app"] = self._app
         scope["state"] = {**(scope.get("state") or {}), "principal": exchange.principal}

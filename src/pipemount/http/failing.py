@@ -11,6 +11,7 @@ from .exchange import Exchange
 from .origin import from_script
 from .paths import locate
 from .problems import log_failure, problem
+from .tokens import hide_token, shows_token
 
 __all__ = ["confess", "explain"]
 
@@ -18,7 +19,12 @@ logger = logging.getLogger("pipemount")
 
 
 async def explain(exchange: Exchange, error: PipemountError) -> None:
-    """Answer with a problem document, unless there is nobody left to read it."""
+    """Answer with a problem document, unless there is nobody left to read it.
+
+    A token in the query that nobody has looked at, as by a wrong method, is for no log either.
+    """
+    if shows_token(exchange.scope):
+        hide_token(exchange.scope)
     if isinstance(error, RunCancelledError) or exchange.started:
         logger.info("%s: %s", error.code, error)
         return

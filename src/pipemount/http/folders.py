@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from ..errors import NotFoundError
-from ..types import Scope
+from ..types import Message, Scope, Send
 from .arranging import below
 from .custom import permission_for
 from .describe import link
@@ -63,7 +63,9 @@ class Folder:
         else:
             kept = tuple(line for line in exchange.always.pages if line[0] != b"content-security-policy")
             exchange.always = exchange.always._replace(pages=kept)
-        await response(scope, exchange.receive, exchange.send_finished)
+        last = _LastPart(exchange.send_finished)
+        await response(scope, exchange.receive, last.keep)
+        await last.send()
 
     @property
     def _caching(self) -> str:
@@ -82,6 +84,26 @@ class Folder:
         if not self.given.fallback or rest.split("/")[1] in self._api or not prefers_html(exchange.headers.accept):
             return None
         return await self._find(INDEX, scope)
+
+
+class _LastPart:
+    """Keeps the last message until the file is closed: who has read all may end the loop that would close it."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._kept: Message | None = None
+
+    async def keep(self, message: Message) -> None:
+        """As ``send``, except for the last message."""
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            self._kept = message
+        else:
+            await self._send(message)
+
+    async def send(self) -> None:
+        """Sends that one."""
+        if self._kept is not None:
+            await self._send(self._kept)
 
 
 async def _to_slash(exchange: Exchange, rest: str) -> None:

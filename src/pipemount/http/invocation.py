@@ -93,7 +93,7 @@ class Invocation:
         if admission.rates is not None:
             tell_quota(exchange, admission)
         loop = _get_running_loop()
-        if not lifecycle.ready or lifecycle.pid != getpid():
+        if not lifecycle.ready or (loop is not lifecycle.home and lifecycle.pid != getpid()):  # no loop outlives a fork
             if loop is None:
                 raise NotInlineError
             await lifecycle.ensure_ready()
@@ -266,13 +266,13 @@ def check_json(exchange: Exchange, limit: int) -> int | None:
 def _mode(exchange: Exchange) -> str:
     """How the caller wants to be answered: ``sync``, ``keyed``, ``async`` or ``stream``."""
     headers = exchange.headers
-    modes = read_query(exchange.scope).get("mode", ["sync"]) if exchange.scope["query_string"] else ["sync"]
-    if len(modes) > 1 or modes[0] not in MODES:
+    modes = read_query(exchange.scope).get("mode", ()) if exchange.scope["query_string"] else ()
+    if len(modes) > 1 or (modes and modes[0] not in MODES):
         fault = {"loc": ["query", "mode"], "msg": f"Input should be one of {', '.join(MODES)}", "type": "enum"}
         raise InvalidInputsError(errors=[fault])
-    if modes[0] != "sync":
+    if modes and modes[0] != "sync":
         return modes[0]
-    if wants_event_stream(headers.accept):
+    if not modes and wants_event_stream(headers.accept):
         return "stream"
     return "sync" if headers.idempotency_key is None else "keyed"
 

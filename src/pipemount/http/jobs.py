@@ -50,7 +50,7 @@ class Submission:
     async def __call__(self, exchange: Exchange) -> None:
         """Answer ``exchange``; every failure is raised as a ``PipemountError``."""
         _check_accept(exchange)
-        request = await read_request(self._invocation, exchange, "submit")
+        request = await read_request(self._invocation, exchange)
         submitted = await at_home(self._invocation.lifecycle, partial(self._jobs.submit, request))
         job_id = submitted.job.id
         urls = self._links.urls(job_id, exchange.base)
@@ -72,7 +72,7 @@ class Keyed:
     async def __call__(self, exchange: Exchange) -> None:
         """Answer ``exchange``; what the run raised is answered from its record."""
         _check_accept(exchange)
-        request = await read_request(self._invocation, exchange, "invoke")
+        request = await read_request(self._invocation, exchange)
         submitted = await at_home(self._invocation.lifecycle, partial(self._jobs.submit, request, wants_result=True))
         wait = partial(self._jobs.until_ended, submitted.job.id, exchange.principal)
         job = await guard(at_home(self._invocation.lifecycle, wait), None, exchange.left)

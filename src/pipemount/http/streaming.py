@@ -100,7 +100,7 @@ class Events:
             await self._lifecycle.ensure_ready()
         if self._lifecycle.draining:  # its stream would end at once
             raise shutting_down()
-        request = await read_request(invocation, exchange, "stream")
+        request = await read_request(invocation, exchange)
         submitted = await at_home(self._lifecycle, partial(self._jobs.submit, request))
         await self._accompany(exchange, submitted)
 

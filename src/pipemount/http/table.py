@@ -63,9 +63,11 @@ class Table:
                 signed = route.permission is not None and (route.endpoint, method) in PLACES
                 methods[method] = Entry(answer, route.permission, signed)
         for custom in customs:
+            own = {method: Entry(custom, custom.permission(method)) for method in custom.methods}
             if custom.path is not None:
-                own = {method: Entry(custom, custom.permission(method)) for method in custom.methods}
                 table.setdefault(custom.path, {}).update(own)
+            elif custom.template in table:  # where the app's own would be found first
+                table[custom.template].update(own)
         self.exact = {path: methods for path, methods in table.items() if PARAMETER not in path}
         self._templates = {path: methods for path, methods in table.items() if PARAMETER in path}
         self._sockets = frozenset(sockets)
@@ -88,6 +90,12 @@ class Table:
         """Whether ``?token=`` may stand for a key there: only where the path names a job."""
         entry = self._templates.get(as_template(rest)[0], {}).get(method)
         return entry is not None and entry.takes_token
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where the author's endpoints and files are that no single path names; none of them is ``/``."""
+        found = [*(custom.place for custom in self._customs), *(folder.given.path for folder in self._folders)]
+        return tuple(dict.fromkeys(place for place in found if place not in ("", "/")))
 
     def knows(self, path: str) -> bool:
         """Whether the app has something at ``path``, for hosts that share their own root with it."""

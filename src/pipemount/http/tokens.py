@@ -32,7 +32,17 @@ from .problems import Headers
 from .reading import read_body
 from .routes import PARAMETER, Route
 
-__all__ = ["PLACES", "SignedToken", "Signing", "bearer", "private", "shows_token", "take_token", "token_request"]
+__all__ = [
+    "PLACES",
+    "SignedToken",
+    "Signing",
+    "bearer",
+    "hide_token",
+    "private",
+    "shows_token",
+    "take_token",
+    "token_request",
+]
 
 LARGEST_BODY = 64 * 1024
 DEFAULT_MAX_AGE = 3600.0
@@ -201,10 +211,16 @@ def take_token(scope: Scope) -> str:
     """
     fields: list[bytes] = scope["query_string"].split(b"&")
     tokens = [unquote(field[6:].decode("latin-1")) for field in fields if field.startswith(b"token=")]
-    scope["query_string"] = b"&".join(b"token=-" if field.startswith(b"token=") else field for field in fields)
+    hide_token(scope)
     if len(tokens) > 1:
         raise MalformedRequestError("two tokens in one request; send one")
     return tokens[0]
+
+
+def hide_token(scope: Scope) -> None:
+    """Leave a dash of the tokens in the query."""
+    fields: list[bytes] = scope["query_string"].split(b"&")
+    scope["query_string"] = b"&".join(b"token=-" if field.startswith(b"token=") else field for field in fields)
 
 
 def bearer(exchange: Exchange, tokens: Tokens, permission: str, *, keyed: bool) -> Principal:

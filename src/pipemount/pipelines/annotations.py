@@ -42,6 +42,7 @@ class Signature:
         returns: The return annotation; of generators the type of their output.
         collects: Whether a generator's output is the list of all it yields: async ones, and those whose annotation
             names no return value.
+        yields: The type of what a generator yields.
         call: For binding arguments; has no context parameter.
         all_positional: Whether each of its arguments may be given by position.
     """
@@ -50,6 +51,7 @@ class Signature:
     context_parameter: str | None
     returns: Any
     collects: bool
+    yields: Any
     call: inspect.Signature
     all_positional: bool
 
@@ -99,9 +101,9 @@ def read_signature(function: Callable[..., Any], names: Names, *, what: str) -> 
             continue
         fields.append(_field(parameter, annotation))
         kept.append(parameter)
-    returns, collects = _returned(function, hints.get("return", Any))
+    returns, collects, yields = _returned(function, hints.get("return", Any))
     positional = all(parameter.kind is not parameter.KEYWORD_ONLY for parameter in kept)
-    return Signature(tuple(fields), context, returns, collects, signature.replace(parameters=kept), positional)
+    return Signature(tuple(fields), context, returns, collects, yields, signature.replace(parameters=kept), positional)
 
 
 def _inspected(function: Callable[..., Any], what: str) -> inspect.Signature:
@@ -187,18 +189,19 @@ def is_context(annotation: Any) -> bool:
 # -------------------------------------------------------------------------------------------- outputs
 
 
-def _returned(function: Callable[..., Any], annotation: Any) -> tuple[Any, bool]:
-    """The type of what comes out, and whether it is the list of all that is yielded."""
+def _returned(function: Callable[..., Any], annotation: Any) -> tuple[Any, bool, Any]:
+    """The type of what comes out, whether it is the list of all that is yielded, and the type of what is."""
     target = underlying(function)
     if not (inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target)):
-        return annotation, False
+        return annotation, False, Any
     name, inner = output_name(annotation)
     arguments = get_args(plain(inner))
+    yields = arguments[0] if arguments else Any
     if len(arguments) == 3 and arguments[2] not in (None, NONE):
         output, collects = arguments[2], False
     else:
-        output, collects = list[arguments[0] if arguments else Any], True  # type: ignore[misc]  # made at run time
-    return (Annotated[output, name] if name else output), collects
+        output, collects = list[yields], True  # type: ignore[valid-type]  # made at run time
+    return (Annotated[output, name] if name else output), collects, yields
 
 
 def output_fields(annotation: Any) -> tuple[OutputField, ...]:

@@ -117,6 +117,7 @@ class StepSpec:
         generator: Whether it yields deltas.
         collects: Whether a generator's output is the list of all it yielded, as for async generators and for
             sync ones whose annotation names no return value; otherwise the output is what it returns.
+        narrow: Makes what it yields as the declared type has it, before it is told; ``None`` where it is that anyway.
         parameters: In the order of the signature, the context parameter left out.
         outputs: One, or several where the return annotation is a tuple.
         context_parameter: Name of the parameter annotated ``StepContext``, if there is one.
@@ -137,6 +138,7 @@ class StepSpec:
     public_errors: tuple[type[BaseException], ...] = ()
     error_statuses: Mapping[type[BaseException], int] = field(default_factory=dict)
     collects: bool = False
+    narrow: Callable[[Any], Any] | None = field(default=None, compare=False, repr=False)
     affinity: Affinity | None = None
     version: str = ""
     doc: str = ""

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self, cast, overload
 
 from ..errors import CompileError, ConfigurationError, DefinitionError
 from .annotations import Signature, describe, local_names, output_fields, read_signature
+from .deltas import narrowing
 from .fingerprint import source_version
 from .mapping import FanKind, call_each, checked_limit, combined, map_step
 from .marks import is_static
@@ -147,6 +148,7 @@ class Step(Called):
             hooks=self.hooks,
             public_errors=self.public_errors,
             collects=self.signature.collects,
+            narrow=narrowing(self.signature.yields),
             affinity=self.affinity,
             error_statuses=self.error_statuses,
             version=source_version(self.function),

@@ -74,7 +74,8 @@ def _drain(step: StepSpec, generator: Generator[Any, None, Any], context: StepCo
             delta = next(generator)
             if step.collects:
                 yielded.append(delta)
-            context._tell("delta", value=delta)
+            if context.heard:
+                context._tell("delta", value=delta if step.narrow is None else step.narrow(delta))
             if context.cancelled:
                 raise RunCancelledError("the run was cancelled between two deltas", step=context.step_name)
     except StopIteration as stop:
@@ -88,7 +89,8 @@ async def _drain_async(step: StepSpec, generator: AsyncGenerator[Any, None], con
     try:
         async for delta in generator:
             yielded.append(delta)
-            await context._tell_delta(delta)
+            if context.heard:
+                await context._tell_delta(delta if step.narrow is None else step.narrow(delta))
     finally:
         await generator.aclose()
     return yielded

@@ -6,7 +6,7 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.middleware.csrf import get_token
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
@@ -86,8 +86,18 @@ async def amine(request: HttpRequest) -> HttpResponse:
     return HttpResponse((await several.run("whoami")).value)
 
 
+def link(request: HttpRequest, job_id: str) -> JsonResponse:
+    return JsonResponse(dict(several.sign(job_id, request.GET.get("permission", "read"), 60).paths))
+
+
+async def alink(request: HttpRequest, job_id: str) -> JsonResponse:
+    return link(request, job_id)
+
+
 urlpatterns = [
     path("page/", page),
+    path("link/<str:job_id>/", link),
+    path("async/link/<str:job_id>/", alink),
     path("mine/", mine),
     path("async/mine/", amine),
     path("wrapped/", include(wrapped(pipelines.django_urls(name="wrapped")))),
