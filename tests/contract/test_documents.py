@@ -191,9 +191,10 @@ VALID = [pytest.param(40, id="some"), pytest.param(2500, id="many", marks=MANY)]
 @pytest.mark.parametrize("name", PIPELINES)
 def test_s3_a_value_of_another_type_is_taken_where_the_schema_says(subject: Subject, name: str) -> None:
     """At every place of a body, and a key that is unknown in every object."""
+    others: list[Any] = [None, True, 1, 1.0, 1.5, "1", "1.0", "true", [], {}]
     whole = {"parameters": WHOLE[name], **ENVELOPE}
     for number, (container, _) in enumerate(places(whole)):
-        for value in (None, True, 1, 1.0, 1.5, "1", "1.0", "true", [], {}):
+        for value in others:
             body = copy.deepcopy(whole)
             changed, key = list(places(body))[number]
             if key == "strict" and isinstance(value, float):
