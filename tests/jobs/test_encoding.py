@@ -72,7 +72,7 @@ def test_the_last_event_has_the_very_bytes_of_the_outputs() -> None:
 def test_an_end_without_a_run() -> None:
     event = cancelled("j", 4, "enough")
     assert (event.sequence, event.kind) == (4, "run_cancelled")
-    assert json.loads(event.body)["data"] == {"error": "enough", "reason": "enough"}
+    assert json.loads(event.body)["data"] == {"error": "enough", "reason": "enough", "code": "job-cancelled"}
 
 
 def test_one_event_stands_for_all_that_are_gone() -> None:
