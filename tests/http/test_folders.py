@@ -122,6 +122,9 @@ RANGES = [
     "bytes=5-2",
     "bytes=" + "9" * 10_000 + "-",
     "bites=0-1",
+    "bytes=-",
+    "bytes=a-b",
+    "bytes",
 ]
 
 
@@ -134,7 +137,7 @@ async def test_d7_thousands_of_ranges_are_answered_once_and_at_once(folder: Path
         began = time.process_time()
         answer = await get(app, path, headers={"range": ranges})
         spent = time.process_time() - began
-        assert answer.status in (200, 400, 416)
+        assert answer.status == (416 if ranges == "bytes=9999999999-" and path == "/large.bin" else 200)
         assert len(answer.body) <= 250_000
         assert spent <= 0.05 * 4  # the row says 50 ms; CPU time, on a machine with neighbours
 

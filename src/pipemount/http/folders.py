@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection
 
 from starlette.exceptions import HTTPException
@@ -21,6 +22,7 @@ from .headers import prefers_html
 __all__ = ["Folder"]
 
 INDEX = "index.html"
+RANGE = re.compile(rb"([0-9]{0,18})-([0-9]{0,18})")
 MOST_RANGES = 8
 """Parts of a file that one request may ask for; one that asks for more is sent the whole (RFC 9110, section 14.2)."""
 
@@ -52,7 +54,7 @@ class Folder:
         if not relative and self.has_index and not exchange.scope["path"].endswith("/"):
             await _to_slash(exchange, rest)  # else what the page has beside it would be looked for above
             return
-        scope = {**exchange.scope, "headers": _without_many_ranges(exchange.scope)}
+        scope = {**exchange.scope, "headers": _without_odd_ranges(exchange.scope)}
         response = await self._find(relative or INDEX, scope) or await self._fall_back(rest, scope, exchange)
         if response is None:
             raise NotFoundError(f"there is no file {rest}")
@@ -111,7 +113,18 @@ async def _to_slash(exchange: Exchange, rest: str) -> None:
     await exchange.respond(307, [(b"location", location), (b"content-length", b"0")], b"")
 
 
-def _without_many_ranges(scope: Scope) -> list[tuple[bytes, bytes]]:
-    return [
-        (name, value) for name, value in scope["headers"] if name.lower() != b"range" or value.count(b",") < MOST_RANGES
-    ]
+def _without_odd_ranges(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """The headers without a ``Range`` that is invalid, or asks for too many parts: it is ignored."""
+    return [(name, value) for name, value in scope["headers"] if name.lower() != b"range" or _is_ranges(value)]
+
+
+def _is_ranges(value: bytes) -> bool:
+    unit, _, parts = value.partition(b"=")
+    if unit.strip().lower() != b"bytes" or parts.count(b",") >= MOST_RANGES:
+        return False
+    found = [RANGE.fullmatch(part.strip()) for part in parts.split(b",")]
+    return all(one is not None and _is_range(one[1], one[2]) for one in found)
+
+
+def _is_range(first: bytes, last: bytes) -> bool:
+    return bool(first or last) and not (first and last and int(first) > int(last))
