@@ -123,6 +123,9 @@ def mutated(draw: st.DrawFn, name: str) -> Any:
             container.append(draw(ODD))
         if not body:
             break
+    parameters = body.get("parameters")
+    if isinstance(parameters, dict) and isinstance(parameters.get("strict"), float):
+        parameters["strict"] = 1  # a strict integer is not written with a point; to JSON Schema 1.0 is an integer
     return body
 
 
@@ -183,6 +186,25 @@ QUIET = settings(deadline=None, database=None, suppress_health_check=list(Health
 MANY = [pytest.mark.full, pytest.mark.timeout(900)]
 MUTATED = [pytest.param(100, id="some"), pytest.param(2500, id="many", marks=MANY)]
 VALID = [pytest.param(40, id="some"), pytest.param(2500, id="many", marks=MANY)]
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_s3_a_value_of_another_type_is_taken_where_the_schema_says(subject: Subject, name: str) -> None:
+    """At every place of a body, and a key that is unknown in every object."""
+    others: list[Any] = [None, True, 1, 1.0, 1.5, "1", "1.0", "true", [], {}]
+    whole = {"parameters": WHOLE[name], **ENVELOPE}
+    for number, (container, _) in enumerate(places(whole)):
+        for value in others:
+            body = copy.deepcopy(whole)
+            changed, key = list(places(body))[number]
+            if key == "strict" and isinstance(value, float):
+                continue  # a strict integer is not written with a point; to JSON Schema 1.0 is an integer
+            changed[key] = value
+            subject.check(name, body)
+        if isinstance(container, dict):
+            body = copy.deepcopy(whole)
+            list(places(body))[number][0]["unknown"] = 1
+            subject.check(name, body)
 
 
 @pytest.mark.parametrize("count", MUTATED)

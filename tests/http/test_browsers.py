@@ -313,8 +313,10 @@ async def test_all_hosts_are_answered_without_a_list_and_by_a_star() -> None:
 async def test_c3_a_handshake_from_another_host_is_refused(explained: bool) -> None:
     sent: list[Message] = []
 
+    said = iter(["websocket.connect"])
+
     async def receive() -> Message:
-        return {"type": "websocket.connect"}
+        return {"type": next(said, "websocket.disconnect")}
 
     async def send(message: Message) -> None:
         sent.append(message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,16 @@ from live import prepare
 collect_ignore = (
     [] if apps.is_installed("triage") else ["test_beacon_triage.py", "test_beacon_live.py", "test_beacon_browser.py"]
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def pipelines_stop() -> Iterator[None]:
+    """With the session, and not with the process, when nobody listens to what they log any more."""
+    yield
+    if apps.is_installed("triage"):
+        from triage.pipelines import pipelines
+
+        pipelines.lifecycle.close()
 
 
 def make_user(name: str, *groups: str, **fields: str) -> User:

@@ -167,7 +167,7 @@ class WireJsonSchema(GenerateJsonSchema):
             {"const": int(value) if isinstance(value, bool) else bool(value)} for value in alike
         ]
         if numerals and numbers:
-            accepted.append({"type": "string", "enum": [str(value) for value in numbers]})
+            accepted.append(_written(numbers))
         if not accepted:
             return plain
         about = {key: plain.pop(key) for key in ("title", "description") if key in plain}
@@ -201,6 +201,14 @@ class WireJsonSchema(GenerateJsonSchema):
 def _names_strings(keys: Any) -> bool:
     """Whether values of a key's type are strings, so that a schema of theirs can be one of names."""
     return keys is None or not (keys["type"] == "enum" and keys.get("sub_type") != "str")
+
+
+def _written(numbers: list[Any]) -> JsonSchemaValue:
+    """Strings that are taken for one of ``numbers``."""
+    if any(isinstance(number, float) for number in numbers):
+        return {"type": "string", "enum": [str(number) for number in numbers]}
+    forms = [rf"{'-' if number < 0 else '[+]?'}0*{abs(int(number))}(\.0+)?" for number in numbers]
+    return {"type": "string", "pattern": f"^({'|'.join(forms)})$"}
 
 
 def _low(schema: Any) -> float:
