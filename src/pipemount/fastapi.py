@@ -55,7 +55,8 @@ def router(pipelines: Application, *, principal: Callable[..., Any] | None = Non
     own = options.pop("lifespan", None)
     lifespan = pipelines.lifespan.around(own) if own else pipelines.lifespan
     result = APIRouter(lifespan=lifespan, **options)
-    for route in pipelines.route_table:
+    # FastAPI asks its routes one after the other: what is called most comes first.
+    for route in sorted(pipelines.route_table, key=lambda route: route.endpoint != "invoke"):
         if route.documented:
             _add_route(result, route, pipelines, principal)
     _add_rest(result, pipelines, principal)
