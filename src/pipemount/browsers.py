@@ -110,10 +110,10 @@ class Cors:
 class SecureHeaders:
     """Headers of every answer that tell browsers to be careful with it; each may be another text, or ``None``: off.
 
-    The outputs of a run that was waited for are data, which no browser shows: they have ``content_type_options``,
-    ``cache_control`` and ``strict_transport_security``. An answer that has a header of its own keeps that: the page at
-    ``/docs`` has a content security policy that lets its own scripts run. Words such as ``"disabled"`` are refused, as
-    a browser would be sent them.
+    The outputs of a run that was waited for are data, which no browser shows and, as they answer a POST, no cache keeps
+    (RFC 9111, section 3): they have ``content_type_options`` and ``strict_transport_security``. An answer that has a
+    header of its own keeps that: the page at ``/docs`` has a content security policy that lets its own scripts run. Words
+    such as ``"disabled"`` are refused, as a browser would be sent them.
 
     Attributes:
         content_type_options: ``X-Content-Type-Options``.
@@ -161,7 +161,7 @@ class SecureHeaders:
         return tuple((name, value.encode("ascii")) for name, value in values if value is not None)
 
 
-OF_DATA = frozenset({"content_type_options", "cache_control", "strict_transport_security"})
+OF_DATA = frozenset({"content_type_options", "strict_transport_security"})
 
 NAMES = {
     "content_type_options": b"x-content-type-options",

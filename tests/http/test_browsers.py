@@ -230,8 +230,8 @@ async def test_what_a_run_gives_is_data_and_has_the_headers_of_data() -> None:
         for more in ({}, {"x-request-id": "7"}, {"idempotency-key": "7"}):
             answer = await post(app, "/invoke", INVOKE, headers=more)
             assert answer.status == 200
-            assert answer.headers.items() >= {"x-content-type-options": "nosniff", "cache-control": "no-store"}.items()
-            assert not {"x-frame-options", "content-security-policy", "permissions-policy"} & answer.headers.keys()
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert not {"x-frame-options", "content-security-policy", "cache-control"} & answer.headers.keys()
 
 
 async def test_a_stream_has_secure_headers() -> None:

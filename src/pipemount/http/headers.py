@@ -63,47 +63,39 @@ class RequestHeaders(NamedTuple):
         return self.authorization is None or self.authorization[:7].lower() == b"bearer "
 
 
-IGNORED = -1
-CREDENTIALS = 2  # the slots below this one
-DUPLICATED = 11
-SLOTS: dict[bytes, int] = {
-    b"authorization": 0,
-    b"x-api-key": 1,
-    b"content-type": 2,
-    b"content-length": 3,
-    b"accept": 4,
-    b"x-request-id": 5,
-    b"traceparent": 6,
-    b"tracestate": 7,
-    b"idempotency-key": 8,
-    b"cookie": 9,
-    b"content-encoding": 10,
-    # Known names cost one look-up, unknown ones two.
-    b"host": IGNORED,
-    b"user-agent": IGNORED,
-    b"accept-encoding": IGNORED,
-    b"accept-language": IGNORED,
-    b"connection": IGNORED,
-    b"origin": IGNORED,
-    b"referer": IGNORED,
-}
+CREDENTIALS = 2  # the names below this one
+NAMES = (
+    *(b"authorization", b"x-api-key", b"content-type", b"content-length", b"accept", b"x-request-id", b"traceparent"),
+    *(b"tracestate", b"idempotency-key", b"cookie", b"content-encoding"),
+)
+"""Those of ``RequestHeaders``, in its order."""
+
+SLOTS = {name: slot for slot, name in enumerate(NAMES)}
 
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> RequestHeaders:
     """The headers of an ASGI scope; names may be of any case."""
-    values: list[Any] = [None, None, None, None, None, None, None, None, None, None, None, False]
-    for name, value in headers:
-        slot = SLOTS.get(name)
+    lines = headers if isinstance(headers, list) else list(headers)
+    found = dict(lines)
+    if len(found) != len(lines) or not b"".join(found).islower():
+        return _read_one_by_one(lines)
+    return tuple.__new__(RequestHeaders, (*map(found.get, NAMES), False))  # half the time of RequestHeaders(*values)
+
+
+def _read_one_by_one(lines: Iterable[tuple[bytes, bytes]]) -> RequestHeaders:
+    """Some came more than once, or in capitals."""
+    values: list[Any] = [None] * len(NAMES)
+    duplicated = False
+    for name, value in lines:
+        slot = SLOTS.get(name.lower())
         if slot is None:
-            slot = SLOTS.get(name.lower(), IGNORED)
-        if slot < 0:
             continue
         if values[slot] is None:
             values[slot] = value
         else:
             values[slot] += b", " + value
-            values[DUPLICATED] = values[DUPLICATED] or slot < CREDENTIALS
-    return tuple.__new__(RequestHeaders, values)  # half the time of RequestHeaders(*values)
+            duplicated = duplicated or slot < CREDENTIALS
+    return tuple.__new__(RequestHeaders, (*values, duplicated))
 
 
 def parse_content_length(value: bytes | None) -> int | None:
