@@ -112,8 +112,8 @@ class SecureHeaders:
 
     The outputs of a run that was waited for are data, which no browser shows and, as they answer a POST, no cache keeps
     (RFC 9111, section 3): they have ``content_type_options`` and ``strict_transport_security``. An answer that has a
-    header of its own keeps that: the page at ``/docs`` has a content security policy that lets its own scripts run. Words
-    such as ``"disabled"`` are refused, as a browser would be sent them.
+    header of its own keeps that: the page at ``/docs`` has a content security policy that lets its own scripts run.
+    Words such as ``"disabled"`` are refused, as a browser would be sent them.
 
     Attributes:
         content_type_options: ``X-Content-Type-Options``.
