@@ -355,11 +355,12 @@ def test_case_17_a_request_in_flight_completes_on_sigterm(tmp_path: Path) -> Non
         assert set(deployment.pids("cleanup").values()) == {1}
 
 
-async def test_case_17_no_job_is_lost_because_none_is_accepted_yet(executed: type[Executed]) -> None:
-    async with started(weather) as app:
+async def test_case_17_an_accepted_job_has_an_end_that_says_why(executed: type[Executed]) -> None:
+    app = PipelineApp(weather)
+    async with app.lifespan(None):
         answer = await post(app, "/invoke?mode=async", {"parameters": {}})
-    assert (answer.status, answer.json()["code"]) == (501, "not-implemented")
-    assert executed.count == 0
+        job = await app.jobs.until_ended(answer.json()["job_id"], None)
+    assert (answer.status, job.status, executed.count) == (202, "succeeded", 1)
 
 
 # ------------------------------------------------------------------------------------ 13, 14: outputs

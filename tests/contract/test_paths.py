@@ -24,7 +24,7 @@ from pipemount import AuthKeys, PipelineApp, StepContext, pipeline, step
 from pipemount.types import ASGIApp, Receive, Scope, Send
 
 MOUNTS = ["", "/p", "/a/b c"]
-TAKE_POST = ("/invoke", "/batch", "/tokens")
+TAKE_POST = ("/invoke", "/submit", "/batch", "/tokens")
 LINKS = {"info", "schema", "openapi", "docs", "health", "index", "pipelines"}
 
 

@@ -120,9 +120,10 @@ async def trickle(port: int, path: str) -> tuple[int, float]:
         await asyncio.wait([answer], timeout=1.0)
     took = time.monotonic() - began
     head = (await answer).lower()
-    told = await reader.readexactly(int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0]))
-    assert (json.loads(told)["code"], b"connection: close" in head) == ("request-timeout", True)
+    assert b"connection: close" in head
     with contextlib.suppress(ConnectionResetError):  # by a byte that came when it had hung up
+        told = await reader.readexactly(int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+        assert json.loads(told)["code"] == "request-timeout"
         assert await reader.read() == b""
     writer.close()
     return int(head.split()[1]), took

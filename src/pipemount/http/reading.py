@@ -95,19 +95,21 @@ class Resumed:
         self._suspended, self._rest = suspended, rest
 
     def __await__(self) -> Generator[Any, Any, Message]:
-        try:
-            yield self._suspended
-        except BaseException as error:
-            throw = getattr(self._rest, "throw", None)
-            if throw is None:  # a server's own awaitable: it is left alone
-                raise
+        suspended = self._suspended
+        while True:
             try:
-                throw(error)
-            except StopIteration as ended:  # the cancellation came too late
-                found: Message = ended.value
-                return found
-            raise
-        return (yield from self._rest)
+                yield suspended
+            except BaseException as error:
+                throw = getattr(self._rest, "throw", None)
+                if throw is None:  # a server's own awaitable: it is left alone
+                    raise
+                try:
+                    suspended = throw(error)  # a cancellation that is its own, as of a task group in it: it goes on
+                except StopIteration as ended:  # the cancellation came too late
+                    found: Message = ended.value
+                    return found
+            else:
+                return (yield from self._rest)
 
 
 class Visit:
