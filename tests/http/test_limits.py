@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -504,6 +505,29 @@ async def test_a_cancellation_that_comes_with_the_body_is_too_late() -> None:
     task = asyncio.create_task(read())
     await asyncio.sleep(0)
     task.cancel()
+    assert (await task)["body"] == BODY
+
+
+async def test_a_cancellation_within_the_waiting_for_a_body_goes_on_there() -> None:
+    """As of the task group in which Starlette's ``BaseHTTPMiddleware`` receives: it waits once more behind it."""
+
+    async def receive() -> Any:
+        for _ in range(2):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(30)
+        await asyncio.sleep(0)
+        return {"type": "http.request", "body": BODY}
+
+    begun = receive().__await__()
+    resumed = reading.Resumed(next(begun), begun)
+
+    async def read() -> Any:
+        return await resumed
+
+    task = asyncio.create_task(read())
+    for _ in range(2):
+        await asyncio.sleep(0)
+        task.cancel()
     assert (await task)["body"] == BODY
 
 
