@@ -75,8 +75,8 @@ class Folder:
 
     async def _find(self, relative: str, scope: Scope) -> Response | None:
         segments = relative.split("/")
-        if any(segment.startswith(".") and segment != ".well-known" for segment in segments):
-            return None  # neither what is above nor what is hidden
+        if "\0" in relative or any(segment.startswith(".") and segment != ".well-known" for segment in segments):
+            return None  # neither what is above nor what is hidden, nor what can be no file
         try:
             return await self._files.get_response(os.path.join(*segments), scope)  # noqa: PTH118 - as Starlette has it
         except HTTPException:

@@ -46,7 +46,8 @@ def ask() -> None:
     same("without a key", client.post(**INVOKE).status_code, 401)
     client.force_login(User.objects.get(username="ada"))
     check(client.post(**INVOKE))
-    check_told(b"".join(client.post(**RECITE, **KEYED).streaming_content))
+    stream: Any = client.post(**RECITE, **KEYED)
+    check_told(b"".join(stream.streaming_content))
 
 
 async def ask_async() -> None:
