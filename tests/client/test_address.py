@@ -42,11 +42,11 @@ def test_a_token_speaks_for_whoever_asks_for_its_job_and_nowhere_else() -> None:
 
 
 def test_an_app_with_paths_of_its_own() -> None:
-    address = Address.of("http://a/ai", "w", paths={"/invoke": "/predict", "/jobs": "/work/", "/status": "/"})
+    address = Address.of("http://a/ai", "w", paths={"/invoke": "/predict", "/jobs": "/tasks/", "/status": "/"})
     assert address.of_pipeline("invoke") == "http://a/ai/pipelines/w/predict"
     assert address.of_pipeline("submit") == "http://a/ai/pipelines/w/submit"
-    assert address.of_job("j", "/cancel") == "http://a/ai/work/j/cancel"
-    assert address.of_app("jobs", "limit=5") == "http://a/ai/work?limit=5"
+    assert address.of_job("j", "/cancel") == "http://a/ai/tasks/j/cancel"
+    assert address.of_app("jobs", "limit=5") == "http://a/ai/tasks?limit=5"
     assert address.of_app("status") == "http://a/ai"
 
 

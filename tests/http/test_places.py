@@ -18,7 +18,7 @@ from pipemount import AuthKeys, PipelineApp, Settings, pipeline, step
 from pipemount.errors import ConfigurationError
 from pipemount.types import ASGIApp
 
-MOVED = {"/jobs": "/work", "/stream": "/live"}
+MOVED = {"/jobs": "/tasks", "/stream": "/live"}
 KEY = "k" * 43
 
 
@@ -59,7 +59,7 @@ async def test_case_23_sockets_and_streams_at_paths_of_their_own() -> None:
             assert kinds[-1] == "run_completed"
         for path in ("/stream", "/pipelines/doubled/stream", "/doubled/stream"):
             assert await refusal(app, path) == (404, "not-found")
-        for path in (f"/live/{job_id}", f"/work/{job_id}/events"):
+        for path in (f"/live/{job_id}", f"/tasks/{job_id}/events"):
             assert [told.type for told in EventReader().feed((await get(app, path)).body)] == kinds
         for path in (f"/stream/{job_id}", f"/jobs/{job_id}/events", f"/jobs/{job_id}"):
             assert (await get(app, path)).status == 404
@@ -73,19 +73,19 @@ async def test_case_23_links_lead_to_where_jobs_are() -> None:
         accepted = await post(app, "/a b/submit", {"parameters": {}}, root_path="/a b")
         urls = accepted.json()
         job_id = urls["job_id"]
-        place = f"/a%20b/work/{job_id}"
+        place = f"/a%20b/tasks/{job_id}"
         assert (urls["poll_url"], urls["stream_url"]) == (place, f"{place}/events")
         assert accepted.headers["location"] == place
         streamed = await post(app, "/a b/invoke?mode=stream", {"parameters": {}}, root_path="/a b")
-        assert streamed.headers["location"] == f"/a%20b/work/{streamed.headers['x-run-id']}"
-        record = (await get(app, f"/a b/work/{job_id}", root_path="/a b")).json()
+        assert streamed.headers["location"] == f"/a%20b/tasks/{streamed.headers['x-run-id']}"
+        record = (await get(app, f"/a b/tasks/{job_id}", root_path="/a b")).json()
         assert (record["poll_url"], record["cancel_url"]) == (place, f"{place}/cancel")
-        listed = (await get(app, "/work")).json()["jobs"]
-        assert {job["stream_url"] for job in listed} == {f"/work/{job['job_id']}/events" for job in listed}
+        listed = (await get(app, "/tasks")).json()["jobs"]
+        assert {job["stream_url"] for job in listed} == {f"/tasks/{job['job_id']}/events" for job in listed}
         signed = app.sign(job_id, "read", 60.0).paths
         assert {what: path.partition("?")[0] for what, path in signed.items()} == {
-            "job": f"/work/{job_id}",
-            "events": f"/work/{job_id}/events",
+            "job": f"/tasks/{job_id}",
+            "events": f"/tasks/{job_id}/events",
             "websocket": "/live",
         }
 
@@ -113,7 +113,7 @@ def test_places_that_cannot_be(wrong: dict[str, str]) -> None:
 
 async def test_a_moved_stream_has_the_name_that_it_had() -> None:
     names = {route.path: route.name for route in make(paths=MOVED).route_table}
-    assert (names["/live/{job_id}"], names["/work/{job_id}/events"]) == ("stream", "events")
+    assert (names["/live/{job_id}"], names["/tasks/{job_id}/events"]) == ("stream", "events")
 
 
 # ---------------------------------------------------------------------------------------------- hosts

@@ -102,8 +102,7 @@ class Application(Extensible):
         on_startup: Iterable[Hook | Callable[..., Any]] = (),
         on_shutdown: Iterable[Hook | Callable[..., Any]] = (),
     ) -> None:
-        self.settings = settings or Settings()
-        self.auth = auth
+        self.settings, self.auth = settings or Settings(), auth
         self.tokens = Tokens(auth, token_secret)
         compiled = _compiled(pipelines)
         self.admission = admission_of(self.settings, compiled)
