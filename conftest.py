@@ -100,14 +100,17 @@ def console_environment() -> dict[str, str]:
 def enter_folder(namespace: dict[str, Any]) -> None:
     """Gives a page a folder of its own, from which its blocks can import."""
     folder = tempfile.TemporaryDirectory()
-    namespace.update({"__name__": "page", "_page": (folder, Path.cwd(), set(sys.modules))})
+    namespace.update({"__name__": "page", "_page": (folder, Path.cwd(), set(sys.modules), dict(os.environ))})
     os.chdir(folder.name)
     sys.path.insert(0, folder.name)
 
 
 def leave_folder(namespace: dict[str, Any]) -> None:
-    folder, before, modules = namespace["_page"]
+    """Leaves nothing of a page to what is tested after it: no module, no variable of the environment."""
+    folder, before, modules, environment = namespace["_page"]
     os.chdir(before)
+    os.environ.clear()
+    os.environ.update(environment)
     sys.path.remove(folder.name)
     for name in set(sys.modules) - modules:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(folder.name):

@@ -60,7 +60,7 @@ def measure(contenders: Iterable[Contender], *, rounds: int, seconds: float) -> 
         for number in range(1, rounds + 1):
             for connections in CONNECTIONS:
                 print(f"round {number} of {rounds}, {connections} connections", flush=True)
-                for entry in present:
+                for entry in present if number % 2 else reversed(present):  # nobody is always behind the same one
                     found = _load(entry, servers[entry.contender.name], connections, seconds)
                     entry.loads.setdefault(connections, []).append(found)
                     print(f"  {entry.contender.name:18} {found.rate:8.0f}/s {found.cpu:7.1f} us CPU", flush=True)

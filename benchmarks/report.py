@@ -14,12 +14,16 @@ from pathlib import Path
 from batch import BatchReport
 from bridge import BridgeReport
 from engine import EngineReport
+from executors import ExecutorsReport
+from jobs import JobsReport
 from load import GENERATOR, Load
 from measure import CONNECTIONS, Entry
 from overload import OverloadReport
 from streams import StreamsReport
 
 __all__ = ["Report"]
+
+Found = EngineReport | BridgeReport | BatchReport | ExecutorsReport
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 
@@ -89,6 +93,41 @@ connection, and by an invocation for each item. The model is the one of the scik
 items of a batch; *one by one* is the same model without that.
 """
 
+EXECUTORS_HEADING = "## On Ray and Dask"
+
+EXECUTORS = """\
+A map of CPU-bound items, about 50 ms each, [on Ray](ray.md) and [on Dask](dask.md), seconds from the call to its answer
+with all that a run has: every item is a task of its own, is told as events, and comes back before the map ends. In the
+app's own threads the items share one interpreter. *Its own tasks*: the same function and the same items, given to the
+engine without us.
+"""
+
+JOBS_HEADING = "## Durable jobs"
+
+JOBS = """\
+Each job is one step that writes down that it was here. One process submits, by sixteen callers at the same time, and
+two work; *jobs/s* counts from the first that is submitted to the end of the last. A job of ours has ended when its
+outcome and its four events are on the disk; those of others when their function was called, whatever they write
+afterwards. *Submit* is from the call to its answer: with sixteen callers, who always have one under way, it is sixteen
+times one over the rate. *Alone* is while nothing else is to do: *submit* again, *begun after* from before the
+submission to the step's first line, *first event* until the process that submitted can read it. *CPU* is that of the
+processes, without the database's.
+
+What each keeps and promises differs: see [durable jobs](durable.md) for ours. Celery, Dramatiq and RQ may lose what
+they accepted in the last second when the machine with their Valkey fails, as they are run here and mostly are; ours,
+Huey, Procrastinate and DBOS have it on the disk when they answer.
+"""
+
+JOBS_RECOVERY = """\
+From `kill -9` of the worker that has a job, with two others beside it, until the step has begun again. A job whose
+process has ended is performed in one of its own, so the start of a Python with the product in it is in these figures.
+With PostgreSQL the lease has to run out first: five seconds here, thirty unless a product says otherwise.
+"""
+
+JOBS_GROWTH = """\
+The same calls of a store with many jobs, half of which wait and half have ended:
+"""
+
 READING = """\
 ## How to read it
 
@@ -137,6 +176,8 @@ class Report:
         streams: Many streams, and one.
         overload: More requests than can be answered.
         batch: Batches, beside single requests.
+        jobs: Durable jobs, beside those of others.
+        executors: Maps on one and two workers of an engine.
         imports: Seconds by what was imported.
         demonstrations: Seconds by what was tried.
     """
@@ -150,6 +191,8 @@ class Report:
     streams: StreamsReport
     overload: OverloadReport
     batch: BatchReport
+    jobs: JobsReport
+    executors: ExecutorsReport
     imports: dict[str, float]
     demonstrations: dict[str, float]
 
@@ -172,6 +215,8 @@ class Report:
         yield STREAMS_HEADING, self._streams()
         yield OVERLOAD_HEADING, self._overload()
         yield BATCH_HEADING, self._section(BATCH_HEADING, BATCH, self.batch) if self.batch else ""
+        yield JOBS_HEADING, self._jobs()
+        yield EXECUTORS_HEADING, self._section(EXECUTORS_HEADING, EXECUTORS, self.executors) if self.executors else ""
 
     def _hosts(self) -> str:
         if not self.hosts:
@@ -205,9 +250,22 @@ class Report:
         )
         return "\n".join([OVERLOAD_HEADING, "", OVERLOAD, told, "", _table(list(self.overload.rows()))])
 
-    def _section(self, heading: str, text: str, found: EngineReport | BridgeReport | BatchReport) -> str:
-        told = f"Measured on {datetime.now(UTC):%Y-%m-%d} with `{self.command}`: medians of {found.rounds} rounds."
+    def _section(
+        self, heading: str, text: str, found: EngineReport | BridgeReport | BatchReport | ExecutorsReport
+    ) -> str:
+        told = f"Measured on {datetime.now(UTC):%Y-%m-%d} with `{self.command}`: {_over(found.rounds)}."
         return "\n".join([heading, "", text, told, *found.notes(), "", _table(list(found.rows()))])
+
+    def _jobs(self) -> str:
+        if not self.jobs:
+            return ""
+        told = f"Measured on {datetime.now(UTC):%Y-%m-%d} with `{self.command}`: {_over(self.jobs.rounds)}."
+        tables = [_table(rows) for rows in (self.jobs.rows(), self.jobs.limit_rows())]
+        if self.jobs.recovery:
+            tables += [JOBS_RECOVERY, _table(self.jobs.recovery.rows())]
+        if self.jobs.growth:
+            tables += [JOBS_GROWTH, _table(self.jobs.growth.rows())]
+        return "\n".join([JOBS_HEADING, "", JOBS, told, *self.jobs.notes(), "", *tables])
 
     def _parts(self) -> Iterable[str]:
         yield INTRODUCTION
@@ -317,6 +375,10 @@ def rate(load: Load) -> float:
 
 def cpu(load: Load) -> float:
     return load.cpu
+
+
+def _over(rounds: int) -> str:
+    return "one round" if rounds == 1 else f"medians of {rounds} rounds"
 
 
 def _table(rows: Iterable[tuple[str, ...]]) -> str:

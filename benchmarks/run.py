@@ -2,7 +2,8 @@
 
 Writes docs/performance.md. Takes about a quarter of an hour; leave the machine alone meanwhile. With ``--only`` or
 ``--quick`` the page is left as it is and the tables are printed. ``--parts engine`` takes two minutes, ``--parts
-batch`` one and ``--parts bridge`` half a one; ``--write`` then puts their sections into the page.
+batch`` one, ``--parts jobs`` and ``--parts executors`` eight each, ``--parts bridge`` half a one; ``--write`` then
+puts their sections into the page.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from bridge import BridgeReport, measure_bridge
 from concurrency import demonstrate
 from contenders import CONTENDERS, HOSTS, select
 from engine import EngineReport, measure_engine
+from executors import ExecutorsReport, measure_executors
+from jobs import JobsReport, measure_jobs
 from measure import measure
 from overload import OverloadReport, measure_overload
 from report import Report
@@ -29,8 +32,20 @@ from servers import CORES
 from startup import measure_imports
 from streams import StreamsReport, measure_streams
 
-PARTS = ("requests", "hosts", "engine", "bridge", "streams", "overload", "batch", "imports", "demonstrations")
-SECTIONS = {"hosts", "engine", "bridge", "streams", "overload", "batch"}
+PARTS = (
+    "requests",
+    "hosts",
+    "engine",
+    "bridge",
+    "streams",
+    "overload",
+    "batch",
+    "jobs",
+    "executors",
+    "imports",
+    "demonstrations",
+)
+SECTIONS = {"hosts", "engine", "bridge", "streams", "overload", "batch", "jobs", "executors"}
 
 
 def parse() -> argparse.Namespace:
@@ -67,6 +82,14 @@ def _overload(options: argparse.Namespace) -> OverloadReport:
     return measure_overload(seconds=2.0) if options.quick else measure_overload()
 
 
+def _jobs(options: argparse.Namespace) -> JobsReport:
+    return measure_jobs(rounds=1, seconds=0.5, more=False) if options.quick else measure_jobs()
+
+
+def _executors(options: argparse.Namespace) -> ExecutorsReport:
+    return measure_executors(rounds=1, items=100) if options.quick else measure_executors()
+
+
 def main() -> None:
     options = parse()
     contenders = select(options.only)
@@ -85,6 +108,8 @@ def main() -> None:
         streams=_streams(options) if "streams" in parts else StreamsReport(),
         overload=_overload(options) if "overload" in parts else OverloadReport(),
         batch=measure_batch(**_options_of_part(options)) if "batch" in parts else BatchReport(),
+        jobs=_jobs(options) if "jobs" in parts else JobsReport(),
+        executors=_executors(options) if "executors" in parts else ExecutorsReport(),
         demonstrations=demonstrate() if "demonstrations" in parts else {},
         entries=measure(contenders, rounds=options.rounds, seconds=options.seconds) if "requests" in parts else [],
         hosts=measure(HOSTS, rounds=options.rounds, seconds=options.seconds) if "hosts" in parts else [],

@@ -14,7 +14,7 @@ from typing import IO
 from peers import HERE, PeerUnavailableError
 from work import KEY
 
-__all__ = ["CLIENT_CORE", "SERVER_CORE", "Server", "pin"]
+__all__ = ["CLIENT_CORE", "SERVER_CORE", "Server", "free_port", "pin"]
 
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, CLIENT_CORE = CORES[0], CORES[-1]
@@ -59,7 +59,7 @@ class Server:
         kind: str = "uvicorn",
         source: Path = HERE.parent / "src",
     ) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - close() closes it
         command = [str(python), "-m", *COMMANDS[kind].format(port=self.port).split(), target]
         paths = [str(HERE), str(source)]
@@ -145,7 +145,7 @@ def _cpu_seconds(pid: int) -> float:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

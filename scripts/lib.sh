@@ -52,6 +52,17 @@ prepare() {
     printf 'ready after %s s\n' "$SECONDS"
 }
 
+# may_install: whether packages of the distribution can be installed here.
+may_install() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
+
+# install_package [OPTION...] NAME: quietly, and given up after ten minutes; says nothing when it fails.
+install_package() {
+    {
+        timeout 120 apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive timeout 600 apt-get install -qq -y "$@"
+    } >/dev/null 2>&1
+}
+
 # prepare_browser: Chromium or Chrome, which the examples are clicked through with. Installed where this may be done;
 # elsewhere those tests are skipped, and say so.
 prepare_browser() {
@@ -59,9 +70,20 @@ prepare_browser() {
     for name in chromium chromium-browser google-chrome google-chrome-stable; do
         if command -v "$name" >/dev/null; then return; fi
     done
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    if may_install; then
         heading "Set-up: Chromium"
-        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium; } >/dev/null && return
+        install_package chromium && return
     fi
     printf 'note: no Chromium is installed, so the tests in a browser are skipped; install the package "chromium"\n'
+}
+
+# prepare_rabbitmq: the broker that Celery's jobs are carried by in some tests, the same way. Its server runs only while
+# a test wants it: the package's own service, which some systems start, is not used.
+prepare_rabbitmq() {
+    if [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]; then return; fi
+    if may_install; then
+        heading "Set-up: RabbitMQ"
+        install_package --no-install-recommends rabbitmq-server && return
+    fi
+    printf 'note: no RabbitMQ is installed, so the tests on it are skipped; install the package "rabbitmq-server"\n'
 }

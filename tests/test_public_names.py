@@ -7,6 +7,7 @@ import pkgutil
 import types
 
 import pytest
+import tests.django.prepared  # noqa: F401  # its models and its admin are imported once it is ready
 
 import pipemount
 

@@ -202,6 +202,7 @@ async def test_a_runs_name_may_be_a_template() -> None:
     named, plain = (Call(compiled.input.validate({"x": 2}), "id", name) for name in ("run {run_id}: {date}", None))
     await service.invoke(named)
     await service.invoke(plain)
+    assert not hasattr(plain, "sealed"), "what the run left behind would keep its outputs"
     await service.stop()
     threads.close()
 

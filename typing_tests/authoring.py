@@ -26,8 +26,9 @@ from pipemount import (
 )
 from pipemount.adapters.native import NativePipeline
 from pipemount.adapters.protocol import CompiledPipeline
-from pipemount.caller import Caller
 from pipemount.inprocess import Pipeline, RunResult
+from pipemount.job_verbs import Calls
+from pipemount.jobs.models import Job, Page
 from pipemount.pipelines.authoring import Step
 from pipemount.pipelines.snapshot import Snapshot
 from pipemount.runtime.events import Event
@@ -78,7 +79,11 @@ async def host(scope: Scope, receive: Receive, send: Send) -> None:
 def view(pipelines: PipelineApp) -> None:
     assert_type(pipelines.run_sync("bare", number=1), RunResult)
     assert_type(pipelines.stream_sync("bare", number=1), Generator[Event, None, None])
-    assert_type(pipelines.calling(timeout=5, principal="ada", run_name="x"), Caller)
+    assert_type(pipelines.submit_sync("bare", number=1), Job)
+    assert_type(pipelines.list_sync("failed", pipeline="bare"), Page)
+    assert_type(pipelines.events_sync("a job", after=3), Generator[Event, None, None])
+    pipelines.list_sync("fail")  # type: ignore[arg-type]  # no status
+    assert_type(pipelines.calling(timeout=5, principal="ada", run_name="x"), Calls)
     assert_type(pipelines.calling().run_sync("bare"), RunResult)
     assert_type(pipelines.client_sync(), httpx.Client)
     with pipelines.override(plain=lambda number: number, state=None), acting_as("ada") as principal:

@@ -79,6 +79,7 @@ class LiveServer:
             stderr=subprocess.STDOUT,
             text=True,
             encoding="utf-8",
+            start_new_session=True,  # a group of its own, which can be killed as a whole
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -101,9 +102,13 @@ class LiveServer:
         finally:
             self._reader.join(self.patience)
 
-    def restart(self, environment: Mapping[str, str]) -> None:
-        """Stop the server, and start it on the port that it had; ``environment`` is what it is told in addition."""
+    def kill(self) -> None:
+        """End the server and all of its processes at once, as a power cut would."""
+        os.killpg(self._process.pid, signal.SIGKILL)
         self.stop()
+
+    def start_again(self, environment: Mapping[str, str]) -> None:
+        """Start a server that was stopped on the port that it had; ``environment`` is what it is told in addition."""
         port = self.url.rpartition(":")[2]
         place = {"127.0.0.1:0": f"127.0.0.1:{port}", "0": port}
         self.command = [place.get(part, part) for part in self.command]

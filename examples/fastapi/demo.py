@@ -161,7 +161,17 @@ def visit_pipelines(tour: Tour) -> None:
     tour.chapter("4. What the pipelines tell about themselves")
     tour.call("Everybody may ask whether the process is alive", "GET /ai/health/live", 200, key=False)
     tour.call("Is everything ready?", "GET /ai/health/ready", 200)
-    tour.call("Which pipelines are there?", "GET /ai/pipelines", 200, "weather", "iris", "assistant", "churn", "advice")
+    tour.call(
+        "Which pipelines are there?",
+        "GET /ai/pipelines",
+        200,
+        "weather",
+        "iris",
+        "assistant",
+        "churn",
+        "advice",
+        "training",
+    )
 
 
 def visit_streams(tour: Tour) -> None:
@@ -224,6 +234,10 @@ def visit_product(tour: Tour, password: str) -> None:
         tour.call("The species was found and written down", f"GET {path}", 200, "Iris virginica", key=False)
     mistaken = entered | {name: str(value) for name, value in SWAPPED.items()}
     tour.call("A mistake is explained on the page", "POST /identify", 422, "swapped", key=False, data=mistaken)
+    answer = tour.call("Rosa has the model trained anew", "POST /trainings", 303, key=False, data={"rounds": "1"})
+    if answer.is_redirect:
+        path = httpx.URL(answer.headers["location"]).path
+        tour.call("A durable job: its page is there until it is done", f"GET {path}", 200, "random forest", key=False)
 
 
 def check_lifecycle(tour: Tour, log: list[str]) -> None:
@@ -241,7 +255,7 @@ def main() -> int:
     parser.add_argument("--serve", action="store_true", help="keep it running and print its address, key and login")
     serve = parser.parse_args().serve
     key, password = secrets.token_urlsafe(24), secrets.token_urlsafe(9)
-    print("Meadow, a FastAPI product with five pipelines mounted under /ai, is starting …", flush=True)
+    print("Meadow, a FastAPI product with six pipelines mounted under /ai, is starting …", flush=True)
     with tempfile.TemporaryDirectory(prefix="meadow-") as folder:
         environment = {
             "MEADOW_DATABASE": str(Path(folder) / "meadow.sqlite3"),

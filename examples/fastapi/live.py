@@ -56,6 +56,7 @@ class LiveServer:
             stderr=subprocess.STDOUT,
             text=True,
             encoding="utf-8",
+            start_new_session=True,  # a group of its own, which can be killed as a whole
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -83,6 +84,11 @@ class LiveServer:
             raise
         finally:
             self._reader.join(self.patience)
+
+    def kill(self) -> None:
+        """End the server and all of its processes at once, as a power cut would."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self.stop()
 
     def wait(self) -> int:
         """Wait until the server ends by itself or by a signal of someone else's."""

@@ -1,4 +1,4 @@
-"""Makes the picture of the README: an answer that is being written, in a real Chromium.
+"""Makes the pictures of the README: an answer that is being written, and a training, in a real Chromium.
 
 ::
 
@@ -28,7 +28,7 @@ def take(page: Any, name: str) -> None:
 
 
 def main() -> None:
-    """Ask how much water the specimen on the south slope wants, and look while the third paragraph comes."""
+    """Ask how much water the specimen on the south slope wants, have the classifier trained, and look meanwhile."""
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="meadow-") as folder:
         environment = {
@@ -48,6 +48,11 @@ def main() -> None:
             page.get_by_role("button", name="Ask").click()
             page.get_by_text("in the evening").wait_for()
             take(page, "ask")
+            page.goto("/trainings")
+            page.get_by_role("button", name="Train").click()
+            half = "() => document.querySelector('[data-candidate=\"random forest\"] progress').value > 0.4"
+            page.wait_for_function(half, timeout=60_000)
+            take(page, "training")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .http.extras import Endpoint, StaticFolder
     from .http.middleware import PipelineMiddleware
     from .inprocess import pipeline
+    from .jobs.arrangement import Local
     from .pipelines.codecs import Codec, codec_for, register_codec
     from .pipelines.specs import Retry
     from .pipelines.static import Static
@@ -35,6 +36,7 @@ __all__ = [
     "Cors",
     "Endpoint",
     "Limits",
+    "Local",
     "PipelineApp",
     "PipelineError",
     "PipelineMiddleware",
@@ -64,6 +66,7 @@ _HOMES = {
     "Codec": "pipelines.codecs",
     "CompileError": "errors",
     "Limits": "settings",
+    "Local": "jobs.arrangement",
     "Cors": "browsers",
     "Endpoint": "http.extras",
     "PipelineApp": "app",

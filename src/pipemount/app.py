@@ -7,12 +7,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .bridge import Dispatcher, WSGIBridge
-from .caller import Caller, Terms
+from .caller import App, Caller
 from .http.application import Application
+from .job_verbs import Calls, JobVerbs
 from .overriding import Override
 from .pipelines.replacing import StepKey
 from .pipelines.steps import KEEP
 from .runtime.acting import acting_principal
+from .terms import PLAIN, Terms
 from .types import JsonObject
 
 if TYPE_CHECKING:
@@ -25,12 +27,13 @@ if TYPE_CHECKING:
     from .django.routing import Urls
     from .http.tokens import SignedToken
     from .inprocess import RunResult
+    from .jobs.models import Job
     from .runtime.events import Event
 
 __all__ = ["PipelineApp"]
 
 
-class PipelineApp(Application):
+class PipelineApp(Application, JobVerbs):
     """Pipelines as one object that an application already there can take in.
 
     ::
@@ -200,6 +203,35 @@ class PipelineApp(Application):
         """
         return Caller(self).stream_sync(pipeline, **inputs)
 
+    async def submit(self, pipeline: str | None = None, /, **inputs: Any) -> Job:
+        """Submit a job: a run that goes on when this call, and with durable jobs this process, has ended.
+
+        ::
+
+            job = await pipelines.submit("training", epochs=90)
+            job = await pipelines.calling(queue="slow", max_attempts=3).submit("training", epochs=90)
+
+        Args:
+            pipeline: Its name; may be left out where the app has one.
+            **inputs: The pipeline's parameters, as far as JSON can say them.
+
+        The record as it is then; ``get(job)`` gives it as it is later, ``events(job)`` tells what happens in it. The
+        job belongs to whoever is acting (see ``acting_as``).
+
+        Raises:
+            InvalidInputsError, OverloadedError, UnavailableError, StoreError: As over HTTP.
+            ConfigurationError: The app has no such pipeline.
+        """
+        return await Caller(self).submit(pipeline, **inputs)
+
+    def submit_sync(self, pipeline: str | None = None, /, **inputs: Any) -> Job:
+        """As ``submit``, for code that is not async.
+
+        Raises:
+            HomeLoopError: This thread runs the loop that the pipelines live on; ``await pipelines.submit(…)`` there.
+        """
+        return Caller(self).submit_sync(pipeline, **inputs)
+
     def calling(
         self,
         *,
@@ -208,27 +240,51 @@ class PipelineApp(Application):
         principal: Any = KEEP,
         steps: Mapping[str, Any] | None = None,
         wait: bool = True,
-    ) -> Caller:
-        """``run``, ``run_sync``, ``stream`` and ``stream_sync`` on terms of their own.
+        queue: str = "default",
+        priority: int = 0,
+        delay: float | None = None,
+        max_attempts: int = 1,
+        expires: float | None = None,
+        idempotency_key: str | None = None,
+    ) -> Calls:
+        """``run``, ``stream``, ``submit``, the verbs of jobs, and their sync forms on terms of their own.
 
-        ::
-
-            await pipelines.calling(timeout=5, principal=user).run("weather", city="Oslo")
+        As in ``await pipelines.calling(timeout=5, principal=user).run("weather", city="Oslo")``.
 
         Args:
-            timeout: Seconds that the run may take, the wait for its place included. Unlike a request's it may be longer
-                than ``Settings.request_timeout``; within another run it never goes beyond the end of that.
+            timeout: Seconds that the run may take, the wait for its place included; ``request_timeout`` is no limit.
             run_name: For people; may hold ``{date}``, ``{time}`` and ``{run_id}``.
             principal: On whose behalf: a ``Principal``, a name, the host's user, ``None`` for nobody; by default
                 whoever is acting, see ``acting_as``.
             steps: Overrides of steps' own default parameters: ``{"describe": {"parameters": {"unit": "F"}}}``.
-            wait: Whether to wait for a place where all are taken; ``False`` raises ``OverloadedError`` at once.
+            wait: ``False`` raises ``OverloadedError`` at once where all places are taken.
+            queue: Of a job: in which it waits, for limits of its own and for workers that take only some.
+            priority: Of a job: those with a greater one are begun first.
+            delay: Of a job: seconds in which it is not begun.
+            max_attempts: Of a job: how often it is begun at most if its run fails for a reason that may pass.
+            expires: Of a job: seconds from now on, ``delay`` included, after which it fails if it has not begun.
+            idempotency_key: Of ``submit`` and ``retry``: as the ``Idempotency-Key`` of requests.
 
         Raises:
             ConfigurationError: One of them cannot be used.
         """
-        terms = Terms(timeout=timeout, run_name=run_name, principal=principal, steps=steps, wait=wait)
-        return Caller(self, terms)
+        terms = Terms(
+            timeout=timeout,
+            run_name=run_name,
+            principal=principal,
+            steps=steps,
+            wait=wait,
+            queue=queue,
+            priority=priority,
+            delay=delay,
+            max_attempts=max_attempts,
+            expires=expires,
+            idempotency_key=idempotency_key,
+        )
+        return Calls(self, terms)
+
+    def _asks(self) -> tuple[App, Terms]:
+        return self, PLAIN
 
     def client(self, **options: Any) -> httpx.AsyncClient:
         """An HTTP client that reaches this app without a network: streamed, on any event loop.

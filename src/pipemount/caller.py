@@ -13,16 +13,17 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapp
 from concurrent.futures import CancelledError, Future
 from contextlib import closing, suppress
 from contextvars import Context, copy_context
-from dataclasses import dataclass
 from os import getpid
 from queue import Empty
 from time import monotonic
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from .adapters.protocol import overrides_of
+from .asked import Asked
 from .errors import ConfigurationError, DeadlineExceededError, RunCancelledError, StepFailedError, UnavailableError
 from .inprocess import RunResult, as_result, told
-from .pipelines.options import checked_timeout
+from .jobs.desk import Jobs
+from .jobs.models import Job
 from .pipelines.steps import KEEP
 from .runtime import loops
 from .runtime.acting import UserProvider, acting_principal, as_principal
@@ -35,13 +36,15 @@ from .runtime.guard import guard
 from .runtime.lending import REQUEST_THREAD, InlineThread, RequestThread, WaitingThread, drive
 from .runtime.lifecycle import Lifecycle
 from .runtime.threads import standing_aside
-from .service import Service, new_run_id
+from .service import Service
 from .settings import Settings
-from .types import Principal, Trace
+from .terms import PLAIN, Terms
 
-__all__ = ["App", "Caller", "LentThread", "Terms", "stopped"]
+__all__ = ["App", "Caller", "LentThread", "Terms", "stopped", "told_in_thread"]
 
 T = TypeVar("T")
+
+OF_JOBS = "queue, priority, delay, max_attempts, expires and idempotency_key"
 
 
 class App(Protocol):
@@ -52,84 +55,7 @@ class App(Protocol):
     lifecycle: Lifecycle
     admission: Admission
     users: list[UserProvider]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What a call says beside the pipeline's inputs.
-
-    Attributes:
-        timeout: Seconds that the run may take, the wait for its place included; by default the app's limit.
-        run_name: For people; may hold ``{date}``, ``{time}`` and ``{run_id}``.
-        principal: On whose behalf, if not on that of whoever is acting: a ``Principal``, a name, a user, ``None``.
-        steps: Overrides of steps' own default parameters: ``{"describe": {"parameters": {"unit": "F"}}}``.
-        wait: Whether to wait for a place where all are taken; ``False`` raises ``OverloadedError`` at once.
-    """
-
-    timeout: float | None = None
-    run_name: str | None = None
-    principal: Any = KEEP
-    steps: Mapping[str, Any] | None = None
-    wait: bool = True
-
-    def __post_init__(self) -> None:
-        checked_timeout(self.timeout)
-        try:
-            (self.run_name or "").format(date="", time="", run_id="")
-        except (IndexError, KeyError, ValueError, AttributeError):
-            raise ConfigurationError(
-                f"run_name={self.run_name!r}: braces may hold date, time or run_id; others are doubled"
-            ) from None
-
-
-_PLAIN = Terms()
-
-
-class Asked(NamedTuple):
-    """A run that was asked for, its inputs validated.
-
-    Attributes:
-        service: Its pipeline.
-        inputs: As validated.
-        overrides: As validated.
-        terms: What else was said.
-        timeout: Seconds that were asked for: by the call, by the run around it, or by the app's settings.
-        until: When it must have ended, on ``time.monotonic()``.
-        principal: On whose behalf.
-        trace: Of the run around it.
-        places: Those that that run and the ones around it have.
-        outer: The run around it.
-    """
-
-    service: Service
-    inputs: Any
-    overrides: Mapping[str, Any] | None
-    terms: Terms
-    timeout: float
-    until: float
-    principal: Principal | None
-    trace: Trace | None
-    places: tuple[Admission, ...]
-    outer: Call | None = None
-
-    @property
-    def placed(self) -> bool:
-        """Whether one of the runs around it has a place with the app, which does for both."""
-        return self.service.admission in self.places
-
-    def left(self) -> float:
-        """Seconds until it must have ended. Raises ``DeadlineExceededError`` when there are none."""
-        if (left := self.until - monotonic()) <= 0:
-            raise DeadlineExceededError(timeout=self.timeout)
-        return left
-
-    def call(self) -> Call:
-        """What the service is told to run."""
-        self.left()
-        name = self.terms.run_name
-        call = Call(self.inputs, new_run_id(), name, self.timeout, self.overrides, self.principal, self.trace)
-        call.places, call.deadline, call.outer = self.places, self.until, self.outer
-        return call
+    jobs: Jobs
 
 
 class Caller:
@@ -141,7 +67,7 @@ class Caller:
     """
 
     def __init__(self, app: App, terms: Terms | None = None) -> None:
-        self._app, self._terms = app, terms or _PLAIN
+        self._app, self._terms = app, terms or PLAIN
 
     async def run(self, pipeline: str | None = None, /, **inputs: Any) -> RunResult:
         """See ``PipelineApp.run``."""
@@ -165,16 +91,32 @@ class Caller:
     def stream_sync(self, pipeline: str | None = None, /, **inputs: Any) -> Generator[Event, None, None]:
         """See ``PipelineApp.stream_sync``."""
         asked = self._ask(pipeline, inputs)
-        return _told_in_thread(
+        return told_in_thread(
             lambda: self._app.lifecycle.home_for_thread(self._patience(asked)),
             lambda: told(lambda feed: self._perform(asked, feed)),
         )
 
+    async def submit(self, pipeline: str | None = None, /, **inputs: Any) -> Job:
+        """See ``PipelineApp.submit``."""
+        asked = self._ask(pipeline, inputs, of_a_job=True)
+        app, request = self._app, asked.request()
+        await app.lifecycle.ensure_ready(self._patience(asked))
+        return (await app.lifecycle.call(lambda: app.jobs.submit(request))).job
+
+    def submit_sync(self, pipeline: str | None = None, /, **inputs: Any) -> Job:
+        """See ``PipelineApp.submit_sync``."""
+        asked = self._ask(pipeline, inputs, of_a_job=True)
+        app, request = self._app, asked.request()
+        home = app.lifecycle.home_for_thread(self._patience(asked))
+        return loops.call_from_thread(home, lambda: app.jobs.submit(request)).job
+
     # -------------------------------------------------------------------------------------- asking
 
-    def _ask(self, name: str | None, inputs: Mapping[str, Any]) -> Asked:
+    def _ask(self, name: str | None, inputs: Mapping[str, Any], *, of_a_job: bool = False) -> Asked:
         """In the thread, and under the context variables, of whoever calls."""
         app, terms = self._app, self._terms
+        if terms.of_a_job and not of_a_job:
+            raise ConfigurationError(f"{OF_JOBS} are for jobs: calling(…).submit(…)")
         service = _service(app.services, name)
         timeout = terms.timeout or app.settings.request_timeout
         until = monotonic() + timeout
@@ -354,7 +296,7 @@ def _is_ours(asked: RequestThread | None) -> bool:
     return asked is None or asked.is_here
 
 
-def _told_in_thread(
+def told_in_thread(
     find_home: Callable[[], loops.Loop], begin: Callable[[], AsyncGenerator[Event, None]]
 ) -> Generator[Event, None, None]:
     """The events of a stream that lives on the home loop; each ``next`` waits for one. Closing it cancels the run."""

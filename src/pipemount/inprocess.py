@@ -19,6 +19,7 @@ from .pipelines.steps import map_options
 from .pipelines.taking import current
 from .runtime.admission import Admission
 from .runtime.call import Call
+from .runtime.elsewhere import Connections
 from .runtime.environment import StepEnvironment
 from .runtime.events import Event, Listener
 from .runtime.feed import Feed, reading
@@ -142,8 +143,10 @@ async def run_compiled(
     if overrides and (schema := overrides_of(compiled)) is not None:
         overrides = schema.validate(overrides)
     threads = ThreadPool(settings.threads, f"pipemount-{compiled.info.name}")
+    connections = Connections(threads)
+    resources = {"threads": threads, "connections": connections, "settings": settings, "environments": environments}
     try:
-        await service.start({"threads": threads, "settings": settings, "environments": environments})
+        await service.start(resources)
         try:
             call = Call(validated, new_run_id(), None, timeout, overrides)
             listeners = () if listener is None else (listener,)
@@ -151,6 +154,7 @@ async def run_compiled(
         finally:
             await service.stop()
     finally:
+        await connections.close()
         threads.close()
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from random import getrandbits
 from time import monotonic, time_ns
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from .adapters.protocol import CompiledPipeline, Result, run_batch_of
 from .errors import (
@@ -36,8 +36,13 @@ from .settings import Settings
 
 __all__ = ["Sealed", "Service", "new_run_id"]
 
+T = TypeVar("T")
+
 Sealed: TypeAlias = tuple[Mapping[str, Any], bytes]
 """Outputs as values, and as the JSON that they were validated into."""
+
+Left: TypeAlias = Callable[[], Awaitable[None]]
+"""Returns when a caller has left."""
 
 
 class RunIds:
@@ -79,7 +84,7 @@ class Service:
         self.name, self.compiled, self.settings, self.admission = name, compiled, settings, admission
         self.layers = Layers(compiled, self._run_foreign)
         self.meter = Meter()
-        self._runs = itertools.count(1)
+        self._place, self._runs = (admission,), itertools.count(1)
         self._environment: StepEnvironment | None = None
         self._dump = compiled.output.dumper()
 
@@ -87,7 +92,8 @@ class Service:
         """Make the pipeline's state; what its ``on_init`` raises passes through.
 
         Args:
-            resources: ``threads``, ``settings``, and perhaps ``environments``, which surround sync steps.
+            resources: ``threads``, ``settings``, and perhaps ``environments``, which surround sync steps, and
+                ``connections`` to engines.
         """
         self._environment = combined((*ambient(), *resources.get("environments", ())))
         await self.layers.start({**resources, "environment": self._environment})
@@ -103,7 +109,7 @@ class Service:
         await self.layers.stop()
 
     async def invoke(
-        self, call: Call, left: Callable[[], Awaitable[None]] | None = None, listeners: Sequence[Listener] = ()
+        self, call: Call, left: Left | None = None, listeners: Sequence[Listener] = (), after: int = 0
     ) -> Sealed:
         """Run and wait; the outputs. The place (``admission``) is the caller's to take and to leave.
 
@@ -111,48 +117,53 @@ class Service:
             call: What to run; its name, timeout, deadline, index and state are filled in here.
             left: Returns when the caller has left; the run is cancelled then.
             listeners: Told the run's events; a ``Feed`` for a reader that takes its time.
+            after: The number of the last event of an earlier attempt at the same run.
 
         Raises:
             RunError: The run failed, passed its deadline, or was cancelled because its caller left.
         """
         if current() is not None:  # asked for in a body that takes the calls of steps: these are none of its own
             with tracing(None):
-                return await self.invoke(call, left, listeners)
-        call.run_index = next(self._runs)
-        top = self.layers.top
+                return await self.invoke(call, left, listeners, after)
+        call.run_index, top = next(self._runs), self.layers.top
         if not top.ready:
             top = await self.layers.made()
-        call.state, call.places = top.state, (*call.places, self.admission)
+        call.state, call.dump, call.places = top.state, self._dump, call.places + self._place
         call.asked, call.affinity, call.environment = asked_by(), self.settings.affinity, self._environment
         timeout = call.timeout = call.timeout or self.settings.request_timeout
         if call.deadline is None:
             call.deadline = call.began + timeout
         call.run_name = f"{self.name}-{call.run_id}" if call.run_name is None else _filled_in(call)
-        self.meter.began()
+        running = self.meter.running
+        running.append(None)
         try:
             if not listeners:
-                run = (top.run_bare if call.overrides is None else top.run)(call, self._seal)
-                try:
-                    suspended = run.send(None)
-                except StopIteration as ended:  # most runs of quick steps end here, and pay for no guard
-                    sealed: Sealed = ended.value
-                else:
-                    sealed = await Guarded(run, suspended, timeout, left, call.cancel, call.deadline)
+                run = (top.run_bare if call.overrides is None else top.run)(call, call.seal)
+                for suspended in run.__await__():  # most runs of quick steps never suspend, and pay for no guard
+                    await Guarded(run, suspended, timeout, left, call.cancel, call.deadline)
+                    break
             else:
-                sealed = await self._recorded(top.run, call, left, listeners)
-            if call.late:
+                await self._recorded(top.run, call, left, listeners, after)
+            if call.asked is not None and call.late:
                 raise DeadlineExceededError(timeout=timeout)
-            call.completed = True
-            call.seconds = monotonic() - call.began
+            sealed = call.sealed
+            del call.sealed  # code that the run left behind keeps the call
+            call.completed, call.seconds = True, monotonic() - call.began
             self.meter.ended(call.seconds)
             return sealed
         except BaseException as error:
-            told = _told(error, call, timeout)
-            call.seconds = monotonic() - call.began
-            self.meter.failed(call.seconds, told)
-            if told is not error:
+            if (told := self._failed(call, error, timeout)) is not error:
                 raise told from error
             raise
+        finally:
+            running.pop()
+
+    def _failed(self, call: Call, error: BaseException, timeout: float) -> BaseException:
+        """What a caller is told of a run that raised ``error``, once it is counted."""
+        told = _told(error, call, timeout)
+        call.seconds = monotonic() - call.began
+        self.meter.failed(call.seconds, told)
+        return told
 
     # ------------------------------------------------------------------------------------------- many
 
@@ -176,16 +187,15 @@ class Service:
         began = monotonic()
         for call in calls:
             call.state, call.environment, call.began = top.state, self._environment, began
-            call.places = (*call.places, self.admission)
-        for _ in calls:
-            self.meter.began()
+            call.places += self._place
+        running = self.meter.running
+        running.extend([None] * len(calls))
         try:
             timeout, deadline = calls[0].timeout, calls[0].deadline
             sealed = await guard(self._together(top.compiled, calls), timeout, None, partial(_cancel, calls), deadline)
-        except BaseException:
+        finally:
             for _ in calls:
-                self.meter.left()
-            raise
+                running.pop()
         for call in calls:
             self._complete(call, monotonic() - began)
         return sealed
@@ -214,32 +224,30 @@ class Service:
         self,
         run: RunFunction,
         call: Call,
-        left: Callable[[], Awaitable[None]] | None,
+        left: Left | None,
         listeners: Sequence[Listener],
-    ) -> Sealed:
+        after: int,
+    ) -> None:
         """``invoke`` for somebody who listens: the run's own events before and after those of its steps."""
-        recorder = Recorder(call.run_id, listeners)
+        recorder = Recorder(call.run_id, listeners, after)
         recorder.emit("run_started", pipeline=self.name, run_name=call.run_name)
         try:
-            result: Sealed = await guard(
-                run(call, self._seal, recorder), call.timeout, left, call.cancel, call.deadline
-            )
+            await guard(run(call, call.seal, recorder), call.timeout, left, call.cancel, call.deadline)
         except BaseException as error:
             kind, data = _ending(error)
             recorder.record(kind, None, None, data)
             raise
         else:
-            recorder.emit("run_completed", duration=monotonic() - call.began, outputs=result[0])
-            return result
+            recorder.emit("run_completed", duration=monotonic() - call.began, outputs=call.sealed[0])
         finally:
             recorder.close()
 
     async def _run_foreign(
         self,
         call: Call,
-        seal: Callable[[Mapping[str, Any]], Sealed],
+        seal: Callable[[Mapping[str, Any]], T],
         recorder: Recorder | None = None,
-    ) -> Sealed:
+    ) -> T:
         """A run of an adapter's pipeline: by its ``run`` if it has one and nobody listens, else by its ``stream``."""
         run: Callable[[Call], Awaitable[Mapping[str, Any]]] | None = getattr(self.compiled, "run", None)
         try:

@@ -53,6 +53,7 @@ _ABOVE_0 = (
     *("max_concurrency", "threads", "request_timeout", "max_body_bytes", "body_timeout", "max_stream_age"),
     *("max_streams", "max_subscriptions", "heartbeat", "stream_retry"),
     *("max_jobs", "max_job_bytes", "job_ttl", "idempotency_ttl", "max_event_buffer", "max_event_bytes"),
+    *("job_retry_delay", "max_job_retry_delay", "job_heartbeat", "job_lease"),
     *("max_batch", "batch_concurrency"),
 )
 
@@ -110,6 +111,14 @@ class Settings:
         max_job_bytes: What all jobs may take in memory: inputs, results, events.
         job_ttl: Seconds for which a job that has ended is known.
         idempotency_ttl: Seconds for which an ``Idempotency-Key`` stands for its first request.
+        job_retry_delay: Seconds before the second attempt at a job that failed and may be tried again; before each
+            further one it is twice as long.
+        max_job_retry_delay: The most that this may become.
+        job_heartbeat: Seconds between two times at which a process says that it still performs its durable jobs.
+        changed_pipelines: What becomes of a durable job whose pipeline is another one than it was submitted to:
+            ``"fail"``, with ``PipelineChangedError``, or ``"run"`` with the pipeline as it is now.
+        job_lease: Seconds after which a job of a database on the network waits for another process, if its own has not
+            said meanwhile that it still performs it.
         max_event_buffer: Events that steps say on the way (``delta``, ``data``, ``log``, ``progress``) that are kept of
             a job; the oldest make way.
         max_event_bytes: Bytes that those may have.
@@ -157,6 +166,11 @@ class Settings:
     max_job_bytes: int = 256 * 1024 * 1024
     job_ttl: float = 86400.0
     idempotency_ttl: float = 86400.0
+    job_retry_delay: float = 1.0
+    max_job_retry_delay: float = 300.0
+    job_heartbeat: float = 10.0
+    changed_pipelines: Literal["fail", "run"] = "fail"
+    job_lease: float = 30.0
     max_event_buffer: int = 256
     max_event_bytes: int = 1024 * 1024
     open_routes: tuple[str, ...] = ("/health/live",)
@@ -178,6 +192,10 @@ class Settings:
                 raise ConfigurationError(f"Settings({name}={getattr(self, name)!r}): 'cancel' or 'continue'")
         if self.key_limits is None and self.key_queue:
             raise ConfigurationError(f"Settings(key_queue={self.key_queue!r}): say key_concurrency as well")
+        if not self.job_lease > self.job_heartbeat:
+            raise ConfigurationError(f"Settings(job_lease={self.job_lease!r}): must be above job_heartbeat")
+        if self.changed_pipelines not in ("fail", "run"):
+            raise ConfigurationError(f"Settings(changed_pipelines={self.changed_pipelines!r}): 'fail' or 'run'")
         if self.affinity not in ("any", "request"):
             raise ConfigurationError(f"Settings(affinity={self.affinity!r}): 'any' or 'request'")
         if self.metrics not in ("read", "admin", "off"):

@@ -1,4 +1,4 @@
-"""``submit``, ``jobs``, ``job``, ``cancel``, ``logs`` and ``invoke --stream``, of an app without a network."""
+"""``submit``, ``jobs list|show|cancel|retry|logs`` and ``invoke --stream``, of an app without a network."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
 import pipemount.client
-from pipemount import PipelineApp, PipelineError, pipeline, step
-from pipemount.cli.jobs import line
+from pipemount import PipelineApp, PipelineError, Settings, pipeline, step
+from pipemount.cli.jobs import Status, line
+from pipemount.cli.watching import watch_jobs
 from pipemount.client import Client
+from pipemount.jobs.models import STATUSES
 from pipemount.runtime.events import Event
 
 from .conftest import Pipemount
@@ -43,9 +46,14 @@ def counting(number: int, seconds: float = 0) -> Any:
 
 
 @pytest.fixture
-def app(monkeypatch: pytest.MonkeyPatch) -> Iterator[PipelineApp]:
+def settings() -> Settings:
+    return Settings()
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[PipelineApp]:
     """An app at ``URL`` for every client that a command makes."""
-    app = PipelineApp(counting)
+    app = PipelineApp(counting, settings=settings)
     with app.client_sync() as http:
 
         def made(url: str, *args: Any, **options: Any) -> Client[..., Any]:
@@ -63,33 +71,40 @@ def submit(app: PipelineApp, pipemount: Pipemount) -> Callable[..., str]:
         done = pipemount("submit", URL, "--params", json.dumps(parameters))
         assert done.exit_code == 0, done.output
         id: str = done.stdout.strip()
-        assert done.stderr.strip() == f"queued; pipemount logs -f {URL} {id}"
+        assert done.stderr.strip() == f"queued; pipemount jobs logs -f {URL} {id}"
         return id
 
     return submitted
 
 
+def test_submit_says_until_when_a_job_may_be_begun(app: PipelineApp, pipemount: Pipemount) -> None:
+    done = pipemount("submit", URL, "--param", "number=1", "--expires", "60", "--quiet")
+    assert app.get_sync(done.stdout.strip()).request.expires == 60
+    refused = pipemount("submit", URL, "--param", "number=1", "--expires", "0")
+    assert refused.exit_code != 0 and "--expires 0: must be above 0" in refused.stderr
+
+
 def ended(pipemount: Pipemount, id: str) -> None:
     """Returns when the job has ended, which following it tells."""
-    assert pipemount("logs", "-f", URL, id).exit_code == 0
+    assert pipemount("jobs", "logs", "-f", URL, id).exit_code == 0
 
 
 def test_a_job_is_submitted_and_told_of(pipemount: Pipemount, submit: Callable[..., str]) -> None:
     id = submit(number=2)
     ended(pipemount, id)
-    told = pipemount("job", URL, id)
+    told = pipemount("jobs", "show", URL, id)
     assert told.exit_code == 0
     assert id in told.stdout
     assert "succeeded" in told.stdout
     assert "[0, 1]" in told.stdout
-    document = json.loads(pipemount("job", URL, id, "--json").stdout)
+    document = json.loads(pipemount("jobs", "show", URL, id, "--json").stdout)
     assert (document["job_id"], document["outputs"]) == (id, {"output": [0, 1]})
 
 
 def test_a_failed_job_says_why(pipemount: Pipemount, submit: Callable[..., str]) -> None:
     id = submit(number=101)
     ended(pipemount, id)
-    told = pipemount("job", URL, id)
+    told = pipemount("jobs", "show", URL, id)
     assert "failed" in told.stdout
     assert told.stderr == "too many\n"
 
@@ -105,30 +120,104 @@ def test_jobs_are_listed(pipemount: Pipemount, submit: Callable[..., str]) -> No
     ids = [submit(number=1), submit(number=101), submit(number=1)]
     for id in ids:
         ended(pipemount, id)
-    listed = pipemount("jobs", URL)
+    listed = pipemount("jobs", "list", URL)
     assert [row.split()[0] for row in listed.stdout.splitlines()[2:]] == ids[::-1]
-    failed = pipemount("jobs", URL, "--status", "failed", "--status", "running", "--json")
+    failed = pipemount("jobs", "list", URL, "--status", "failed", "--status", "running", "--json")
     assert [each["job_id"] for each in json.loads(failed.stdout)] == [ids[1]]
-    assert len(json.loads(pipemount("jobs", URL, "--limit", "2", "--json").stdout)) == 2
+    assert len(json.loads(pipemount("jobs", "list", URL, "--limit", "2", "--json").stdout)) == 2
+
+
+@pytest.mark.parametrize("settings", [Settings(paths={"/invoke": "/count", "/submit": "/later", "/jobs": "/tasks"})])
+def test_an_app_with_paths_of_its_own(app: PipelineApp, pipemount: Pipemount, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = pipemount("invoke", URL, "-p", "number=1")
+    assert lost.exit_code != 0
+    moved = ("--path", "/invoke=/count", "--path", "/submit=/later", "--path", "/jobs=/tasks")
+    assert "[0]" in pipemount("invoke", URL, "-p", "number=1", *moved).stdout
+    id = pipemount("submit", URL, "-p", "number=1", "--quiet", *moved).stdout.strip()
+    monkeypatch.setenv("PIPEMOUNT_PATHS", "/jobs=/tasks /submit=/later")
+    ended(pipemount, id)
+    assert "succeeded" in pipemount("jobs", "show", URL, id).stdout
+    assert id in pipemount("jobs", "list", URL).stdout
+    assert pipemount("jobs", "cancel", URL, id).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [("/jobs", "--path /jobs: write USUAL=OWN"), ("/jobs=tasks", "each is a path that starts with '/'")],
+)
+def test_a_path_that_is_none(pipemount: Pipemount, given: str, told: str) -> None:
+    refused = pipemount("jobs", "list", URL, "--path", given)
+    assert refused.exit_code == 2
+    assert told in refused.stderr
+
+
+def test_every_status_may_be_asked_for() -> None:
+    assert tuple(each.value for each in Status) == STATUSES
 
 
 def test_a_job_is_cancelled(pipemount: Pipemount, submit: Callable[..., str]) -> None:
     id = submit(number=1, seconds=600)
-    assert pipemount("cancel", URL, id).stdout in ("cancelled\n", "cancelling\n")
+    assert pipemount("jobs", "cancel", URL, id).stdout in ("cancelled\n", "cancelling\n")
     ended(pipemount, id)
-    again = pipemount("cancel", URL, id, "--json")
+    again = pipemount("jobs", "cancel", URL, id, "--json")
     assert json.loads(again.stdout)["status"] == "cancelled"
     waiting = submit(number=1)
     ended(pipemount, waiting)
-    late = pipemount("cancel", URL, waiting)
+    late = pipemount("jobs", "cancel", URL, waiting)
     assert late.exit_code == 1
     assert "cannot be cancelled any more" in late.stderr
 
 
+def test_a_job_is_retried(pipemount: Pipemount, submit: Callable[..., str]) -> None:
+    id = submit(number=101)
+    ended(pipemount, id)
+    done = pipemount("jobs", "retry", URL, id)
+    again = done.stdout.strip()
+    assert (done.exit_code, done.stderr.strip()) == (0, f"queued; pipemount jobs logs -f {URL} {again}")
+    ended(pipemount, again)
+    assert [job["status"] for job in json.loads(pipemount("jobs", "list", URL, "--json").stdout)] == ["failed"] * 2
+    quiet = pipemount("jobs", "retry", URL, id, "--json")
+    assert json.loads(quiet.stdout)["job_id"] not in (id, again)
+    assert quiet.stderr == ""
+
+
+def test_what_succeeded_is_not_retried(pipemount: Pipemount, submit: Callable[..., str]) -> None:
+    id = submit(number=1)
+    ended(pipemount, id)
+    done = pipemount("jobs", "retry", URL, id)
+    assert (done.exit_code, "has succeeded and cannot be retried" in done.stderr) == (1, True)
+
+
+def test_jobs_are_watched_until_ctrl_c(
+    app: PipelineApp, pipemount: Pipemount, submit: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = submit(number=1, seconds=600)
+    looks: list[float] = []
+
+    def pause(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 2:
+            assert pipemount("jobs", "cancel", URL, id).exit_code == 0
+            ended(pipemount, id)
+        if len(looks) == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipemount.cli.jobs.watch_jobs", partial(watch_jobs, pause=pause))
+    watched = pipemount("jobs", "list", URL, "--watch")
+    assert (watched.exit_code, watched.stderr) == (130, "interrupted\n")
+    told = [line.split()[:3] for line in watched.stdout.splitlines()]
+    assert all(words[0::2] == [id, "counting"] for words in told)
+    statuses = [words[1] for words in told]
+    assert statuses in (["queued", "cancelled"], ["running", "cancelled"], ["queued", "running", "cancelled"])
+    looks[:] = [0.0, 0.0, 0.0]
+    [document] = map(json.loads, pipemount("jobs", "list", URL, "--watch", "--json").stdout.splitlines())
+    assert (document["job_id"], document["status"]) == (id, "cancelled")
+
+
 def test_logs_of_a_job_that_has_ended(pipemount: Pipemount, submit: Callable[..., str]) -> None:
     id = submit(number=2)
-    followed = pipemount("logs", "-f", URL, id)
-    assert pipemount("logs", URL, id).stdout == followed.stdout
+    followed = pipemount("jobs", "logs", "-f", URL, id)
+    assert pipemount("jobs", "logs", URL, id).stdout == followed.stdout
     lines = followed.stdout.splitlines()
     assert [entry[20:].split()[:2] for entry in lines[:4]] == [
         ["1", "run_started"],
@@ -136,7 +225,9 @@ def test_logs_of_a_job_that_has_ended(pipemount: Pipemount, submit: Callable[...
         ["3", "delta"],
         ["4", "delta"],
     ]
-    behind = [json.loads(entry) for entry in pipemount("logs", URL, id, "--after", "2", "--json").stdout.splitlines()]
+    behind = [
+        json.loads(entry) for entry in pipemount("jobs", "logs", URL, id, "--after", "2", "--json").stdout.splitlines()
+    ]
     assert [event["sequence"] for event in behind] == list(range(3, len(lines) + 1))
     assert behind[0]["data"] == {"value": 0}
     assert behind[-1]["data"]["outputs"] == {"output": [0, 1]}
@@ -150,11 +241,11 @@ def test_logs_of_a_job_that_runs_end_with_what_there_is(
         for event in events:
             if event.kind == "step_started" and event.step == "rest":
                 break
-    told = pipemount("logs", URL, id)
+    told = pipemount("jobs", "logs", URL, id)
     assert told.exit_code == 0
     assert "rest" in told.stdout.splitlines()[-1]
-    assert pipemount("logs", URL, id, "--after", "500").stdout == ""
-    pipemount("cancel", URL, id)
+    assert pipemount("jobs", "logs", URL, id, "--after", "500").stdout == ""
+    pipemount("jobs", "cancel", URL, id)
 
 
 def pipemount_client() -> Client[..., Any]:
@@ -163,7 +254,7 @@ def pipemount_client() -> Client[..., Any]:
 
 
 def test_a_job_that_is_not_there(app: PipelineApp, pipemount: Pipemount) -> None:
-    done = pipemount("logs", URL, "no-such-job")
+    done = pipemount("jobs", "logs", URL, "no-such-job")
     assert done.exit_code == 5
     assert done.stderr.startswith("error: Not found (404): ")
 
@@ -194,11 +285,11 @@ def test_ctrl_c_cancels_a_streamed_run(app: PipelineApp, pipemount: Pipemount, m
 
     monkeypatch.setattr("pipemount.cli.progress.tell", interrupted)
     done = pipemount("invoke", URL, "--params", '{"number": 1, "seconds": 600}', "--stream")
-    [job] = json.loads(pipemount("jobs", URL, "--json").stdout)
-    hint = f"the server was asked to cancel the run: pipemount job {URL} {job['job_id']}"
+    [job] = json.loads(pipemount("jobs", "list", URL, "--json").stdout)
+    hint = f"the server was asked to cancel the run: pipemount jobs show {URL} {job['job_id']}"
     assert (done.exit_code, done.stderr) == (130, f"{hint}\ninterrupted\n")
     ended(pipemount, job["job_id"])
-    assert json.loads(pipemount("job", URL, job["job_id"], "--json").stdout)["status"] == "cancelled"
+    assert json.loads(pipemount("jobs", "show", URL, job["job_id"], "--json").stdout)["status"] == "cancelled"
 
 
 @pytest.mark.parametrize(

@@ -72,14 +72,14 @@ def test_a_job_from_its_submission_to_its_end(served: Served, pipemount: Pipemou
     done = pipemount("submit", served.pipeline, "--param", "number:=3", "--quiet")
     assert (done.exit_code, done.stderr) == (0, "")
     job_id = done.stdout.strip()
-    told = pipemount("logs", "-f", served.app, job_id)
+    told = pipemount("jobs", "logs", "-f", served.app, job_id)
     assert told.exit_code == 0
     kinds = ["run_started", "step_started", "delta", "delta", "delta", "step_completed", "run_completed"]
     assert [line.split()[3] for line in told.stdout.splitlines()] == kinds
-    record = json.loads(pipemount("job", served.app, job_id, "--json").stdout)
+    record = json.loads(pipemount("jobs", "show", served.app, job_id, "--json").stdout)
     assert (record["status"], record["outputs"]) == ("succeeded", {"output": [0, 1, 2]})
     assert record["poll_url"] == urlsplit(served.app).path + f"/jobs/{job_id}"
-    listed = pipemount("jobs", served.app, "--status", "succeeded", "--limit", "1")
+    listed = pipemount("jobs", "list", served.app, "--status", "succeeded", "--limit", "1")
     assert job_id in listed.stdout
 
 
@@ -92,13 +92,13 @@ def test_an_invocation_tells_its_steps_in_plain_lines_where_nobody_sits(served: 
 
 def test_exit_codes(served: Served, pipemount: Pipemount) -> None:
     running = pipemount("submit", served.pipeline, *LONG, "--quiet").stdout.strip()
-    assert pipemount("cancel", served.app, running).stdout.strip() in ("cancelling", "cancelled")
+    assert pipemount("jobs", "cancel", served.app, running).stdout.strip() in ("cancelling", "cancelled")
     wrong = {
         3: [("invoke", served.pipeline, "--param", "number=many"), ("submit", served.pipeline)],
         5: [
-            ("job", served.app, "nothing"),
-            ("logs", served.app, "nothing"),
-            ("jobs", f"http://127.0.0.1:{free_port()}"),
+            ("jobs", "show", served.app, "nothing"),
+            ("jobs", "logs", served.app, "nothing"),
+            ("jobs", "list", f"http://127.0.0.1:{free_port()}"),
         ],
         6: [("invoke", served.pipeline, *LONG, "--timeout", "0.1", *way) for way in ((), ("--stream",))],
     }
@@ -108,7 +108,7 @@ def test_exit_codes(served: Served, pipemount: Pipemount) -> None:
             assert (done.exit_code, done.stdout) == (code, ""), (command, done.stderr)
             assert "Traceback" not in done.stderr
     if served.app.endswith("/ai"):
-        assert pipemount("jobs", served.app, "--key", "another").exit_code == 4
+        assert pipemount("jobs", "list", served.app, "--key", "another").exit_code == 4
 
 
 @pytest.fixture
@@ -133,20 +133,23 @@ def test_ctrl_c_cancels_a_run_whose_steps_are_shown(served: Served, command: con
     process.send_signal(signal.SIGINT)
     told = process.communicate(timeout=30)
     assert (process.returncode, told[0]) == (130, "")
-    assert told[1] == f"the server was asked to cancel the run: pipemount job {served.pipeline} {job_id}\ninterrupted\n"
+    assert (
+        told[1]
+        == f"the server was asked to cancel the run: pipemount jobs show {served.pipeline} {job_id}\ninterrupted\n"
+    )
     wait_until(lambda: served.status(job_id) == "cancelled")
 
 
 @on_uvicorn
 def test_ctrl_c_ends_the_printing_and_says_how_to_end_the_job(served: Served, command: contextlib.ExitStack) -> None:
     job_id = served.client.submit(number=100_000, pause=0.01).id
-    process = begun(command, "logs", "-f", served.app, job_id)
+    process = begun(command, "jobs", "logs", "-f", served.app, job_id)
     assert process.stdout is not None
     assert "run_started" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
     told = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert told[1] == f"the job goes on; to end it: pipemount cancel {served.app} {job_id}\ninterrupted\n"
+    assert told[1] == f"the job goes on; to end it: pipemount jobs cancel {served.app} {job_id}\ninterrupted\n"
     assert served.status(job_id) == "running"
     served.client.cancel(job_id)
 

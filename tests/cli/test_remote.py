@@ -123,11 +123,12 @@ def test_what_json_has_no_word_for(pipemount: Pipemount, other: str) -> None:
     assert "cannot be sent as JSON" in done.stderr
 
 
-@pytest.mark.parametrize("url", ["shop:weather", "http://[::"])
+@pytest.mark.parametrize("url", ["shop:weather", "http://[::", "monkey.example"])
 def test_what_is_no_address(pipemount: Pipemount, url: str) -> None:
     done = pipemount("invoke", url)
     assert done.exit_code == 2
     assert f"{url!r} is not an address; write http://host:port/mount" in done.stderr
+    assert "--key" not in done.stderr
 
 
 @pytest.mark.parametrize("key", ["", " ", "a\nb", "schlüssel"])

@@ -122,6 +122,8 @@ VERBS: list[tuple[Callable[[Any], Any], Any, Any]] = [
     (lambda c: c.job("j-1"), job(), lambda j: j.status == "running"),
     (lambda c: c.jobs("running"), {"jobs": [job()]}, lambda j: [each.id for each in j] == ["j-1"]),
     (lambda c: c.cancel("j-1"), job("cancelled"), lambda j: j.ended),
+    (lambda c: c.resume("j-1", {"ok": True}), job("queued"), lambda j: not j.ended),
+    (lambda c: c.retry("j-1"), job("queued"), lambda j: not j.ended),
     (lambda c: c.delete("j-1"), None, lambda n: n is None),
     (lambda c: c.pipelines(), {"pipelines": [{"name": "adding"}]}, lambda p: p == [{"name": "adding"}]),
     (lambda c: c.info(), {"name": "adding"}, lambda i: i == {"name": "adding"}),

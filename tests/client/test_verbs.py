@@ -265,6 +265,24 @@ def test_pages_that_nobody_needs_are_not_asked_for() -> None:
     assert len(script.asked) == 1
 
 
+def test_a_retry_whose_answer_was_lost_is_asked_for_again_under_one_key() -> None:
+    script = Script(DROPPED, answer(job("queued"), 202), answer(job("queued"), 202))
+    found = script.run_all(script.verbs().retry("j-1"), script.verbs(None, Terms(idempotency_key="k")).retry("j-1"))
+    assert [each.status for each in found] == ["queued", "queued"]
+    assert [request[:2] for request in script.asked] == [("POST", f"{URL}/jobs/j-1/retry")] * 3
+    first, second, own = headers(script.asked, "idempotency-key")
+    assert (first, own) == (second, '"k"')
+
+
+def test_an_answer_is_given_once() -> None:
+    script = Script(DROPPED)
+    with pytest.raises(errors.RemoteError):
+        script.run(script.verbs().resume("j-1", "yes"))
+    [asked] = script.asked
+    assert (asked[:2], asked.content) == (("POST", f"{URL}/jobs/j-1/resume"), b'"yes"')
+    assert asked.headers["content-type"] == "application/json"
+
+
 def test_cancel_and_delete() -> None:
     script = Script(DROPPED, answer(job("cancelling")), answer(None, 204))
     verbs = script.verbs()
@@ -443,10 +461,10 @@ def test_an_answer_that_is_none_of_a_batch(told: Any, message: str) -> None:
         script.run(script.verbs().batch([{}, {}]))
 
 
-@pytest.mark.parametrize("terms", [Terms(run_name="x"), Terms(steps={"a": {}})])
+@pytest.mark.parametrize("terms", [Terms(run_name="x"), Terms(steps={"a": {}}), Terms(expires=1.0)])
 def test_terms_that_a_batch_does_not_take(terms: Terms) -> None:
     script = Script()
-    with pytest.raises(errors.ConfigurationError, match="no run_name and no steps"):
+    with pytest.raises(errors.ConfigurationError, match="no run_name, no steps, and does not expire"):
         script.run(script.verbs(None, terms).batch([{}]))
 
 

@@ -316,7 +316,7 @@ def test_case_11_init_once_state_shared_cleanup_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("lifespan", ["auto", "off"])
+@pytest.mark.parametrize("lifespan", ["auto", pytest.param("off", marks=pytest.mark.full)])
 def test_case_11_cleanup_with_several_workers(tmp_path: Path, lifespan: str) -> None:
     with deployed(tmp_path, "--workers", "2", "--lifespan", lifespan) as deployment:
         replies = deployment.server.at_once(16, lambda: deployment.invoke("counted"))

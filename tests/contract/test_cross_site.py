@@ -174,6 +174,7 @@ def test_c1_pages_of_the_apps_own_origin_and_programs_may(page: Page, visited: S
     assert json.loads(curl(visited, login, "/invoke", '{"parameters":{}}'))["success"]
     mine = json.loads(curl(visited, login, "/submit", '{"parameters":{"text":"wait"}}'))["job_id"]
     assert page.evaluate(FETCH, [f"/jobs/{mine}/cancel", {"method": "POST"}]) == 200  # without a body
+    wait_until(lambda: json.loads(curl(visited, login, f"/jobs/{mine}"))["status"] == "cancelled")
     assert page.evaluate(FETCH, [f"/jobs/{mine}", {"method": "DELETE"}]) == 204
     assert told(visited)["ran"][ran:] in (["ran", "ran"], ["ran", "ran", "wait"])
 

@@ -116,6 +116,8 @@ def routes(app: PipelineApp) -> list[tuple[str, str]]:
         "/jobs/{job_id}",
         "/jobs/{job_id}/cancel",
         "/jobs/{job_id}/events",
+        "/jobs/{job_id}/resume",
+        "/jobs/{job_id}/retry",
         "/stream/{job_id}",
     }
     assert ("DELETE", "/jobs/{job_id}") in found and ("POST", "/jobs/{job_id}/cancel") in found
@@ -162,8 +164,9 @@ async def test_a4_over_a_websocket_another_s_job_is_as_one_that_never_was(house:
     job_id = await begin(house, "running")
     before = await record(house, job_id)
     async with Socket(house.bob) as bob, Socket(house.root) as root:
-        for kind in ("subscribe", "cancel", "unsubscribe"):
-            theirs, unknown = [await bob.ask(type=kind, id=1, job_id=each) for each in (job_id, UNKNOWN)]
+        for kind in ("subscribe", "cancel", "unsubscribe", "retry", "resume"):
+            more = {"answer": True} if kind == "resume" else {}
+            theirs, unknown = [await bob.ask(type=kind, id=1, job_id=each, **more) for each in (job_id, UNKNOWN)]
             assert theirs["problem"]["status"] == 404
             assert json.dumps(theirs).replace(job_id, UNKNOWN) == json.dumps(unknown)
         assert bob.unread == 0
@@ -184,8 +187,9 @@ async def test_a4_a_token_opens_nothing_but_its_own_job(house: House) -> None:
             assert seen(theirs, adas) == seen(unknown, UNKNOWN), (method, path)
             assert theirs.status in (401, 403, 404)  # 401 and 403: where nobody at all comes in by a token
         async with Socket(house.app, query=f"token={token}") as socket:
-            for kind in ("subscribe", "cancel"):
-                theirs, unknown = [await socket.ask(type=kind, id=1, job_id=each) for each in (adas, UNKNOWN)]
+            for kind in ("subscribe", "cancel", "retry", "resume"):
+                more = {"answer": True} if kind == "resume" else {}
+                theirs, unknown = [await socket.ask(type=kind, id=1, job_id=each, **more) for each in (adas, UNKNOWN)]
                 assert theirs["problem"]["status"] == 403
                 assert json.dumps(theirs).replace(adas, UNKNOWN) == json.dumps(unknown)
     assert (await record(house, adas))["status"] == "running"

@@ -77,7 +77,7 @@ async def running(app: PipelineApp) -> AsyncIterator[PipelineApp]:
 def expected(link: str) -> int:
     """What a GET is answered: no job is called ``{job_id}``."""
     if "{job_id}" in link:
-        return 405 if link.endswith("/cancel") else 404
+        return 405 if link.endswith(("/cancel", "/resume", "/retry")) else 404
     return 405 if link.endswith(TAKE_POST) else 200
 
 

@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
-import os
-import shutil
-import tempfile
-
-import django
 import pytest
-from django.conf import settings
+import tests.django.prepared  # noqa: F401  # before what needs it
 
-if not settings.configured:
-    folder = tempfile.mkdtemp(prefix="pipemount-django-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    os.environ["SITE_FOLDER"] = folder
-    from tests.django.site import settings as site
-
-    settings.configure(**{name: value for name, value in vars(site).items() if name.isupper()})
-    django.setup()
-
-from tests.django.asking import Asked
+from tests.django.asking import Asked  # isort: skip
 
 
 @pytest.fixture(params=["wsgi", "asgi"])

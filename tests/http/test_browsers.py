@@ -411,3 +411,18 @@ async def test_an_id_that_cannot_be_in_a_log_is_none() -> None:
     app = PipelineApp(greeting, endpoints=[Endpoint("/version", lambda request: 7)])
     answer = await get(app, "/version", headers={"x-request-id": "a\x1b[31m"})
     assert (answer.json(), "x-request-id" in answer.headers) == (7, False)
+
+
+@pytest.mark.parametrize("settings", [Settings(), Settings(allowed_hosts=("a.example",))])
+async def test_a_call_of_ones_own_around_an_app_is_made_once_for_each_request(settings: Settings) -> None:
+    class Counting(PipelineApp):
+        calls = 0
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            self.calls += 1
+            await super().__call__(dict(scope), receive, send)
+
+    app = Counting(greeting, settings=settings)
+    answer = await post(app, "/invoke", {"parameters": {}}, headers={"host": "a.example"})
+    assert (answer.status, app.calls) == (200, 1)
+    await app.lifecycle.aclose()

@@ -46,7 +46,7 @@ def test_index_lists_the_documented_routes_once() -> None:
     paths = [route["path"] for route in index["routes"]]
     assert index["pipelines"] == ["weather", "churn"]
     assert "/pipelines/weather/invoke" in paths
-    assert len(paths) == len(set(paths)) == 24
+    assert len(paths) == len(set(paths)) == 26
     assert not any(name in path for path in paths for name in DOCS_ASSETS)
     assert {"path": "/health", "methods": ["GET", "HEAD"], "url": "/ai/health"} in index["routes"]
     assert conforms(index, "Index")
@@ -70,6 +70,7 @@ def test_info_tells_everything(schemes: tuple[str, ...]) -> None:
         settings=Settings(version="7"),
         schemes=schemes,
         base="/ai",
+        jobs={"durable": True, "runner": "local"},
     )
     assert (info["name"], info["version"], info["fingerprint"]) == ("weather", "7", "f" * 64)
     assert info["auth"] == {"enabled": bool(schemes), "schemes": list(schemes)}
@@ -77,6 +78,7 @@ def test_info_tells_everything(schemes: tuple[str, ...]) -> None:
     assert info["output_schema"]["properties"]["chance"]["anyOf"] == [{"type": "number"}, {"type": "null"}]
     assert info["graph"]["nodes"] == [{"id": "look", "label": "look", "kind": "step"}]
     assert info["urls"]["docs"] == "/ai/docs"
+    assert info["jobs"] == {"durable": True, "runner": "local"}
     assert conforms(info, "Info")
 
 

@@ -6,21 +6,12 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support.doubling import doubled
 
-from pipemount import PipelineApp, Settings, pipeline, step
+from pipemount import PipelineApp, Settings
 from pipemount.bridge import WSGIBridge
 from pipemount.errors import ConfigurationError
 from pipemount.runtime import draining
-
-
-@step
-def double(number: int) -> int:
-    return 2 * number
-
-
-@pipeline
-def doubled(number: int) -> Any:
-    return double(number)
 
 
 @pytest.fixture(autouse=True)

@@ -24,6 +24,11 @@ async def speak(word: str, loud: bool) -> str:
     RUNS.append(word)
     if word == "wait":
         await RELEASE.wait()
+    if word == "linger":  # as who has to clean up when cancelled
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await RELEASE.wait()
     if word == "fail":
         raise PipelineError("no such word", status=418)
     return word.upper() if loud else word
@@ -46,18 +51,20 @@ def fresh(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.fixture
 async def app() -> AsyncIterator[PipelineApp]:
-    app = PipelineApp(say, settings=Settings(cleanup_timeout=0.1))
+    app = PipelineApp(say, settings=Settings(cleanup_timeout=5))
     async with app.lifespan(None):
         yield app
+        RELEASE.set()
 
 
 @pytest.fixture
 async def locked() -> AsyncIterator[PipelineApp]:
     keys = [Key(name, f"{name}-key", permissions=("invoke", "read", "cancel")) for name in ("ada", "bob")]
     auth = AuthKeys([*keys, Key("root", "root-key", permissions=("admin",))])
-    app = PipelineApp({"say": say, "tell": say}, auth=auth, settings=Settings(cleanup_timeout=0.1))
+    app = PipelineApp({"say": say, "tell": say}, auth=auth, settings=Settings(cleanup_timeout=5))
     async with app.lifespan(None):
         yield app
+        RELEASE.set()
 
 
 def asked(word: str = "hello") -> dict[str, Any]:
@@ -68,6 +75,15 @@ async def submitted(app: PipelineApp, word: str = "hello", path: str = "/submit"
     answer = await post(app, path, asked(word), **options)
     assert answer.status == 202, answer.body
     return str(answer.json()["job_id"])
+
+
+async def begun(app: PipelineApp, word: str = "wait") -> str:
+    """A job that runs until ``RELEASE`` is set."""
+    job_id = await submitted(app, word)
+    async with asyncio.timeout(30):
+        while not RUNS:
+            await asyncio.sleep(0.001)
+    return job_id
 
 
 async def ended(app: PipelineApp, job_id: str, **options: Any) -> dict[str, Any]:
@@ -153,9 +169,10 @@ async def test_what_is_no_good_is_refused_at_once(app: PipelineApp, path: str, b
 
 async def test_a_body_over_the_limit_is_refused() -> None:
     app = PipelineApp(say, settings=Settings(max_body_bytes=100))
-    assert (await post(app, "/submit", asked("x" * 100))).status == 413
-    assert (await request(app, "POST", "/submit", body=b"{}", headers={"content-type": "text/plain"})).status == 415
-    assert (await post(app, "/submit", asked(), headers={"accept": "text/html"})).status == 406
+    async with app.lifespan(None):
+        assert (await post(app, "/submit", asked("x" * 100))).status == 413
+        assert (await request(app, "POST", "/submit", body=b"{}", headers={"content-type": "text/plain"})).status == 415
+        assert (await post(app, "/submit", asked(), headers={"accept": "text/html"})).status == 406
 
 
 # --------------------------------------------------------------------------------------------- listing
@@ -182,6 +199,9 @@ async def test_a_list_by_status_and_by_pipeline(locked: PipelineApp) -> None:
     waits = await submitted(locked, "wait", "/tell/submit", **by("ada"))
     await ended(locked, good, **by("ada"))
     await ended(locked, bad, **by("ada"))
+    async with asyncio.timeout(30):
+        while "wait" not in RUNS:
+            await asyncio.sleep(0.001)
     expected = {
         "status=succeeded": [good],
         "status=failed&status=succeeded": [bad, good],
@@ -229,9 +249,10 @@ async def test_d9_what_a_list_cannot_be_asked_for_is_422(app: PipelineApp, query
 
 
 async def test_a_job_is_cancelled(app: PipelineApp) -> None:
-    job_id = await submitted(app, "wait")
+    job_id = await begun(app, "linger")
     first = await request(app, "POST", f"/jobs/{job_id}/cancel")
     assert (first.status, first.json()["status"]) == (200, "cancelling")
+    RELEASE.set()
     record = await ended(app, job_id)
     assert (record["status"], record["reason"]) == ("cancelled", "cancelled on request")
     again = await request(app, "POST", f"/jobs/{job_id}/cancel")
@@ -249,6 +270,60 @@ async def test_what_ended_is_not_cancelled(app: PipelineApp) -> None:
     await ended(app, job_id)
     answer = await request(app, "POST", f"/jobs/{job_id}/cancel")
     assert (answer.status, answer.json()["code"], answer.json()["job_status"]) == (409, "job-ended", "succeeded")
+
+
+async def test_a_job_that_failed_is_retried(app: PipelineApp) -> None:
+    job_id = await submitted(app, "fail")
+    await ended(app, job_id)
+    answer = await request(app, "POST", f"/jobs/{job_id}/retry")
+    second = answer.json()["job_id"]
+    assert (answer.status, answer.headers["location"], answer.headers["x-run-id"]) == (202, f"/jobs/{second}", second)
+    assert answer.json() == {
+        "job_id": second,
+        "run_id": second,
+        "status": "queued",
+        "poll_url": f"/jobs/{second}",
+        "stream_url": f"/jobs/{second}/events",
+    }
+    record = await ended(app, second)
+    assert (record["status"], record["parameters"]) == ("failed", {"word": "fail", "loud": True})
+    assert RUNS == ["fail", "fail"]
+
+
+async def test_what_has_not_ended_is_not_retried_nor_what_succeeded(app: PipelineApp) -> None:
+    job_id = await begun(app)
+    early = await request(app, "POST", f"/jobs/{job_id}/retry")
+    assert (early.status, early.json()["code"]) == (409, "job-not-ended")
+    assert early.json()["job_status"] in ("queued", "running")
+    RELEASE.set()
+    await ended(app, job_id)
+    late = await request(app, "POST", f"/jobs/{job_id}/retry")
+    assert (late.status, late.json()["code"], late.json()["job_status"]) == (409, "job-ended", "succeeded")
+    assert RUNS == ["wait"]
+
+
+async def test_a_retry_with_a_key_happens_once(app: PipelineApp) -> None:
+    first, other = await submitted(app, "fail"), await submitted(app, "fail")
+    for job_id in (first, other):
+        await ended(app, job_id)
+    key = {"idempotency-key": '"k"'}
+    answers = [await request(app, "POST", f"/jobs/{job_id}/retry", headers=key) for job_id in (first, first, other)]
+    assert [answer.status for answer in answers] == [202, 202, 202]
+    assert answers[1].body == answers[0].body
+    assert answers[1].headers["idempotency-replayed"] == "true"
+    assert answers[2].json()["job_id"] != answers[0].json()["job_id"]
+    wrong = await request(app, "POST", f"/jobs/{first}/retry", headers={"idempotency-key": '"'})
+    assert wrong.status == 400
+
+
+async def test_who_may_not_see_a_job_does_not_retry_it(locked: PipelineApp) -> None:
+    job_id = await submitted(locked, "fail", "/say/submit", **by("ada"))
+    await ended(locked, job_id, **by("ada"))
+    hidden = await request(locked, "POST", f"/jobs/{job_id}/retry", **by("bob"))
+    assert (hidden.status, hidden.json()["code"]) == (404, "not-found")
+    by_admin = await request(locked, "POST", f"/jobs/{job_id}/retry", **by("root"))
+    assert by_admin.status == 202
+    assert (await ended(locked, by_admin.json()["job_id"], **by("ada")))["status"] == "failed"
 
 
 async def test_a_job_is_deleted_when_it_has_ended(app: PipelineApp) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from time import monotonic
 from typing import Any
 
@@ -17,9 +17,10 @@ from pipemount import AuthKeys, Limits, PipelineApp, RateLimit, Settings, step
 from pipemount.auth.key import Key
 from pipemount.errors import DeadlineExceededError, OverloadedError, RateLimitedError, RunCancelledError
 from pipemount.http import reading
+from pipemount.http.exchange import Exchange
 from pipemount.http.problems import problem
 from pipemount.runtime.context import StepContext
-from pipemount.types import ASGIApp
+from pipemount.types import ASGIApp, Message
 
 JSON = [(b"content-type", b"application/json")]
 EMPTY: dict[str, Any] = {"parameters": {}}
@@ -489,46 +490,51 @@ async def test_an_awaitable_of_the_servers_own_is_resumed_as_it_is() -> None:
         assert app.admission.active == 0
 
 
+def going_on(hearing: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """A task that waits for what was begun before, and has suspended."""
+    begun = hearing.__await__()
+    resumed = reading.Resumed(next(begun), begun)
+
+    async def read() -> None:
+        await resumed
+
+    return asyncio.create_task(read())
+
+
 async def test_a_cancellation_that_comes_with_the_body_is_too_late() -> None:
-    async def receive() -> Any:
+    heard = []
+
+    async def hear() -> None:
         try:
             await asyncio.sleep(30)
         except asyncio.CancelledError:
-            return {"type": "http.request", "body": BODY}
+            heard.append(BODY)
 
-    begun = receive().__await__()
-    resumed = reading.Resumed(next(begun), begun)
-
-    async def read() -> Any:
-        return await resumed
-
-    task = asyncio.create_task(read())
+    task = going_on(hear())
     await asyncio.sleep(0)
     task.cancel()
-    assert (await task)["body"] == BODY
+    await task
+    assert heard == [BODY]
 
 
 async def test_a_cancellation_within_the_waiting_for_a_body_goes_on_there() -> None:
     """As of the task group in which Starlette's ``BaseHTTPMiddleware`` receives: it waits once more behind it."""
 
-    async def receive() -> Any:
+    heard = []
+
+    async def hear() -> None:
         for _ in range(2):
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(30)
         await asyncio.sleep(0)
-        return {"type": "http.request", "body": BODY}
+        heard.append(BODY)
 
-    begun = receive().__await__()
-    resumed = reading.Resumed(next(begun), begun)
-
-    async def read() -> Any:
-        return await resumed
-
-    task = asyncio.create_task(read())
+    task = going_on(hear())
     for _ in range(2):
         await asyncio.sleep(0)
         task.cancel()
-    assert (await task)["body"] == BODY
+    await task
+    assert heard == [BODY]
 
 
 async def test_the_mapping_of_refusals_both_ways() -> None:
@@ -559,3 +565,16 @@ async def test_metrics_and_status_tell_what_was_refused(gate: Gate) -> None:
         status = (await get(app, "/status")).json()
         assert status["concurrency"]["rejected"] == 1
         assert status["settings"]["rate_limit"] == {"quota": 9, "window": 60.0}
+
+
+async def test_a_body_that_was_read_is_not_kept_for_as_long_as_its_answer_takes() -> None:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": BODY}
+
+    async def send(message: Message) -> None:
+        raise AssertionError(message)
+
+    exchange = Exchange({}, receive, send, ("", "/"), {})
+    await exchange.hear()
+    assert await exchange.read(len(BODY), None) == BODY
+    assert "body" not in exchange.message

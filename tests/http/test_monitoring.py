@@ -294,9 +294,9 @@ async def test_status_tells_of_a_stop() -> None:
 
 
 def test_settings_are_told_as_far_as_json_can() -> None:
-    assert monitoring.plain({"a": (1, 2.5, None, True), "b": print, "c": object(), "d": frozenset({"x"})}) == {
+    assert monitoring.plain({"a": (1, 2.5, None, True), "b": len, "c": object(), "d": frozenset({"x"})}) == {
         "a": [1, 2.5, None, True],
-        "b": "print",
+        "b": "len",
         "c": "object",
         "d": ["x"],
     }

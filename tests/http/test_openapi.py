@@ -151,13 +151,15 @@ def test_same_names_of_two_pipelines_are_told_apart() -> None:
 def test_operation_ids_are_unique() -> None:
     built = document(weather(), weather(name="churn"))
     ids = [operation["operationId"] for item in built["paths"].values() for operation in item.values()]
-    assert len(ids) == len(set(ids)) == 15 + 2 * 5
+    assert len(ids) == len(set(ids)) == 17 + 2 * 5
 
 
 def test_aliases_are_not_listed() -> None:
     assert set(document()["paths"]) == {
         "/", "/health", "/health/live", "/health/ready", "/openapi.json", "/docs", "/pipelines", "/tokens",
         "/status", "/metrics", "/jobs", "/jobs/{job_id}", "/jobs/{job_id}/cancel", "/jobs/{job_id}/events",
+        "/jobs/{job_id}/resume",
+        "/jobs/{job_id}/retry",
         "/invoke", "/submit", "/batch", "/info", "/schema",
     }  # fmt: skip
     assert "/pipelines/churn/invoke" in document(weather(), weather(name="churn"))["paths"]
@@ -178,6 +180,8 @@ SEND = {*ANY, "408", "411", "413", "415", "422"}
         ("get", "/jobs/{job_id}", {*ANY, "200", "404"}),
         ("delete", "/jobs/{job_id}", {*ANY, "204", "404", "409"}),
         ("post", "/jobs/{job_id}/cancel", {*ANY, "200", "404", "409"}),
+        ("post", "/jobs/{job_id}/resume", {*ANY, "200", "404", "408", "409", "411", "413", "415", "422"}),
+        ("post", "/jobs/{job_id}/retry", {*ANY, "202", "404", "409", "422", "429"}),
         ("get", "/jobs/{job_id}/events", {*ANY, "200", "204", "404", "410", "422", "429"}),
         ("get", "/", {*ANY, "200", "307"}),
         ("get", "/status", {*ANY, "200"}),
@@ -218,6 +222,8 @@ def test_what_a_request_may_carry_is_told() -> None:
         ("/jobs/{job_id}", "get"): ["job_id"],
         ("/jobs/{job_id}", "delete"): ["job_id"],
         ("/jobs/{job_id}/cancel", "post"): ["job_id"],
+        ("/jobs/{job_id}/resume", "post"): ["job_id"],
+        ("/jobs/{job_id}/retry", "post"): ["job_id", "Idempotency-Key"],
         ("/jobs/{job_id}/events", "get"): ["job_id", "after", "Last-Event-ID"],
     }
     assert "timeout" in document()["components"]["schemas"]["weather_Request"]["properties"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -202,3 +203,11 @@ def test_a_principal_stays_and_nobody_stays_nobody() -> None:
     assert as_principal(ada, "flask") is ada
     assert as_principal(None, "flask") is None
     assert handed_over({"type": "http"}).principal is None
+
+
+@pytest.mark.parametrize("spelling", [str.title, str.upper])
+async def test_names_in_capitals_hide_nothing(spelling: Callable[[str], str]) -> None:
+    """Servers give names in lower case (ASGI HTTP specification, 2.3); who does not has no other rules."""
+    answer = await ask({spelling(name): value for name, value in FOREIGN.items()}, principal=Principal("ada"))
+    assert answer.status == 403
+    assert ran == []

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from tests.support.asgi import get, request
+from tests.support.doubling import double, doubled
 from tests.support.sockets import Socket
 
-from pipemount import AuthKeys, PipelineApp, Settings, pipeline, step
+from pipemount import AuthKeys, PipelineApp, Settings, pipeline
 from pipemount.auth import Key
 from pipemount.http.handover import hand_over
 from pipemount.types import ASGIApp, Principal, Receive, Scope, Send
@@ -18,16 +19,6 @@ from pipemount.types import ASGIApp, Principal, Receive, Scope, Send
 KEY = "correct horse battery staple"
 OWN, EVIL, FRIEND = "http://testserver", "https://evil.example", "https://friend.example"
 ADA = Principal("ada", frozenset({"invoke", "read", "cancel"}), "flask")
-
-
-@step
-def double(number: int) -> int:
-    return 2 * number
-
-
-@pipeline
-def doubled(number: int) -> Any:
-    return double(number)
 
 
 @pytest.fixture

@@ -343,6 +343,69 @@ async def test_a_job_is_cancelled(app: PipelineApp) -> None:
         assert (await other.ask(type="cancel", job_id=done))["problem"]["status"] == 409
 
 
+async def test_a_job_that_was_cancelled_is_retried_and_the_new_one_told_of(app: PipelineApp) -> None:
+    async with Socket(app) as socket:
+        first = (await socket.ask(type="invoke", pipeline="waiting", parameters={"text": "again"}))["job_id"]
+        await gates.begun.wait()
+        running = await socket.ask(type="retry", id=1, job_id=first)
+        while running["type"] == "event":
+            running = await socket.hear()
+        assert (running["id"], running["problem"]["code"]) == (1, "job-not-ended")
+        socket.say(type="cancel", job_id=first)
+        await socket.hear_until("ended")
+        gates.open.set()
+        accepted = await socket.ask(type="retry", id=2, job_id=first)
+        assert (accepted["type"], accepted["id"]) == ("accepted", 2)
+        second = accepted["job_id"]
+        assert second != first
+        told = await socket.hear_until("ended")
+        assert {message["job_id"] for message in told} == {second}
+        assert kinds(told)[-1] == "run_completed"
+        assert (await socket.ask(type="retry", job_id=second))["problem"]["code"] == "job-ended"
+        assert (await socket.ask(type="retry", job_id="another"))["problem"]["status"] == 404
+        assert await status(app, first) == "cancelled"
+
+
+async def test_a_retry_with_a_key_is_one_over_any_socket_and_over_http(app: PipelineApp) -> None:
+    async with Socket(app) as socket, Socket(app) as other:
+        first = (await socket.ask(type="invoke", pipeline="waiting", parameters={}))["job_id"]
+        await gates.begun.wait()
+        socket.say(type="cancel", job_id=first)
+        await socket.hear_until("ended")
+        gates.open.set()
+        asked = {"type": "retry", "job_id": first, "idempotency_key": "again"}
+        accepted = await socket.ask(**asked)
+        assert "replayed" not in accepted
+        second = accepted["job_id"]
+        again = await other.ask(**asked, id=7)
+        assert again == {"type": "accepted", "id": 7, "job_id": second, "run_id": second, "replayed": True}
+        assert kinds(await other.hear_until("ended"))[-1] == "run_completed", "it is told of, all the same"
+        async with app.client() as client:
+            answer = await client.post(f"/jobs/{first}/retry", headers={"Idempotency-Key": '"again"'})
+        assert (answer.json()["job_id"], answer.headers["idempotency-replayed"]) == (second, "true")
+        assert (await other.ask(type="retry", job_id=first))["job_id"] not in (first, second)
+        for wrong in ("", "x" * 256, "\u00e9", 7):
+            refused = await other.ask(type="retry", job_id=first, idempotency_key=wrong)
+            while refused["type"] != "error":
+                refused = await other.hear()
+            assert refused["problem"]["errors"][0]["loc"] == ["idempotency_key"]
+
+
+async def test_what_is_retried_goes_on_when_the_client_leaves(app: PipelineApp) -> None:
+    async with Socket(app) as socket:
+        first = (await socket.ask(type="invoke", pipeline="waiting", parameters={}))["job_id"]
+        await gates.begun.wait()
+        socket.say(type="cancel", job_id=first)
+        await socket.hear_until("ended")
+        gates.begun.clear()
+        second = (await socket.ask(type="retry", job_id=first))["job_id"]
+        await gates.begun.wait()
+    async with Socket(app) as reader:
+        gates.open.set()
+        await reader.ask(type="subscribe", job_id=second)
+        assert kinds(await reader.hear_until("ended"))[-1] == "run_completed"
+
+
 async def test_h3_a_client_that_leaves_cancels_what_it_asked_for(app: PipelineApp) -> None:
     async with Socket(app, "/waiting/stream") as socket, Socket(app) as reader:
         mine = (await socket.ask(type="invoke", parameters={}))["job_id"]
@@ -511,6 +574,8 @@ async def test_permissions_are_asked_for_each_message(locked: PipelineApp) -> No
         error = await eye.ask(type="invoke", pipeline="saying", parameters={})
         assert (error["problem"]["status"], error["problem"]["permission"]) == (403, "invoke")
         assert (await eye.ask(type="cancel", job_id="x"))["problem"]["permission"] == "cancel"
+        assert (await eye.ask(type="retry", job_id="x"))["problem"]["permission"] == "invoke"
+        assert (await eye.ask(type="resume", job_id="x", answer=1))["problem"]["permission"] == "invoke"
         assert (await eye.ask(type="subscribe", job_id="x"))["problem"]["status"] == 404
         assert await eye.ask(type="ping") == {"type": "pong"}
         job_id = (await runner.ask(type="invoke", parameters={}))["job_id"]
@@ -523,9 +588,10 @@ async def test_a4_somebody_elses_job_is_not_there(locked: PipelineApp) -> None:
     async with Socket(locked, "/waiting/stream", **by(ADA)) as ada, Socket(locked, **by(BOB)) as bob:
         job_id = (await ada.ask(type="invoke", parameters={}))["job_id"]
         unknown = "x" * len(job_id)
-        for kind in ("subscribe", "cancel", "unsubscribe"):
-            found = await bob.ask(type=kind, job_id=job_id)
-            other = await bob.ask(type=kind, job_id=unknown)
+        for kind in ("subscribe", "cancel", "unsubscribe", "retry", "resume"):
+            more = {"answer": True} if kind == "resume" else {}
+            found = await bob.ask(type=kind, job_id=job_id, **more)
+            other = await bob.ask(type=kind, job_id=unknown, **more)
             assert found["problem"]["status"] == 404
             assert json.dumps(found).replace(job_id, unknown) == json.dumps(other)
         assert bob.unread == 0

@@ -12,7 +12,7 @@ from tests.support.bodies import inputs, made, source
 from pipemount import CompileError
 
 
-@pytest.mark.parametrize("start", [0, 60])
+@pytest.mark.parametrize("start", [0, pytest.param(60, marks=pytest.mark.full)])
 def test_bodies_do_compiled_what_they_do_plain(start: int) -> None:
     compiled = sum(_agrees(seed) for seed in range(start, start + 60))
     assert compiled >= 55, "most bodies compile, or nothing is shown"

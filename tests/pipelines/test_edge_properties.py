@@ -502,9 +502,9 @@ def explore(examples: int) -> Counter[str]:
 
 
 def test_verdicts_are_true_of_every_value() -> None:
-    seen = explore(1200)
-    assert seen.total() >= 1500
-    assert min(seen["ok"], seen["coerce"], seen["never"]) >= 250
+    seen = explore(400)
+    assert seen.total() >= 500
+    assert min(seen["ok"], seen["coerce"], seen["never"]) >= 80
 
 
 @pytest.mark.full

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Optional
 from uuid import UUID
@@ -62,12 +63,20 @@ def flood(pieces: Any, size: int) -> bytes:
     return ",".join(found[:-1]).encode()
 
 
+@pytest.fixture(autouse=True)
+def undisturbed() -> Iterator[None]:
+    """What other tests have left in this process is collected at another time."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
 def refused(validator: Any, body: bytes) -> tuple[str, float]:
     """The kind of the fault, and the CPU seconds that it took to find."""
-    began = time.process_time()
+    began = time.thread_time()
     with pytest.raises(ValidationError) as caught:
         validator.validate_json(body)
-    spent = time.process_time() - began
+    spent = time.thread_time() - began
     (fault,) = caught.value.errors(include_input=False, include_url=False)
     return fault["type"], spent
 
@@ -78,9 +87,9 @@ def test_d3_a_flooded_set_is_refused_in_time(kind: str) -> None:
     body = b"[" + flood(piece, BODY) + b"]"
     fault, spent = refused(guard(annotation), body)
     assert fault == "too_many_alike"
-    parsed = time.process_time()
+    parsed = time.thread_time()
     TypeAdapter(list[Any]).validate_json(body)
-    parsed = time.process_time() - parsed
+    parsed = time.thread_time() - parsed
     assert spent <= 0.2 + 5 * parsed  # unguarded: minutes; the reading itself takes its time, and more with neighbours
 
 
@@ -89,9 +98,9 @@ def test_d3_a_flooded_mapping_is_refused_in_time(kind: str) -> None:
     body = b"{" + flood(lambda n: f'"{n * MODULUS}":1', BODY) + b"}"
     fault, spent = refused(guard(MAPPINGS[kind]), body)
     assert fault == "too_many_alike"
-    parsed = time.process_time()
+    parsed = time.thread_time()
     TypeAdapter(dict[str, Any]).validate_json(body)
-    parsed = time.process_time() - parsed
+    parsed = time.thread_time() - parsed
     assert spent <= 0.2 + 5 * parsed
 
 

@@ -12,19 +12,10 @@ from pipemount.errors import (
     OverloadedError,
     PipelineError,
     RunCancelledError,
+    RunSuspendedError,
     StepTimeoutError,
 )
 from pipemount.runtime.metering import BUCKETS, FOLD, KEPT, RESULTS, Meter, percentiles, result_of
-
-
-def ended(meter: Meter, seconds: float) -> None:
-    meter.began()
-    meter.ended(seconds)
-
-
-def failed(meter: Meter, seconds: float, error: BaseException) -> None:
-    meter.began()
-    meter.failed(seconds, error)
 
 
 def test_a_new_meter_has_counted_nothing() -> None:
@@ -38,7 +29,7 @@ def test_a_new_meter_has_counted_nothing() -> None:
 def test_a_run_is_in_the_bucket_that_its_duration_is_at_most() -> None:
     meter = Meter()
     for seconds in (0.0, 0.005, 0.0051, 7200.0, 7201.0):
-        ended(meter, seconds)
+        meter.ended(seconds)
     counts, total = meter.durations()
     assert (counts[0], counts[1], counts[-2], counts[-1]) == (2, 1, 1, 1)
     assert total == pytest.approx(14401.0101)
@@ -47,12 +38,12 @@ def test_a_run_is_in_the_bucket_that_its_duration_is_at_most() -> None:
 
 def test_every_result_is_counted_and_failed_runs_took_their_time_too() -> None:
     meter = Meter()
-    ended(meter, 0.1)
-    failed(meter, 0.1, PipelineError("no"))
-    failed(meter, 0.1, ValueError())
-    failed(meter, 0.1, DeadlineExceededError(timeout=1))
-    failed(meter, 0.1, asyncio.CancelledError())
-    failed(meter, 0.1, OverloadedError(retry_after=1))  # nothing was executed
+    meter.ended(0.1)
+    meter.failed(0.1, PipelineError("no"))
+    meter.failed(0.1, ValueError())
+    meter.failed(0.1, DeadlineExceededError(timeout=1))
+    meter.failed(0.1, asyncio.CancelledError())
+    meter.failed(0.1, OverloadedError(retry_after=1))  # nothing was executed
     assert meter.results() == dict.fromkeys(RESULTS, 1)
     assert sum(meter.durations().counts) == 5
 
@@ -66,17 +57,19 @@ def test_every_result_is_counted_and_failed_runs_took_their_time_too() -> None:
         (GeneratorExit(), "cancellation"),
         (KeyboardInterrupt(), "error"),
         (InvalidInputsError(errors=[]), None),
+        (RunSuspendedError(step="ask", interrupts=[]), "failure"),
+        (RunSuspendedError(step="ask", interrupts=[], question={"key": "ask?1"}), None),
     ],
 )
 def test_what_a_run_comes_to(error: BaseException, result: str | None) -> None:
     assert result_of(error) == result
 
 
-def test_runs_under_way_are_those_that_began_and_did_not_leave() -> None:
+def test_runs_under_way_are_those_that_began_and_did_not_end() -> None:
     meter = Meter()
-    meter.began()
-    meter.began()
-    meter.left()
+    meter.running.append(None)
+    meter.running.append(None)
+    meter.running.pop()
     assert meter.active == 1
     meter.forget()
     assert meter.active == 0
@@ -85,7 +78,7 @@ def test_runs_under_way_are_those_that_began_and_did_not_leave() -> None:
 def test_a_meter_keeps_a_bounded_number_of_durations() -> None:
     meter = Meter()
     for number in range(5 * KEPT):
-        ended(meter, float(number % 2))
+        meter.ended(float(number % 2))
     assert len(meter.recent) == KEPT
     assert len(meter._ended) < FOLD
     assert sum(meter.durations().counts) == 5 * KEPT
@@ -98,7 +91,6 @@ def test_no_count_is_lost_between_threads() -> None:
 
     def run() -> None:
         for number in range(each):
-            meter.began()
             if number % 4:
                 meter.ended(number % 3)
             else:

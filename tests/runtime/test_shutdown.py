@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.servers import UNMEASURED
 
 from pipemount.runtime import shutdown
 
@@ -40,12 +41,9 @@ def wait_for_the_end(): time.sleep(60); note("still here")
 NO_FORK_WARNING = ("-W", "ignore::DeprecationWarning") if sys.version_info >= (3, 12) else ()
 
 
-UNMEASURED = {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
-"""For scripts in which nobody handles SIGTERM: coverage.py would."""
-
-
 def run(script: str, *options: str, status: int = 0) -> list[str]:
     """The lines that a script prints."""
+    # Where nobody handles SIGTERM coverage.py would.
     unmeasured = UNMEASURED if script.startswith(SIGTERM) else {}
     done = subprocess.run(
         [sys.executable, "-W", "error", *options, "-c", SETUP + script],

@@ -39,14 +39,9 @@ WSGI = ("gunicorn sync", "gunicorn gthread", "gunicorn --preload", "uWSGI", "gra
 ASKED = ("first-requests", "open-stream", "raising-lifespan", "raising-lazily", "slow-init", "reload", "recycling")
 OFTEN = {
     ("Starlette", "uvicorn, 2 workers", "first-requests"),
-    ("Django ASGI", "hypercorn", "open-stream"),
     ("FastAPI", "granian", "open-stream"),
     ("Starlette", "daphne", "first-requests"),
-    ("Django ASGI", "gunicorn asgi", "open-stream"),
-    ("Starlette", "uvicorn --lifespan off", "raising-lazily"),
     ("FastAPI", "gunicorn asgi --preload", "slow-init"),
-    ("Django WSGI", "gunicorn sync", "slow-init"),
-    ("Flask", "gunicorn gthread", "recycling"),
     ("Django WSGI", "gunicorn --preload", "open-stream"),
     ("Flask", "uWSGI", "first-requests"),
 }

@@ -7,15 +7,21 @@ import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import wraps
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
+from weakref import finalize
 
-from pipemount import Settings
+from pipemount import Local, Settings
 from pipemount.errors import StoreError
 from pipemount.jobs.memory import MemoryStore
 from pipemount.jobs.models import JobRequest
+from pipemount.jobs.sqlite import SQLiteStore
 from pipemount.jobs.store import Store
 
-__all__ = ["STORES", "Elsewhere"]
+from .services import shared_postgres
+
+__all__ = ["STORES", "Database", "Elsewhere", "Kept"]
 
 
 class Elsewhere:
@@ -59,6 +65,33 @@ class Elsewhere:
             raise StoreError("the database cannot be reached")
 
 
+class Database(Elsewhere):
+    """As if jobs outlived their process: apps that are given the same one share it, and find what others left."""
+
+    durable = True
+
+    async def open(self) -> None:
+        """What is there stays."""
+
+    async def close(self) -> None:
+        """The same."""
+
+    def forget(self) -> None:
+        """In tests nobody forks from it."""
+
+
+class Kept(Local):
+    """Has an app's jobs kept in a ``Database`` that a test has at hand."""
+
+    def __init__(self, database: Database, **options: Any) -> None:
+        super().__init__("sqlite:///none.db", **options)
+        object.__setattr__(self, "database", database)
+
+    def make_store(self, settings: Settings) -> Store:
+        """The one at hand."""
+        return cast("Store", self.database)  # type: ignore[attr-defined]  # set above, in a frozen value
+
+
 def written(value: Any) -> Any:
     """``value`` as it is after a journey; of the host's user nothing is left."""
     if isinstance(value, JobRequest) and value.principal is not None:
@@ -70,5 +103,26 @@ def elsewhere(settings: Settings) -> Store:
     return cast("Store", Elsewhere(settings))
 
 
-STORES: Mapping[str, Callable[[Settings], Store]] = {"memory": MemoryStore, "elsewhere": elsewhere}
+def postgres(settings: Settings) -> Store:
+    """With tables of its own."""
+    url = shared_postgres().new_schema()
+    from pipemount.jobs.postgres.store import PostgresStore  # there is one: its driver is installed
+
+    return PostgresStore(url, settings)
+
+
+def in_a_file(settings: Settings) -> Store:
+    """A database in a folder that goes with the store."""
+    folder = TemporaryDirectory(prefix="pipemount-jobs-")
+    store = SQLiteStore(Path(folder.name) / "jobs.db", settings)
+    finalize(store, folder.cleanup)
+    return store
+
+
+STORES: Mapping[str, Callable[[Settings], Store]] = {
+    "memory": MemoryStore,
+    "elsewhere": elsewhere,
+    "sqlite": in_a_file,
+    "postgres": postgres,
+}
 """Every store that there is; one more is one line here."""

@@ -85,7 +85,9 @@ def test_the_page_shows_its_pictures_and_they_are_small() -> None:
 @pytest.mark.skipif(not (CLONE / "examples" / "django").is_dir(), reason="PIPEMOUNT does not name a clone")
 def test_the_page_can_be_followed_from_an_empty_folder(tmp_path: Path) -> None:
     reader, pairs = Reader(tmp_path), [pair for pair in commands() if not pair[0].startswith(INSTALLING)]
-    *before, gunicorn, uvicorn, first, second, third, stream, triage, run, draw, product, whole, secret, check = pairs
+    *before, gunicorn, uvicorn, first, second, third, stream, triage, run, draw, jobs, product, whole, secret, check = (
+        pairs
+    )
     assert len(before) == 5
     for command, shown in before:
         reader.follow(command, shown)
@@ -98,5 +100,5 @@ def test_the_page_can_be_followed_from_an_empty_folder(tmp_path: Path) -> None:
         for command, shown in (first, stream):
             reader.follow(command.replace(SERVER, server.url), shown)
     assert whole == ("python -m pytest -q", "")  # which this is a part of
-    for command, shown in (triage, run, draw, product, secret, check):
+    for command, shown in (triage, run, draw, jobs, product, secret, check):
         reader.follow(command, shown)

@@ -235,7 +235,7 @@ def test_the_page_tells_where_the_button_leads(staff: Client, customer: Client, 
     assert reverse("pipemount:invoke") == "/ai/invoke"
     assert reverse("triage_one", args=[ticket.pk]) in staff.get(ticket.get_absolute_url()).content.decode()
     page = staff.get(ticket.get_absolute_url()).content.decode()
-    assert f'data-url="/ai/submit" data-ticket="{ticket.pk}" data-user="{staff.session["_auth_user_id"]}"' in page
+    assert f'data-submit="/ai/submit" data-jobs="/ai/jobs" data-ticket="{ticket.pk}"' in page
     assert "Triage" not in customer.get(ticket.get_absolute_url()).content.decode()
 
 
@@ -304,6 +304,42 @@ def test_a_triage_is_there_for_whoever_began_it(
     assert colleague.get(job["poll_url"]).json()["detail"] == colleague.get(unknown).json()["detail"]
     assert colleague.post(job["poll_url"] + "/cancel").status_code == 404
     assert events(staff, job)[-1]["kind"] == "run_completed"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_staff_have_a_list_of_their_triages(
+    staff: Client, colleague: Client, customer: Client, client: Client, ticket: Ticket, quick: None
+) -> None:
+    job = begin(staff, ticket.pk).json()
+    assert events(staff, job)[-1]["kind"] == "run_completed"
+    failed = begin(staff, 4711).json()
+    assert events(staff, failed)[-1]["kind"] == "run_failed"
+    page = staff.get("/triages/").content.decode()
+    assert f'<a href="{ticket.get_absolute_url()}">Charged twice</a>' in page
+    assert "there is no ticket 4711" in page
+    assert "Charged twice" not in colleague.get("/triages/").content.decode()
+    assert customer.get("/triages/").status_code == 403
+    assert client.get("/triages/").status_code == 302
+
+    retry, cancel = (reverse(f"triage_{verb}", args=[failed["job_id"]]) for verb in ("retry", "cancel"))
+    assert colleague.post(retry).status_code == colleague.post(cancel).status_code == 404
+    assert customer.post(retry).status_code == 403
+    assert "Begun anew." in staff.post(retry, follow=True).content.decode()
+    assert "the job has failed and cannot be cancelled" in staff.post(cancel, follow=True).content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_all_staff_see_in_the_admin_what_has_become_of_jobs(
+    staff: Client, colleague: Client, ticket: Ticket, quick: None
+) -> None:
+    User.objects.filter(username="jonas").update(is_staff=True)
+    job = begin(staff, ticket.pk).json()
+    events(staff, job)
+    page = colleague.get(f"/admin/pipemount/job/{job['job_id']}/change/")
+    assert page.status_code == 200
+    assert "succeeded" in page.content.decode()
+    assert 'name="action"' not in page.content.decode()
+    assert colleague.post("/admin/pipemount/job/", {"action": "cancel"}).status_code == 403
 
 
 @pytest.mark.django_db(transaction=True)

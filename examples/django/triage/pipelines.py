@@ -12,10 +12,11 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from desk.models import Queue, Reply, SavedReply, Ticket
+from django.conf import settings
 from django.db import models, transaction
 from pydantic import BaseModel
 
-from pipemount import AuthKeys, PipelineApp, PipelineError, Settings, StepContext, pipeline, step
+from pipemount import AuthKeys, Local, PipelineApp, PipelineError, Settings, StepContext, pipeline, step
 
 from . import assistant
 from .language import Language, guess_language
@@ -75,8 +76,9 @@ def forget(classifier: Classifier) -> None:
 
 
 @step(affinity="request")
-def read(ticket: int) -> Case:
+def read(ticket: int, context: StepContext) -> Case:
     """The ticket, and how many others of its customer wait for an answer."""
+    logger.info("triage %s: ticket %d is read", context.run_id, ticket)
     found = Ticket.objects.filter(pk=ticket).first()
     if found is None:
         raise PipelineError(f"there is no ticket {ticket}", status=404, code="no-ticket")
@@ -95,6 +97,7 @@ def find_topic(case: Case, context: StepContext) -> Topic:
     """Ask what was learnt; a guess is left out."""
     classifier: Classifier = context.pipeline_state
     queue, confidence = classifier.classify(case.text)
+    logger.info("triage %s: the queue is %s, %.0f %% sure", context.run_id, queue, 100 * confidence)
     return Topic(queue=queue if confidence >= SURE else None, confidence=confidence)
 
 
@@ -124,6 +127,7 @@ async def explain(
     case: Case, topic: Topic, language: Language | None, reasons: list[str], context: StepContext
 ) -> AsyncIterator[str]:
     """Have the assistant write a note for whoever opens the ticket; each word is told when it comes."""
+    logger.info("triage %s: the note is begun", context.run_id)
     note = assistant.compose(
         text=case.text, waiting=case.waiting, queue=topic.queue, language=language, reasons=reasons
     )
@@ -161,6 +165,7 @@ def file(
             "run_id": context.run_id,
         }
         Finding.objects.update_or_create(ticket=found, defaults=finding)
+    logger.info("triage %s: ticket %d is sorted", context.run_id, ticket)
     return str(found.get_priority_display())
 
 
@@ -194,8 +199,8 @@ def keys() -> AuthKeys | None:
 
 
 # A page that has lost its stream comes back after a second; nobody needs more streams than a few tabs have; and a
-# server that is to stop does not wait for long, as pages ask again for what it has cut short.
+# server that is to stop does not wait for long, as the next one goes on with what it has cut short.
 # Under WSGI a stream takes a thread as long as it is open: of the 32 in README.md, eight are left to the pages.
-SETTINGS = Settings(stream_retry=1.0, max_streams=8, max_open_streams=24, cleanup_timeout=3.0)
+SETTINGS = Settings(stream_retry=1.0, max_streams=8, max_open_streams=24, cleanup_timeout=1.0, job_ttl=7 * 24 * 3600.0)
 
-pipelines = PipelineApp(triage, auth=keys(), settings=SETTINGS)
+pipelines = PipelineApp(triage, auth=keys(), settings=SETTINGS, jobs=Local(settings.TRIAGE_JOBS))

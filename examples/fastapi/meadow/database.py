@@ -19,10 +19,12 @@ __all__ = [
     "NewSpecimen",
     "Short",
     "Specimen",
+    "add_model",
     "add_specimen",
     "connect",
     "find_specimen",
     "list_specimens",
+    "newest_model",
     "prepare",
     "stored_password",
 ]
@@ -37,6 +39,15 @@ CREATE TABLE IF NOT EXISTS specimens (
     note TEXT NOT NULL,
     recorded_by TEXT NOT NULL,
     recorded_at TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS models (
+    number INTEGER PRIMARY KEY,
+    training TEXT NOT NULL UNIQUE,
+    candidate TEXT NOT NULL,
+    accuracy REAL NOT NULL,
+    trained_by TEXT NOT NULL,
+    trained_at TEXT NOT NULL,
+    model BLOB NOT NULL
 );
 """
 
@@ -100,6 +111,30 @@ def add_specimen(connection: sqlite3.Connection, specimen: NewSpecimen, *, recor
             specimen.model_dump() | {"recorded_by": recorded_by, "recorded_at": datetime.now(UTC).isoformat()},
         ).fetchone()
     return Specimen.model_validate(dict(row))
+
+
+def add_model(
+    connection: sqlite3.Connection, training: str, candidate: str, accuracy: float, trained_by: str, model: bytes
+) -> int:
+    """Store what a training gave, unless it is there already; its number."""
+    stored = (training, candidate, accuracy, trained_by, datetime.now(UTC).isoformat(), model)
+    with connection:
+        connection.execute(
+            "INSERT INTO models (training, candidate, accuracy, trained_by, trained_at, model)"
+            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (training) DO NOTHING",
+            stored,
+        )
+    (number,) = connection.execute("SELECT number FROM models WHERE training = ?", (training,)).fetchone()
+    return int(number)
+
+
+def newest_model(path: Path) -> bytes | None:
+    """The model that was stored last, if there is a database, and one in it."""
+    if not path.exists():
+        return None
+    with closing(connect(path)) as connection:
+        row = connection.execute("SELECT model FROM models ORDER BY number DESC LIMIT 1").fetchone()
+    return bytes(row["model"]) if row else None
 
 
 def stored_password(connection: sqlite3.Connection, name: str) -> str | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware.sessions import SessionMiddleware
 
-from . import api, ask, database, identify, pages
+from . import api, ask, database, identify, pages, trainings
 from .pipelines import pipelines
 from .settings import Settings
 
@@ -26,10 +25,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(pages.router)
     app.include_router(identify.router)
     app.include_router(ask.router)
+    app.include_router(trainings.router)
     app.mount("/ai", pipelines, name="ai")
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     return app
 
 
-logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(name)s: %(message)s")
 app = create_app(Settings.from_env())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -34,7 +35,6 @@ NOTE = """
 """
 """Has a page keep all that its reader saw."""
 
-LASTING = {"MEADOW_SECRET": "a secret that outlives a restart"}
 QUESTION = "How much water does it want?"
 
 
@@ -57,9 +57,9 @@ class Reader(NamedTuple):
         self.page.get_by_role("button", name="Cancel").click()
         self.hears("Cancelled.")
 
-    def hears(self, words: str) -> None:
+    def hears(self, words: str, within: float = 60_000) -> None:
         """Waits for what the page says of itself."""
-        self.page.get_by_role("status").get_by_text(words, exact=True).wait_for(timeout=60_000)
+        self.page.get_by_role("status").get_by_text(words, exact=True).wait_for(timeout=within)
 
     def sees_more(self, than: int = 0) -> int:
         """Waits until the answer is longer; how long it is."""
@@ -104,12 +104,20 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def slow(meadow_environment: dict[str, str]) -> Iterator[list[LiveServer]]:
+def own_environment(meadow_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """That of one server alone: nobody else performs its jobs, and its links outlive it."""
+    database = tmp_path_factory.mktemp("slow") / "meadow.sqlite3"
+    secret = "a secret that outlives a restart"
+    return meadow_environment | {"MEADOW_DATABASE": str(database), "MEADOW_SECRET": secret, "MEADOW_PACE": "0.3"}
+
+
+@pytest.fixture(scope="module")
+def slow(own_environment: dict[str, str]) -> Iterator[list[LiveServer]]:
     """A server whose model takes long: what a test does to it happens before the end of the answer.
 
-    A test may stop it, and put another one in its place.
+    A test may end it, and put another one in its place.
     """
-    servers = [LiveServer(meadow_environment | LASTING | {"MEADOW_PACE": "0.3"}).__enter__()]
+    servers = [LiveServer(own_environment).__enter__()]
     yield servers
     servers[-1].stop()
 
@@ -196,15 +204,6 @@ def test_what_a_slow_reader_missed_is_there_in_the_end(rosa: Reader) -> None:
     assert "Once, […]  thrice" in rosa.page.evaluate("told.answer")
 
 
-def test_what_a_restart_has_cancelled_is_asked_again(rosa: Reader) -> None:
-    tell(rosa.page, ("run_cancelled", {"error": "the app was shut down", "code": "draining"}))
-    rosa.ask()
-    rosa.hears("The desk is being restarted. Trying again …")
-    rosa.sees_more()
-    assert len(rosa.begun) == 2
-    rosa.cancel()
-
-
 def test_a_failure_is_told(rosa: Reader) -> None:
     tell(rosa.page, ("delta", {"value": "You"}), ("run_failed", {"error": "the writer has left", "code": "left"}))
     rosa.ask()
@@ -236,23 +235,54 @@ def test_dropped_connections_cost_no_word(
     assert len(rosa.begun) == 1
 
 
-def test_the_answer_grows_and_survives_a_restart(
-    rosa: Reader, slow: list[LiveServer], meadow_environment: dict[str, str], whole: str
+QUICK = {"logistic regression", "nearest neighbours", "naive Bayes"}
+COMING_BACK = {"kill": "The connection was lost. Coming back …", "stop": "The desk is being restarted. Coming back …"}
+
+
+def train(page: Any) -> None:
+    """Rosa begins a training, and watches until the quick ways to learn are done, and a slow one is not."""
+    page.goto("/trainings")
+    page.get_by_label("Rounds").fill("4")
+    page.get_by_role("button", name="Train").click()
+    page.wait_for_url("**/trainings/*")
+    page.evaluate("window.loaded = 'once'")
+    started = "() => document.querySelector('[data-candidate=\"random forest\"] progress').value > 0"
+    page.wait_for_function(started, timeout=60_000)
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("end", ["kill", pytest.param("stop", marks=pytest.mark.full)])
+def test_what_was_begun_outlives_the_server(
+    end: str, rosa: Reader, slow: list[LiveServer], own_environment: dict[str, str], whole: str
 ) -> None:
+    """Killed, or told to stop: both pages stay as they are and show the end, and what was done is not done again."""
+    training = rosa.page.context.new_page()
+    train(training)
     rosa.ask()
     lengths = [rosa.sees_more()]
-    for _ in range(4):
+    for _ in range(2):
         lengths.append(rosa.sees_more(lengths[-1]))
-    slow[-1].stop()  # SIGTERM, and wait for the end
-    (job,) = (begun["job"] for begun in rosa.begun)
-    ended = f"job {job} of advice is cancelled: the app was shut down before the job ended"
-    assert any(line.endswith(ended) for line in slow[-1].log)
-    rosa.hears("The desk is being restarted. Coming back …")
+    getattr(slow[-1], end)()
+    rosa.hears(COMING_BACK[end])
+    training.get_by_role("status").get_by_text("The connection was lost. Coming back …").wait_for(timeout=60_000)
     assert len(rosa.answer) >= lengths[-1]
+    assert training.locator("#steps .done").count() == 2
     port = str(urlsplit(slow[-1].url).port)
-    slow.append(LiveServer(meadow_environment | LASTING, "--port", port).__enter__())
-    rosa.hears("This is the whole answer.")
+    slow.append(LiveServer(own_environment | {"MEADOW_PACE": "0.1"}, "--port", port).__enter__())
+    rosa.hears("This is the whole answer.", within=180_000)
+    training.get_by_role("status").get_by_text("It is complete.").wait_for(timeout=180_000)
     assert rosa.answer == whole
     told = rosa.page.evaluate("told")
     assert all(whole.startswith(seen) for seen in told["answer"])
-    assert len({job["job"] for job in rosa.begun}) == len(rosa.begun) == 2
+    assert len({job["job"] for job in rosa.begun}) == 1
+    assert training.evaluate("window.loaded") == "once"
+    assert "was chosen" in training.locator("#result").inner_text()
+    assert training.locator("#steps .done").count() == training.locator("#steps li").count() == 7
+    assert [" % ± " in right for right in training.locator("tbody td:last-child").all_inner_texts()] == [True] * 5
+    job = training.url.rpartition("/")[2]
+    before, after = ("\n".join(line for line in server.log if job in line) for server in slow[-2:])
+    assert set(re.findall(r": ([\w ]+) is done", before)) >= QUICK
+    tried = set(re.findall(r": ([\w ]+) is tried", after))
+    assert "gradient boosting" in tried
+    assert not QUICK & tried
+    assert (before + after).count("is stored") == 1

@@ -29,7 +29,7 @@ def test_the_demo_ends_well_and_shows_requests_and_answers() -> None:
     assert done.stdout.count(key[1]) == 1
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("ending", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.full)])
 def test_serve_keeps_it_running_until_it_is_interrupted(ending: signal.Signals) -> None:
     with subprocess.Popen([*DEMO, "--serve"], stdout=subprocess.PIPE, text=True) as demo:
         assert demo.stdout is not None

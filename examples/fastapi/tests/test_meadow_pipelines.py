@@ -230,7 +230,9 @@ def test_what_the_pipeline_refuses_is_on_the_page_and_not_in_the_table(
 # ----------------------------------------------------------------------------------- start and stop
 
 
-@pytest.mark.parametrize("options", [(), ("--lifespan", "off")], ids=["lifespan", "no lifespan"])
+@pytest.mark.parametrize(
+    "options", [(), pytest.param(("--lifespan", "off"), marks=pytest.mark.full)], ids=["lifespan", "no lifespan"]
+)
 def test_the_classifier_is_trained_and_released_once(
     meadow_environment: dict[str, str], options: tuple[str, ...]
 ) -> None:

@@ -65,7 +65,7 @@ class DynamicPipeline(NativePipeline):
             self.graph = call.graph or self.graph
 
     def _executor_for(self, threads: ThreadPool) -> Executor:
-        return DynamicExecutor(self.definition, _whole(self.snapshot), threads, self._replacements)
+        return DynamicExecutor(self.definition, _whole(self.snapshot), threads, self._replacements, self._connections)
 
     def _named(self, value: Any) -> Mapping[str, Any]:
         """What the body returned, by the names of the outputs. Raises ``InvalidOutputsError``."""

@@ -12,6 +12,7 @@ from ..pipelines.snapshot import Shape, Snapshot
 from ..pipelines.specs import StepSpec
 from ..pipelines.viewing import view_of
 from ..runtime.call import Call
+from ..runtime.elsewhere import Connections
 from ..runtime.environment import StepEnvironment
 from ..runtime.events import Event
 from ..runtime.executor import Executor
@@ -41,6 +42,7 @@ class NativePipeline:
         self._executor: Executor | None = None
         self._threads: ThreadPool | None = None
         self._environment: StepEnvironment | None = None
+        self._connections: Connections | None = None
         self._replacements = Replacements()
 
     @functools.cached_property
@@ -51,7 +53,8 @@ class NativePipeline:
     async def start(self, resources: Mapping[str, Any]) -> Any:
         """Call ``on_init`` and return its value.
 
-        ``resources["threads"]`` is the app's pool, ``resources["environment"]`` what surrounds sync code there.
+        ``resources["threads"]`` is the app's pool, ``resources["environment"]`` what surrounds sync code there,
+        ``resources["connections"]`` the app's to the engines that perform steps.
         """
         self.prepare(resources)
         threads: ThreadPool = resources["threads"]
@@ -62,6 +65,7 @@ class NativePipeline:
     def prepare(self, resources: Mapping[str, Any]) -> None:
         """Make ready to run in a state that somebody else brings: ``start`` without the hooks. From any thread."""
         threads: ThreadPool = resources["threads"]
+        self._connections = resources.get("connections") or Connections(threads)
         self._threads, self._executor = threads, self._executor_for(threads)
         self._environment = resources.get("environment")
 
@@ -125,7 +129,7 @@ class NativePipeline:
         return self.snapshot.shape
 
     def _executor_for(self, threads: ThreadPool) -> Executor:
-        return Executor(self._replacements.snapshot(self.snapshot), threads)
+        return Executor(self._replacements.snapshot(self.snapshot), threads, self._connections)
 
     def _ready(self) -> Executor:
         if self._executor is None:

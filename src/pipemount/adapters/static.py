@@ -114,7 +114,7 @@ class StaticPipeline(NativePipeline):
     # ----------------------------------------------------------------------------------- on demand
 
     def _made(self, snapshot: Snapshot, threads: ThreadPool) -> _Made:
-        return _Made(snapshot, Executor(self._replacements.snapshot(snapshot), threads))
+        return _Made(snapshot, Executor(self._replacements.snapshot(snapshot), threads, self._connections))
 
     async def _made_for(self, call: Call) -> _Made:
         """What runs a call with its static values. Raises ``InvalidInputsError`` where they cannot be compiled."""

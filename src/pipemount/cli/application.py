@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from .. import __version__
 from ..errors import PipemountError
-from . import definition, difference, drawing, invoke, jobs, keys, run, serve
+from . import definition, difference, drawing, invoke, jobs, keys, run, serve, worker
 from .exits import ExitCode, exit_code
 from .printing import note, print_error
 
@@ -69,4 +69,4 @@ def commands(*modules: ModuleType) -> typer.Typer:
     return made
 
 
-app = commands(definition, drawing, difference, run, serve, invoke, jobs)
+app = commands(definition, drawing, difference, run, serve, worker, invoke, jobs)

@@ -30,7 +30,6 @@ def check(context: typer.Context, target: Target = None, as_json: AsJson = False
 
     Nothing of the pipeline is run. A pipeline that cannot be compiled ends the command with code 1.
     """
-    context.obj["json"] = as_json
     descriptions = []
     for compiled in compile_targets(target):
         resolve_hooks(compiled)
@@ -43,14 +42,12 @@ def check(context: typer.Context, target: Target = None, as_json: AsJson = False
 
 
 def describe(
-    context: typer.Context,
     target: Described = None,
     show_schema: Annotated[bool, typer.Option("--show-schema", help="Print the JSON Schemas too.")] = False,
     as_json: AsJson = False,
     key: Key = None,
 ) -> None:
     """Tell what a pipeline takes, gives and consists of; here, at a URL, or as --json told it before."""
-    context.obj["json"] = as_json
     description = description_of(target, key)
     if as_json:
         print_json(description)

@@ -110,6 +110,8 @@ def _details(node: JsonObject) -> Iterator[str]:
         yield f"{'each' if fan['kind'] == 'map' else 'every pair of'} {', '.join(fan['over'])}"
         if fan.get("max_concurrency"):
             yield f"{fan['max_concurrency']} at a time"
+    if executor := settings.get("executor"):
+        yield f"on {executor['engine']}"
     if retry := settings.get("retry"):
         yield f"{retry['attempts']} attempts"
     if timeout := settings.get("timeout"):

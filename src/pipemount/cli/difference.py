@@ -30,7 +30,6 @@ def register(app: typer.Typer) -> None:
 
 
 def diff(
-    context: typer.Context,
     old: Described,
     new: Described = None,
     as_json: AsJson = False,
@@ -41,7 +40,6 @@ def diff(
 
     Ends with code 7 if callers of the old one would notice, otherwise with 0.
     """
-    context.obj["json"] = as_json
     from ..comparing.difference import compare
 
     found = compare(description_of(old, key), description_of(new, new_key or key))

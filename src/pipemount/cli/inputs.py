@@ -16,7 +16,7 @@ from ..types import JsonObject
 from .exits import CommandError, ExitCode
 from .schemas import Member, alternatives
 
-__all__ = ["from_assignments", "from_json", "from_options"]
+__all__ = ["answer_of", "from_assignments", "from_json", "from_options"]
 
 Convert = Callable[[str, Sequence[str]], Any]
 WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -42,6 +42,15 @@ def from_json(source: str | None) -> JsonObject:
     if not isinstance(value, dict):
         raise CommandError('--params must be a JSON object: {"name": value}', exit=ExitCode.INPUTS)
     return value
+
+
+def answer_of(source: str) -> Any:
+    """Any JSON: itself, ``@file``, or ``-`` for standard input."""
+    try:
+        return json.loads(_read(source))
+    except (ValueError, RecursionError) as error:
+        way_out = f"a text is in quotation marks: '{json.dumps(source, ensure_ascii=False)}'"
+        raise CommandError(f"the answer is not JSON ({error}); {way_out}", exit=ExitCode.INPUTS) from None
 
 
 def _read(source: str) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .inputs import from_assignments, from_json
-from .options import AsJson, Param, Params, Quiet, RemoteKey, Timeout, Url
+from .jobs import tell_submitted
+from .options import AsJson, Expires, Param, Params, Paths, Quiet, RemoteKey, Timeout, Url
 from .printing import note, print_json, print_outputs
 from .progress import listening
 from .remote import client_of
@@ -35,23 +36,23 @@ IdempotencyKey = Annotated[
 
 
 def invoke(
-    context: typer.Context,
     url: Url,
     params: Params = None,
     param: Param = None,
     key: RemoteKey = None,
+    paths: Paths = None,
     timeout: Timeout = None,
     run_name: RunName = None,
     idempotency_key: IdempotencyKey = None,
+    expires: Expires = None,
     stream: Annotated[bool, typer.Option("--stream", help="Show the steps while it runs; Ctrl-C cancels it.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Invoke a pipeline that is served somewhere, and wait for its outputs."""
-    context.obj["json"] = as_json
     inputs = from_json(params) | from_assignments(param or ())
-    with client_of(url, key, patient=stream) as client:
-        asking = client.calling(timeout=timeout, run_name=run_name, idempotency_key=idempotency_key)
+    with client_of(url, key, paths, patient=stream) as client:
+        asking = client.calling(timeout=timeout, run_name=run_name, idempotency_key=idempotency_key, expires=expires)
         answer = _streamed(asking, inputs, url, quiet=quiet) if stream else asking.invoke(**inputs).document
     if as_json:
         print_json(answer)
@@ -72,7 +73,7 @@ def _streamed(client: Client[..., Any], inputs: JsonObject, url: str, *, quiet: 
                     listener(last)
     except KeyboardInterrupt:
         if last is not None:
-            note(f"the server was asked to cancel the run: pipemount job {url} {last.run_id}")
+            note(f"the server was asked to cancel the run: pipemount jobs show {url} {last.run_id}")
         raise
     return {} if last is None else _answer(last)
 
@@ -88,26 +89,21 @@ def _answer(last: Event) -> JsonObject:
 
 
 def submit(
-    context: typer.Context,
     url: Url,
     params: Params = None,
     param: Param = None,
     key: RemoteKey = None,
+    paths: Paths = None,
     timeout: Timeout = None,
     run_name: RunName = None,
     idempotency_key: IdempotencyKey = None,
+    expires: Expires = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Submit a job to a pipeline that is served somewhere; prints its id, and does not wait for it."""
-    context.obj["json"] = as_json
     inputs = from_json(params) | from_assignments(param or ())
-    with client_of(url, key) as client:
-        asking = client.calling(timeout=timeout, run_name=run_name, idempotency_key=idempotency_key)
+    with client_of(url, key, paths) as client:
+        asking = client.calling(timeout=timeout, run_name=run_name, idempotency_key=idempotency_key, expires=expires)
         job = asking.submit(**inputs)
-    if as_json:
-        print_json(job.document)
-        return
-    typer.echo(job.id)
-    if not quiet:
-        note(f"{job.status}; pipemount logs -f {url} {job.id}", "green")
+    tell_submitted(job, url, quiet=quiet, as_json=as_json)

@@ -9,7 +9,21 @@ import typer
 
 from .exits import CommandError
 
-__all__ = ["AsJson", "Described", "Help", "Key", "Param", "Params", "Quiet", "RemoteKey", "Target", "Timeout", "Url"]
+__all__ = [
+    "AsJson",
+    "Described",
+    "Expires",
+    "Help",
+    "Key",
+    "Param",
+    "Params",
+    "Paths",
+    "Quiet",
+    "RemoteKey",
+    "Target",
+    "Timeout",
+    "Url",
+]
 
 Target = Annotated[
     str | None, typer.Argument(metavar="MODULE:PIPELINE", help="The module and the pipeline's name in it.")
@@ -26,7 +40,21 @@ RemoteKey = Annotated[
     typer.Option("--key", envvar="PIPEMOUNT_KEY", show_envvar=True, help="Better given in the environment."),
 ]
 Key = Annotated[str | None, typer.Option("--key", envvar="PIPEMOUNT_KEY", show_envvar=True, help="The key, for a URL.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+Paths = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--path",
+        metavar="USUAL=OWN",
+        envvar="PIPEMOUNT_PATHS",
+        help="Where the app has a route, if not at its usual path, e.g. /jobs=/tasks; repeat it.",
+    ),
+]
+AsJson = Annotated[
+    bool,
+    typer.Option(
+        "--json", callback=lambda context, given: _noted(context, given), help="Print JSON instead of tables."
+    ),
+]
 Params = Annotated[
     str | None, typer.Option("--params", metavar="JSON|@FILE|-", help="Parameters as a JSON object; - reads stdin.")
 ]
@@ -36,7 +64,19 @@ Param = Annotated[
 ]
 Timeout = Annotated[
     float | None,
-    typer.Option("--timeout", callback=lambda given: _seconds(given), help="Seconds after which the run is cancelled."),
+    typer.Option(
+        "--timeout",
+        callback=lambda given: _seconds(given, "--timeout"),
+        help="Seconds after which the run is cancelled.",
+    ),
+]
+Expires = Annotated[
+    float | None,
+    typer.Option(
+        "--expires",
+        callback=lambda given: _seconds(given, "--expires"),
+        help="Seconds in which the run is to be begun; later it is not.",
+    ),
 ]
 Help = Annotated[
     bool, typer.Option("--help", "-h", help="Show this message, and the parameters of the pipeline that is named.")
@@ -44,7 +84,13 @@ Help = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress lines.")]
 
 
-def _seconds(given: float | None) -> float | None:
+def _noted(context: typer.Context, given: bool) -> bool:
+    """An error is to be told in JSON, too."""
+    context.obj["json"] = given
+    return given
+
+
+def _seconds(given: float | None, name: str) -> float | None:
     if given is not None and not 0 < given < math.inf:
-        raise CommandError(f"--timeout {given:g}: must be above 0")
+        raise CommandError(f"{name} {given:g}: must be above 0")
     return given

@@ -20,7 +20,17 @@ from ..types import JsonObject
 from .exits import explain
 from .schemas import Member
 
-__all__ = ["console", "note", "plain", "print_error", "print_json", "print_members", "print_outputs", "print_table"]
+__all__ = [
+    "console",
+    "made_table",
+    "note",
+    "plain",
+    "print_error",
+    "print_json",
+    "print_members",
+    "print_outputs",
+    "print_table",
+]
 
 WIDE = 10_000
 
@@ -68,13 +78,18 @@ def _document(error: PipemountError) -> JsonObject:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Rows under bold heads, on standard output."""
+    console().print(made_table(columns, rows))
+
+
+def made_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """Rows under bold heads, without a frame that a script would have to cut away."""
     table = Table(*columns, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for column in table.columns:
         column.overflow = "fold"
     for row in rows:
         table.add_row(*(Text(plain(cell)) for cell in row))
-    console().print(table)
+    return table
 
 
 def print_members(head: str, found: Sequence[Member], *, outputs: bool = False) -> None:

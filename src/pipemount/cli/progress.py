@@ -50,8 +50,14 @@ def sentence(event: Event) -> str:
 def _completed(event: Event, data: Mapping[str, Any]) -> str:
     if _is_item(event):  # of a map: the map itself tells how many there were
         return ""
+    if data.get("recovered"):
+        return f"{event.step}: kept by an earlier attempt"
     items = f", {data['items']} items" if "items" in data else ""
     return f"{event.step}: completed in {data.get('duration', 0.0):.3f} s{items}"
+
+
+def _reason(data: Mapping[str, Any]) -> str:
+    return f": {data['reason']}" if "reason" in data else ""
 
 
 def _retrying(event: Event, data: Mapping[str, Any]) -> str:
@@ -67,7 +73,7 @@ SENTENCES: Mapping[str, Callable[[Event, Mapping[str, Any]], str]] = {
     "step_completed": _completed,
     "step_retrying": _retrying,
     "step_failed": lambda event, data: f"{event.step}: failed",
-    "suspended": lambda event, data: f"{event.step or 'the run'}: suspended",
+    "suspended": lambda event, data: f"{event.step or 'the run'}: suspended" + _reason(data),
     "branch": lambda event, data: f"{data.get('condition')}: {'yes' if data.get('answer') else 'no'}",
     "log": lambda event, data: f"{event.step or 'run'}: {data.get('level', 'info')}: {data.get('message', '')}",
     "progress": lambda event, data: f"{event.step}: {_amount(data)} {data['message']}" if "message" in data else "",

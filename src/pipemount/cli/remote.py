@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +21,20 @@ PATIENCE = 10.0
 
 
 @contextmanager
-def client_of(url: str, key: str | None, *, patient: bool = False, of_jobs: bool = False) -> Iterator[Client[..., Any]]:
+def client_of(
+    url: str,
+    key: str | None,
+    paths: Iterable[str] | None = None,
+    *,
+    patient: bool = False,
+    of_jobs: bool = False,
+) -> Iterator[Client[..., Any]]:
     """A client of what is served at ``url``.
 
     Args:
         url: Of an app, or of one of its pipelines.
         key: To present.
+        paths: Where it has its routes: ``USUAL=OWN``.
         patient: Whether to try as often as a program would, as for what follows a long run.
         of_jobs: Whether jobs are asked for, which are the whole app's.
 
@@ -38,9 +46,9 @@ def client_of(url: str, key: str | None, *, patient: bool = False, of_jobs: bool
 
     retries = Retries() if patient else Retries(attempts=ATTEMPTS, patience=PATIENCE)
     try:
-        client: Client[..., Any] = Client(url, key=key, retries=retries)
+        client: Client[..., Any] = Client(url, key=key, retries=retries, paths=_paths(paths or ()))
     except ConfigurationError as error:
-        hint = "" if "address" in str(error) else " (PIPEMOUNT_KEY, or --key)"
+        hint = " (PIPEMOUNT_KEY, or --key)" if str(error).startswith("the key") else ""
         raise CommandError(f"{error}{hint}") from None
     with client:
         try:
@@ -49,6 +57,16 @@ def client_of(url: str, key: str | None, *, patient: bool = False, of_jobs: bool
             if not of_jobs:
                 _name_pipelines(url, client)
             raise
+
+
+def _paths(given: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for one in given:
+        usual, equals, own = one.partition("=")
+        if not equals:
+            raise CommandError(f"--path {one}: write USUAL=OWN, as in --path /jobs=/tasks")
+        found[usual] = own
+    return found
 
 
 def _name_pipelines(url: str, client: Client[..., Any]) -> None:

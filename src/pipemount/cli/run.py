@@ -49,7 +49,6 @@ def run(
 
     Objects are given as JSON. A parameter named like one of the options below is given with --param.
     """
-    context.obj["json"] = as_json
     words = context.args
     if (first := target) is not None and first.startswith("-") and has_default():  # the name of a parameter
         target, words = None, [first, *words]

@@ -115,6 +115,14 @@ class AsyncClient(Base[P, R]):
         """See ``Client.cancel``."""
         return await self._driver.run(self._verbs.cancel(job_id_of(job)))
 
+    async def retry(self, job: Job | str) -> Job:
+        """See ``Client.retry``."""
+        return await self._driver.run(self._verbs.retry(job_id_of(job)))
+
+    async def resume(self, job: Job | str, answer: Any) -> Job:
+        """See ``Client.resume``."""
+        return await self._driver.run(self._verbs.resume(job_id_of(job), answer))
+
     async def delete(self, job: Job | str) -> None:
         """See ``Client.delete``."""
         await self._driver.run(self._verbs.delete(job_id_of(job)))

@@ -88,6 +88,7 @@ class Base(Generic[P, R]):
         run_name: str | None = None,
         steps: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
+        expires: float | None = None,
     ) -> Self:
         """This client on terms of their own, over the same connections.
 
@@ -102,11 +103,13 @@ class Base(Generic[P, R]):
             steps: Overrides of steps' own default parameters: ``{"describe": {"parameters": {"unit": "F"}}}``.
             idempotency_key: Makes requests one that have it and ask for the same: the run happens once, and a broken
                 connection is no reason not to ask again.
+            expires: Seconds in which the run is to be begun, a job for instance; later it is not, and has failed with a
+                ``JobExpiredError``.
 
         Raises:
             ConfigurationError: One of them cannot be used.
         """
-        terms = Terms(timeout=timeout, run_name=run_name, steps=steps, idempotency_key=idempotency_key)
+        terms = Terms(timeout=timeout, run_name=run_name, steps=steps, idempotency_key=idempotency_key, expires=expires)
         made = copy.copy(self)
         made._verbs, made._owns = replace(self._verbs, terms=terms), False
         return made

@@ -164,6 +164,27 @@ class Client(Base[P, R]):
         """
         return self._driver.run(self._verbs.cancel(job_id_of(job)))
 
+    def retry(self, job: Job | str) -> Job:
+        """Have a new job made of what was asked for with one that failed or was cancelled, and do not wait for it.
+
+        Raises:
+            JobNotEndedError: It has not ended.
+            JobEndedError: It has succeeded.
+        """
+        return self._driver.run(self._verbs.retry(job_id_of(job)))
+
+    def resume(self, job: Job | str, answer: Any) -> Job:
+        """Answer what a suspended job asks (``job.document["question"]``); it goes on as soon as there is a place.
+
+        Args:
+            job: The job.
+            answer: What JSON can say. One that does not fit is asked for again.
+
+        Raises:
+            JobNotSuspendedError: It asks nothing, or somebody has answered before.
+        """
+        return self._driver.run(self._verbs.resume(job_id_of(job), answer))
+
     def delete(self, job: Job | str) -> None:
         """Have a job that has ended forgotten. Raises ``JobNotEndedError``."""
         self._driver.run(self._verbs.delete(job_id_of(job)))

@@ -14,7 +14,7 @@ __all__ = ["Job", "Result", "as_job"]
 
 R_co = TypeVar("R_co", covariant=True)
 
-STATUSES = frozenset({"queued", "running", "cancelling", *ENDED})
+STATUSES = frozenset({"queued", "running", "suspended", "cancelling", *ENDED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Job:
 
     Attributes:
         id: Its UUID, which is its run's as well.
-        status: ``queued``, ``running``, ``cancelling``, ``succeeded``, ``failed`` or ``cancelled``.
+        status: ``queued``, ``running``, ``suspended``, ``cancelling``, ``succeeded``, ``failed`` or ``cancelled``.
         pipeline: Its name in the app, where the answer tells.
         created: When it was accepted.
         started: When its run began.

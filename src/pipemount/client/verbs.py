@@ -19,7 +19,7 @@ from ..errors import (
     RunError,
 )
 from ..errors.problems import from_problem, is_problem
-from ..pipelines.options import checked_timeout
+from ..pipelines.options import checked_key, checked_timeout
 from ..runtime.events import Event
 from ..types import JsonObject
 from .address import Address
@@ -50,12 +50,12 @@ class Terms:
     run_name: str | None = None
     steps: Mapping[str, Any] | None = None
     idempotency_key: str | None = None
+    expires: float | None = None
 
     def __post_init__(self) -> None:
         checked_timeout(self.timeout)
-        key = self.idempotency_key
-        if key is not None and not (key.isascii() and key.isprintable() and 0 < len(key) <= 255):
-            raise ConfigurationError(f"idempotency_key={key!r}: use 1 to 255 printable ASCII characters")
+        checked_timeout(self.expires, "expires")
+        checked_key(self.idempotency_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,10 @@ class Verbs:
     def batch(self, inputs: Iterable[Mapping[str, Any]]) -> Flow[list[Result[Any] | PipemountError]]:
         """Run once for each, and wait for all."""
         terms = self.terms
-        if terms.run_name is not None or terms.steps is not None:
-            raise ConfigurationError("a batch takes a timeout and an idempotency key; it has no run_name and no steps")
+        if any(said is not None for said in (terms.run_name, terms.steps, terms.expires)):
+            raise ConfigurationError(
+                "a batch takes a timeout and an idempotency key; it has no run_name, no steps, and does not expire"
+            )
         items = [self._item(one) for one in inputs]
         body = [item for item in items if isinstance(item, bytes)]
         query = "" if terms.timeout is None else urlencode({"timeout": terms.timeout})
@@ -168,6 +170,16 @@ class Verbs:
         """Ask to cancel a job; asking again changes nothing, so it is safe to."""
         return as_job((yield from self._ask("POST", self.address.of_job(job_id, "/cancel"))))
 
+    def retry(self, job_id: str) -> Flow[Job]:
+        """Have a new job made of one that failed or was cancelled; with a key, so that asking twice makes one."""
+        headers = _keyed(self.terms.idempotency_key or uuid4().hex)
+        return as_job((yield from self._ask("POST", self.address.of_job(job_id, "/retry"), headers)))
+
+    def resume(self, job_id: str, answer: Any) -> Flow[Job]:
+        """Answer what a suspended job asks: once, for a second answer is refused."""
+        url, headers = self.address.of_job(job_id, "/resume"), {"content-type": "application/json"}
+        return as_job((yield from self._ask("POST", url, headers, to_json(answer), repeatable=False)))
+
     def delete(self, job_id: str) -> Flow[None]:
         """Have a job forgotten that has ended."""
         yield from self._ask("DELETE", self.address.of_job(job_id))
@@ -193,6 +205,7 @@ class Verbs:
         """A request's body. The same in all attempts: another one under the same key is a conflict."""
         terms, parameters = self.terms, self.interface.inputs(args, inputs)
         said = {"timeout": terms.timeout, "run_name": terms.run_name, "steps": terms.steps}
+        said["expires"] = terms.expires
         rest = to_json({name: value for name, value in said.items() if value is not None})
         return b'{"parameters":%b%b' % (parameters, b"," + rest[1:] if rest != b"{}" else b"}")
 
@@ -210,9 +223,7 @@ class Verbs:
 
     def _post(self, url: str, body: bytes, key: str | None, runs: type | None = None) -> Flow[Any]:
         """Post JSON. ``runs`` is the type of the answer of what runs meanwhile, and takes as long as it takes."""
-        headers = {"content-type": "application/json"}
-        if key is not None:  # a string of RFC 8941
-            headers["idempotency-key"] = '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        headers = {"content-type": "application/json", **({} if key is None else _keyed(key))}
         wait = QUICK if runs is None else None
         return (yield from self._ask("POST", url, headers, body, key is not None, wait, runs or dict))
 
@@ -313,6 +324,11 @@ class Verbs:
             return event
         values, _ = self._outputs(event.data.get("outputs"), event.run_id)
         return replace(event, data={**event.data, "outputs": values})
+
+
+def _keyed(key: str) -> Mapping[str, str]:
+    """The header for ``key``, a string of RFC 8941."""
+    return {"idempotency-key": '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'}
 
 
 def _failure(job: Job) -> PipemountError:

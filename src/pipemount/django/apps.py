@@ -1,4 +1,4 @@
-"""The Django app: it has no models, and does nothing but register the system checks."""
+"""The Django app: it has no tables, and does nothing but register the system checks."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ class GraphNode:
         kind: Where a step runs or what its library calls it; ``branch``; ``map``.
         group: What it is drawn inside of, ``outer/inner`` for a group in a group; empty for none.
         version: Changes when what the step does may have changed; empty where nobody can tell.
-        settings: How it is run, as JSON-compatible values: ``arguments``, ``retry``, ``timeout``, ``hooks``, ``fan``;
-            only what is set.
+        settings: How it is run, as JSON-compatible values: ``arguments``, ``retry``, ``timeout``, ``executor``,
+            ``hooks``, ``fan``; only what is set.
         body: For a map of a pipeline, what is run for each item.
     """
 

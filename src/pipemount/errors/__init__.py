@@ -21,6 +21,7 @@
     │   ├── RequestTimeoutError       408
     │   ├── JobEndedError             409
     │   ├── JobNotEndedError          409
+    │   ├── JobNotSuspendedError      409
     │   ├── IdempotencyRunningError   409
     │   ├── EventsPrunedError         410
     │   ├── LengthRequiredError       411
@@ -38,14 +39,20 @@
     │   ├── StepTimeoutError          504
     │   ├── DynamicBodyError          500
     │   ├── BranchFailedError         500
+    │   ├── ExecutorError             500
+    │   │   └── ExecutorUnavailableError  503
     │   ├── InvalidOutputsError       500
     │   ├── DeadlineExceededError     504
+    │   ├── JobExpiredError           504
     │   ├── RunSuspendedError         409
+    │   ├── PipelineChangedError      409
     │   ├── JobCancelledError         409
+    │   ├── WorkerLostError           500
     │   └── RunCancelledError         499
     ├── UnavailableError              503, with the seconds after which to come back
     ├── UnsupportedError              501
     ├── StoreError                    503
+    │   └── ValueLostError            500
     └── RemoteError                   what a client finds instead of an answer
         ├── UnreachableError          nothing answers, or the connection broke
         ├── NoAnswerError             not in time
@@ -72,6 +79,7 @@ from .request import (
     InvalidInputsError,
     JobEndedError,
     JobNotEndedError,
+    JobNotSuspendedError,
     LengthRequiredError,
     MalformedRequestError,
     MethodNotAllowedError,
@@ -89,16 +97,21 @@ from .run import (
     BranchFailedError,
     DeadlineExceededError,
     DynamicBodyError,
+    ExecutorError,
+    ExecutorUnavailableError,
     InvalidOutputsError,
     JobCancelledError,
+    JobExpiredError,
+    PipelineChangedError,
     PipelineError,
     RunCancelledError,
     RunError,
     RunSuspendedError,
     StepFailedError,
     StepTimeoutError,
+    WorkerLostError,
 )
-from .service import StoreError, UnavailableError, UnsupportedError
+from .service import StoreError, UnavailableError, UnsupportedError, ValueLostError
 
 __all__ = [
     "BodyTooLargeError",
@@ -111,6 +124,8 @@ __all__ = [
     "DefinitionError",
     "DynamicBodyError",
     "EventsPrunedError",
+    "ExecutorError",
+    "ExecutorUnavailableError",
     "ForbiddenError",
     "ForeignAnswerError",
     "HomeLoopError",
@@ -121,7 +136,9 @@ __all__ = [
     "InvalidOutputsError",
     "JobCancelledError",
     "JobEndedError",
+    "JobExpiredError",
     "JobNotEndedError",
+    "JobNotSuspendedError",
     "LengthRequiredError",
     "MalformedRequestError",
     "MethodNotAllowedError",
@@ -130,6 +147,7 @@ __all__ = [
     "NotAcceptableError",
     "NotFoundError",
     "OverloadedError",
+    "PipelineChangedError",
     "PipelineError",
     "PipemountError",
     "RateLimitedError",
@@ -149,4 +167,6 @@ __all__ = [
     "UnreachableError",
     "UnsupportedError",
     "UnsupportedMediaTypeError",
+    "ValueLostError",
+    "WorkerLostError",
 ]

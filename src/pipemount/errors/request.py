@@ -20,6 +20,7 @@ __all__ = [
     "InvalidInputsError",
     "JobEndedError",
     "JobNotEndedError",
+    "JobNotSuspendedError",
     "LengthRequiredError",
     "MalformedRequestError",
     "MethodNotAllowedError",
@@ -155,13 +156,13 @@ class RequestTimeoutError(RequestError):
 
 
 class JobEndedError(RequestError):
-    """A job cannot be cancelled any more: it has succeeded or failed."""
+    """A job cannot be cancelled any more, for it has succeeded or failed; or not retried, for it has succeeded."""
 
     code = "job-ended"
     status = 409
 
-    def __init__(self, *, job_status: str) -> None:
-        super().__init__(f"the job has {job_status} and cannot be cancelled any more; GET it for what it gave")
+    def __init__(self, *, job_status: str, wish: str = "be cancelled any more") -> None:
+        super().__init__(f"the job has {job_status} and cannot {wish}; GET it for what it gave")
         self.job_status = job_status
 
     @property
@@ -170,13 +171,28 @@ class JobEndedError(RequestError):
 
 
 class JobNotEndedError(RequestError):
-    """A job cannot be deleted before it has ended."""
+    """A job cannot be deleted, nor retried, before it has ended."""
 
     code = "job-not-ended"
     status = 409
 
+    def __init__(self, *, job_status: str, wish: str = "delete") -> None:
+        super().__init__(f"the job is {job_status}; cancel it, and {wish} it when it has ended")
+        self.job_status = job_status
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {"job_status": self.job_status}
+
+
+class JobNotSuspendedError(RequestError):
+    """A job asks nothing, so there is nothing to answer: it runs, has ended, or somebody has answered before."""
+
+    code = "job-not-suspended"
+    status = 409
+
     def __init__(self, *, job_status: str) -> None:
-        super().__init__(f"the job is {job_status}; cancel it, and delete it when it has ended")
+        super().__init__(f"the job is {job_status} and asks nothing; only a suspended one takes an answer")
         self.job_status = job_status
 
     @property

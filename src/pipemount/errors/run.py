@@ -12,14 +12,19 @@ __all__ = [
     "BranchFailedError",
     "DeadlineExceededError",
     "DynamicBodyError",
+    "ExecutorError",
+    "ExecutorUnavailableError",
     "InvalidOutputsError",
     "JobCancelledError",
+    "JobExpiredError",
+    "PipelineChangedError",
     "PipelineError",
     "RunCancelledError",
     "RunError",
     "RunSuspendedError",
     "StepFailedError",
     "StepTimeoutError",
+    "WorkerLostError",
 ]
 
 
@@ -131,15 +136,18 @@ class RunSuspendedError(RunError):
     Args:
         step: Where it waits.
         interrupts: What is asked: an ``id`` and a ``value`` each, as JSON-compatible values. Callers see them.
+        question: What is asked, of the run of a job that goes on once it is answered; ``None`` of one that has failed.
     """
 
     code = "run-suspended"
     status = 409
 
-    def __init__(self, *, step: str | None, interrupts: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(
+        self, *, step: str | None, interrupts: Sequence[Mapping[str, Any]], question: Mapping[str, Any] | None = None
+    ) -> None:
         where = "the run" if step is None else f"the run waits at {step!r} and"
         super().__init__(f"{where} is suspended until its question is answered", step=step)
-        self.interrupts = tuple(interrupts)
+        self.interrupts, self.question = tuple(interrupts), question
 
     @property
     def extensions(self) -> Mapping[str, Any]:
@@ -162,3 +170,97 @@ class JobCancelledError(RunError):
     def __init__(self, *, reason: str) -> None:
         super().__init__(f"the job was cancelled: {reason}")
         self.reason = reason
+
+
+class JobExpiredError(RunError):
+    """A job, or a run that waited for its place, was not begun in the time that its caller gave it for that.
+
+    Args:
+        expires: Seconds that it had, from when it was asked for.
+    """
+
+    code = "job-expired"
+    status = 504
+
+    def __init__(self, *, expires: float) -> None:
+        super().__init__(f"it was not begun within {expires:g} s, and is not begun any more")
+        self.expires = expires
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {**super().extensions, "expires": self.expires}
+
+
+class PipelineChangedError(RunError):
+    """A job was submitted to another version of its pipeline than the one that is there now.
+
+    Args:
+        pipeline: Its name in the app.
+        fingerprint: Of the version that the job was submitted to.
+        current: Of the one that is there.
+    """
+
+    code = "pipeline-changed"
+    status = 409
+
+    def __init__(self, *, pipeline: str, fingerprint: str, current: str) -> None:
+        super().__init__(f"the pipeline {pipeline!r} has changed since the job was submitted; submit it again")
+        self.pipeline, self.fingerprint, self.current = pipeline, fingerprint, current
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {
+            **super().extensions,
+            "pipeline": self.pipeline,
+            "fingerprint": self.fingerprint,
+            "current": self.current,
+        }
+
+
+class ExecutorError(RunError):
+    """A step was to run in a worker of an engine, and what it needs, gives or asks for cannot go there or come back."""
+
+    code = "executor"
+
+
+class ExecutorUnavailableError(ExecutorError):
+    """The engine that a step was to run on cannot be reached.
+
+    Args:
+        engine: Its name.
+        way_out: What to do, as a sentence without its full stop.
+    """
+
+    code = "executor-unavailable"
+    status = 503
+
+    def __init__(self, *, engine: str, way_out: str, retry_after: int = 5) -> None:
+        super().__init__(f"the engine that performs this step, {engine}, cannot be reached; {way_out}")
+        self.engine, self.way_out, self.retry_after = engine, way_out, retry_after
+        self.headers = {"retry-after": str(retry_after)}
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {**super().extensions, "engine": self.engine}
+
+
+class WorkerLostError(RunError):
+    """The processes that performed the job, or a step, came to their end with it, each time that it was tried.
+
+    Args:
+        crashes: How many did.
+        step: Which step, if it was in a worker of an engine.
+    """
+
+    code = "worker-lost"
+
+    def __init__(self, *, crashes: int, step: str | None = None) -> None:
+        what = "this job" if step is None else f"step {step!r}"
+        super().__init__(
+            f"{crashes} processes came to their end while they performed {what}; it is not tried again", step=step
+        )
+        self.crashes = crashes
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {**super().extensions, "crashes": self.crashes}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .base import PipemountError
 
-__all__ = ["StoreError", "UnavailableError", "UnsupportedError"]
+__all__ = ["StoreError", "UnavailableError", "UnsupportedError", "ValueLostError"]
 
 
 class UnavailableError(PipemountError):
@@ -40,3 +40,20 @@ class StoreError(PipemountError):
         super().__init__(detail)
         self.retry_after = retry_after
         self.headers = {"retry-after": str(retry_after)}
+
+
+class ValueLostError(StoreError):
+    """A large value of a job is not where it was put, or is not what was put there.
+
+    Attributes:
+        name: Of the file, below the address of the values.
+        why: What is wrong with it.
+    """
+
+    code = "value-lost"
+    status = 500
+
+    def __init__(self, *, name: str, why: str) -> None:
+        super().__init__(f"the value {name} of a job is lost: {why}")
+        self.headers = {}
+        self.name, self.why = name, why

@@ -9,11 +9,12 @@ from typing import Protocol
 from ..adapters.protocol import CompiledPipeline
 from ..auth.keys import AuthKeys
 from ..jobs.desk import Jobs
-from ..jobs.local import Local
+from ..jobs.local import LocalRunner
 from ..runtime.admission import Admission
 from ..runtime.lifecycle import Lifecycle
 from ..service import Service
 from ..settings import Settings
+from ..types import JsonObject
 from .at_home import at_home
 from .batch import BatchEndpoint
 from .endpoints import About, Endpoints
@@ -39,7 +40,7 @@ class App(Protocol):
     services: dict[str, Service]
     admission: Admission
     jobs: Jobs
-    runner: Local
+    runner: LocalRunner
     lifecycle: Lifecycle
     streams: Streams
     signing: Signing
@@ -54,7 +55,7 @@ def answers(app: App, invocations: Mapping[str, Invocation]) -> Iterator[tuple[R
     """The app's own routes, each with its endpoint. What is the author's is not among them."""
     schemes = app.auth.accept if app.auth else ()
     links = JobLinks(app.route_table)
-    about = About(app.pipelines, app.route_table, app.settings, schemes)
+    about = About(app.pipelines, app.route_table, app.settings, schemes, partial(_kept, app))
 
     async def answer_probe() -> None:
         await app.lifecycle.answer_probe()
@@ -68,7 +69,7 @@ def answers(app: App, invocations: Mapping[str, Invocation]) -> Iterator[tuple[R
             "keyed": Keyed(invocation, app.jobs),
             "stream": partial(events.invoke, invocation),
         }
-    jobs = JobRoutes(app.jobs, app.lifecycle, links)
+    jobs = JobRoutes(app.jobs, app.lifecycle, links, app.settings)
     batches = {name: BatchEndpoint(service, app.lifecycle, app.jobs) for name, service in app.services.items()}
     app.runner.performers["batch"] = lambda service, work, feed: batches[service.name].perform(work)
     monitoring = Monitoring(app, schemes)
@@ -81,6 +82,8 @@ def answers(app: App, invocations: Mapping[str, Invocation]) -> Iterator[tuple[R
         "job": lambda name: jobs.job,
         "delete": lambda name: jobs.job,
         "cancel": lambda name: jobs.cancel,
+        "resume": lambda name: jobs.resume,
+        "retry": lambda name: jobs.retry,
         "metrics": lambda name: monitoring.metrics,
         "status": lambda name: monitoring.status,
         "tokens": lambda name: app.signing,
@@ -90,3 +93,8 @@ def answers(app: App, invocations: Mapping[str, Invocation]) -> Iterator[tuple[R
             yield route, special[route.endpoint](route.pipeline or "")
         elif route.endpoint != "custom":
             yield route, endpoints.answer(route)
+
+
+def _kept(app: App) -> JsonObject:
+    """Whether jobs outlive the process, and whether they are performed in it."""
+    return {"durable": app.jobs.store.durable, "runner": "local" if app.runner.takes else "external"}

@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, overload
 
@@ -19,12 +20,16 @@ from ..auth.tokens import Tokens, TokenSecret
 from ..browsers import SecureHeaders
 from ..caller import stopped
 from ..errors import ConfigurationError, PipemountError
+from ..jobs.alone import Alone, find_target
+from ..jobs.arrangement import Arrangement
 from ..jobs.desk import Jobs
-from ..jobs.local import Local
+from ..jobs.local import LocalRunner
 from ..jobs.memory import MemoryStore
+from ..jobs.store import Store
 from ..pipelines.specs import Hook
 from ..runtime.acting import UserProvider
 from ..runtime.draining import observe
+from ..runtime.elsewhere import Connections
 from ..runtime.environment import StepEnvironment
 from ..runtime.hooks import call_hook
 from ..runtime.lending import NotInlineError
@@ -44,7 +49,7 @@ from .extras import Endpoint, Extensible, Extension, Extras, StaticFolder
 from .failing import confess, explain
 from .front import Front
 from .gate import Gate
-from .headers import read_headers
+from .headers import presents_key, read_headers
 from .invocation import Invocation
 from .lifespan import Lifespan, serve_lifespan
 from .middleware import LifespanMiddleware, PipelineMiddleware
@@ -69,6 +74,8 @@ class Application(Extensible):
             sign; 32 characters or more. Several for a rotation: the first signs, each is accepted. Without it only
             tokens that a key signed are good in other processes.
         settings: Limits and behaviour.
+        jobs: Where jobs are kept and who performs them, ``Local("sqlite:///jobs.db")`` or ``Celery(…)``; without it
+            they are in this process's memory and end with it.
         step_environment: Makes a context manager that surrounds each sync step in its thread, for hosts that this
             package does not know: ``step_environment(context)``. Host adapters bring their own.
         endpoints: Endpoints of your own, or Starlette routes; see ``Endpoint``.
@@ -94,6 +101,7 @@ class Application(Extensible):
         auth: AuthKeys | None = None,
         token_secret: TokenSecret | None = None,
         settings: Settings | None = None,
+        jobs: Arrangement | None = None,
         step_environment: StepEnvironment | None = None,
         endpoints: Iterable[Endpoint | BaseRoute] = (),
         middleware: Iterable[Any] = (),
@@ -107,19 +115,16 @@ class Application(Extensible):
         compiled = _compiled(pipelines)
         self.admission = admission_of(self.settings, compiled)
         self.services = {name: Service(name, one, self.settings, self.admission) for name, one in compiled.items()}
-        self._store = MemoryStore(self.settings)
-        self.runner = Local(self._store, self.services, self.settings)
-        self.jobs = Jobs(self._store, self.runner)
+        self._store: Store = MemoryStore(self.settings) if jobs is None else jobs.make_store(self.settings)
+        self.runner = self._runner(jobs)
+        fingerprints = {name: one.info.fingerprint for name, one in compiled.items()}
+        self.jobs = Jobs(self._store, self.runner, fingerprints)
         self.environments: list[StepEnvironment] = [] if step_environment is None else [step_environment]
         self.users: list[UserProvider] = []
         self._stack = AsyncExitStack()
         self._pid = os.getpid()
         self.lifecycle = Lifecycle(
-            start=self._start,
-            stop=self._stop,
-            drain=self._drain,
-            settings=self.settings,
-            name=", ".join(self.services),
+            start=self._start, stop=self._stop, drain=self._drain, settings=self.settings, name=", ".join(self.services)
         )
         self.lifespan = Lifespan(self.lifecycle)
         age, until_draining = self.settings.max_stream_age, self.lifecycle.until_draining
@@ -139,6 +144,12 @@ class Application(Extensible):
         self._always = tuple(_always(self.settings.secure_headers, encrypted=encrypted) for encrypted in (False, True))
         self._front = self._build_front()
 
+    def _runner(self, jobs: Arrangement | None) -> LocalRunner:
+        if jobs is None:
+            return LocalRunner(self._store, self.services, self.settings)
+        alone = Alone(lambda: jobs.target or find_target(self), self.settings.cleanup_timeout / 2)
+        return jobs.make_runner(self._store, self.services, self.settings, alone)
+
     def __deepcopy__(self, memo: object) -> Self:
         """The app itself, of which a process has one: hosts copy what is mounted in them, as Litestar's routers do."""
         return self
@@ -152,18 +163,11 @@ class Application(Extensible):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI scope: ``http``, ``lifespan`` or ``websocket``."""
-        if scope["type"] == "lifespan":
-            await serve_lifespan(self.lifecycle, receive, send)
-        elif self._front is None:
-            await self._answer(scope, receive, send)
-        else:
+        if self._front is not None and not self._front.take_mark(scope) and scope["type"] != "lifespan":
             await self._front(scope, receive, send)
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer from the routes."""
-        if scope["type"] == "http":
+        elif scope["type"] == "http":
             exchange = self._exchange(scope, receive, send)
-            request_id = exchange.headers.request_id
+            request_id = exchange.headers.get(b"x-request-id")
             naming = None if request_id is None else name_request(request_id)
             try:
                 endpoint = self._table.find(exchange, exchange.rest)
@@ -182,10 +186,12 @@ class Application(Extensible):
                     unname_request(naming)
         elif scope["type"] == "websocket":
             await self._conversations(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await serve_lifespan(self.lifecycle, receive, send)
 
     def _exchange(self, scope: Scope, receive: Receive, send: Send) -> Exchange:
         headers = read_headers(scope["headers"])
-        if headers.request_id is None and self.settings.generate_request_ids:
+        if self.settings.generate_request_ids and b"x-request-id" not in headers:
             headers = named(headers, scope)
         return Exchange(scope, receive, send, locate(scope), headers, self._always[scope.get("scheme") == "https"])
 
@@ -207,7 +213,7 @@ class Application(Extensible):
 
         So does a signed token, where one may stand for a key.
         """
-        if self.auth is not None and read_headers(scope["headers"]).presents_key:
+        if self.auth is not None and presents_key(read_headers(scope["headers"])):
             return True
         if not shows_token(scope):
             return False
@@ -240,7 +246,7 @@ class Application(Extensible):
         if not (settings.allowed_hosts or settings.cors or middleware):
             return None
         return Front(
-            self._answer,
+            partial(Application.__call__, self),  # not a subclass's, which has been called already
             self._exchange,
             allowed_hosts=settings.allowed_hosts,
             cors=settings.cors,
@@ -267,13 +273,20 @@ class Application(Extensible):
             threads = ThreadPool(self.settings.threads)
             stack.callback(threads.close)
             await threads.run(int)  # one thread is up before the interpreter exits: then 3.12 starts none
+            connections = Connections(threads)
+            stack.push_async_callback(connections.close)
             for hook in self._extras.on_startup:
                 await call_hook(hook, threads, self)
             for hook in reversed(self._extras.on_shutdown):
                 stack.push_async_callback(call_hook, hook, threads, self)
             for service in self.services.values():
                 await service.start(
-                    {"threads": threads, "settings": self.settings, "environments": tuple(self.environments)}
+                    {
+                        "threads": threads,
+                        "connections": connections,
+                        "settings": self.settings,
+                        "environments": tuple(self.environments),
+                    }
                 )
                 stack.push_async_callback(service.stop)
             await self.jobs.start()

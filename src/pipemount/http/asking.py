@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from pydantic_core import from_json, to_json
 
-from ..jobs.models import Idempotency, JobRequest, owner_of
+from ..jobs.models import Idempotency, JobRequest
 from ..service import Service
 from ..types import Principal, Trace
 from .exchange import Exchange
@@ -48,6 +48,7 @@ def asking(invocation: Invocation) -> Ask:
             principal=principal,
             trace=trace,
             idempotency=idempotency,
+            expires=sent.get("expires"),
         )
 
     return ask
@@ -67,13 +68,13 @@ async def read_request(invocation: Invocation, exchange: Exchange) -> JobRequest
     declared = check_body(exchange.headers, limit)
     tell_quota(exchange, service.admission)
     headers = exchange.headers
-    if headers.idempotency_key is not None:
-        parse_idempotency_key(headers.idempotency_key)
+    if (key := headers.get(b"idempotency-key")) is not None:
+        parse_idempotency_key(key)
     if not lifecycle.ready or lifecycle.pid != getpid():
         await lifecycle.ensure_ready()
     service.admission.check(service.name, exchange.principal)
     body = await read_body(exchange, limit, declared, service.settings.body_timeout)
-    trace = parse_traceparent(headers.traceparent, headers.tracestate)
+    trace = parse_traceparent(headers.get(b"traceparent"), headers.get(b"tracestate"))
     return asking(invocation)(body, exchange.principal, trace, idempotency_of(exchange, service, "run", body))
 
 
@@ -83,8 +84,7 @@ def idempotency_of(exchange: Exchange, service: Service, kind: str, body: bytes)
     Raises:
         MalformedRequestError: The key is none.
     """
-    if (sent := exchange.headers.idempotency_key) is None:
+    if (sent := exchange.headers.get(b"idempotency-key")) is None:
         return None
     key = parse_idempotency_key(sent)
-    scope = to_json([owner_of(exchange.principal), service.name, kind]).decode()
-    return Idempotency(scope, key, sha256(body).hexdigest())
+    return Idempotency.of(exchange.principal, service.name, kind, key=key, digest=sha256(body).hexdigest())

@@ -16,9 +16,9 @@ from ..batching import Batch, Done, Outcome, Place
 from ..errors import InvalidInputsError, MalformedRequestError, PipemountError
 from ..errors.problems import members_of
 from ..jobs.desk import Jobs
-from ..jobs.local import Work
 from ..jobs.models import JobRequest
 from ..jobs.outcomes import Performed
+from ..jobs.work import Work
 from ..pipelines.flooding import guarded
 from ..pipelines.schema import OUT_OF_RANGE, Schema, describe_errors
 from ..runtime.call import Call
@@ -63,7 +63,7 @@ class BatchEndpoint:
         declared = check_json(exchange, self._service.settings.max_body_bytes)
         timeout = self._timeout(exchange)
         tell_quota(exchange, self._service.admission)
-        if exchange.headers.idempotency_key is not None:
+        if exchange.headers.get(b"idempotency-key") is not None:
             await self._answer_keyed(exchange, declared, timeout)
             return
         deadline = monotonic() + timeout
@@ -92,7 +92,7 @@ class BatchEndpoint:
 
     async def _answer_keyed(self, exchange: Exchange, declared: int | None, timeout: float) -> None:
         """With an ``Idempotency-Key`` a batch is a job, which happens once, and goes on when its caller leaves."""
-        parse_idempotency_key(exchange.headers.idempotency_key or b"")
+        parse_idempotency_key(exchange.headers.get(b"idempotency-key") or b"")
         await self._lifecycle.ensure_ready()
         self._service.admission.check(self._service.name, exchange.principal)
         sent = await self._sent(exchange, declared)
@@ -191,7 +191,7 @@ async def _answer(exchange: Exchange, body: bytes, batch_id: str, more: Sequence
 
 
 def _trace(exchange: Exchange) -> Trace | None:
-    return parse_traceparent(exchange.headers.traceparent, exchange.headers.tracestate)
+    return parse_traceparent(exchange.headers.get(b"traceparent"), exchange.headers.get(b"tracestate"))
 
 
 def _cancel(calls: Sequence[Call]) -> None:

@@ -21,7 +21,7 @@ from starlette.websockets import WebSocketDisconnect
 from ..caller import stopped
 from ..errors import InvalidInputsError, MalformedRequestError, NotFoundError, PipemountError, UnauthenticatedError
 from ..jobs.desk import Jobs, Subscription
-from ..jobs.models import JobEvent
+from ..jobs.models import Idempotency, JobEvent
 from ..runtime import loops
 from ..runtime.lifecycle import Lifecycle
 from ..settings import Settings
@@ -31,8 +31,9 @@ from . import messages
 from .asking import Ask
 from .at_home import at_home
 from .handshake import Visitor
-from .messages import Cancel, Invoke, Message, Ping, Reference, Subscribe, Unsubscribe
+from .messages import Cancel, Invoke, Message, Ping, Reference, Resume, Retry, Subscribe, Unsubscribe
 from .problems import Headers
+from .reading import plain_json
 from .streams import Ending
 from .watching import Watching
 
@@ -199,6 +200,10 @@ class Conversation:
                 await self._accept(message.id, message.job_id)
             case Cancel():
                 await self._cancel(message)
+            case Resume():
+                await self._resume(message)
+            case Retry():
+                await self._retry(message)
             case Ping():
                 await self.tell([messages.pong(message.id)])
             case _:
@@ -238,6 +243,25 @@ class Conversation:
         await self._at_home(partial(jobs.cancel, message.job_id, self._visitor.principal, "a client asked for it"))
         await self._accept(message.id, message.job_id)
 
+    async def _resume(self, message: Resume) -> None:
+        self._visitor.check_may("invoke", message.job_id)
+        answer, jobs = plain_json(message.body, "the answer"), self._offer.jobs
+        await self._at_home(partial(jobs.resume, message.job_id, answer, self._visitor.principal))
+        await self._accept(message.id, message.job_id)
+
+    async def _retry(self, message: Retry) -> None:
+        """The new job is nobody's who listens: it goes on when he leaves."""
+        self._visitor.check_may("invoke", message.job_id)
+        self._watching.check_room()
+        who, key = self._visitor.principal, message.idempotency_key
+        same = None if key is None else Idempotency.of(who, message.job_id, "retry", key=key)
+        retry = partial(self._offer.jobs.retry, message.job_id, who, idempotency=same, trace=self._trace)
+        submitted = await self._at_home(retry)
+        job_id = submitted.job.id
+        reading = await self._reading(job_id, 0)
+        await self._accept(message.id, job_id, replayed=submitted.reused)
+        self._watching.start(job_id, reading)
+
     async def _reading(self, job_id: str, after: int) -> _Reading:
         jobs = self._offer.jobs
         subscription = await self._at_home(partial(jobs.subscribe, job_id, self._visitor.principal, after))
@@ -269,8 +293,8 @@ class Conversation:
         """End because of what happened while a job was told of."""
         self._end(UNAUTHENTICATED if isinstance(error, UnauthenticatedError) else _fault(error))
 
-    async def _accept(self, reference: Reference, job_id: str) -> None:
-        await self.tell([messages.accepted(reference, job_id)])
+    async def _accept(self, reference: Reference, job_id: str, *, replayed: bool = False) -> None:
+        await self.tell([messages.accepted(reference, job_id, replayed=replayed)])
 
     async def _tell_error(self, error: PipemountError, reference: Reference = None, job_id: str | None = None) -> None:
         await self.tell([messages.error_text(error, self._instance, reference, job_id)])

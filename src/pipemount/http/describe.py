@@ -73,6 +73,7 @@ def info(
     settings: Settings,
     schemes: Sequence[str],
     base: str,
+    jobs: JsonObject,
 ) -> JsonObject:
     """What ``GET …/info`` answers.
 
@@ -83,12 +84,14 @@ def info(
         settings: Of the app.
         schemes: How a key may be presented; empty where none is needed.
         base: The mount.
+        jobs: How the app keeps them.
     """
     return {
         **description(compiled),
         "name": name,
         "version": settings.version,
         "auth": {"enabled": bool(schemes), "schemes": list(schemes)},
+        "jobs": jobs,
         "urls": _urls(name, routes, base),
     }
 

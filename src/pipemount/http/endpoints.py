@@ -14,6 +14,7 @@ from starlette.responses import Response
 from ..adapters.protocol import CompiledPipeline, GraphView
 from ..errors import NotAcceptableError
 from ..settings import Settings
+from ..types import JsonObject
 from . import describe, docs_page
 from .exchange import Exchange
 from .headers import accepts_html, accepts_json, prefers_html
@@ -40,6 +41,7 @@ class About:
     routes: tuple[Route, ...]
     settings: Settings
     schemes: tuple[str, ...]
+    jobs: Callable[[], JsonObject]
 
     @property
     def title(self) -> str:
@@ -90,7 +92,7 @@ class Endpoints:
         await _send_json(exchange, body)
 
     async def _index(self, route: Route, exchange: Exchange) -> None:
-        if self._docs_path is None or not prefers_html(exchange.headers.accept):
+        if self._docs_path is None or not prefers_html(exchange.headers.get(b"accept")):
             await self._document(route, exchange)
             return
         location = describe.link(exchange.base, self._docs_path or "").encode("ascii")
@@ -135,13 +137,14 @@ class Endpoints:
                 settings=about.settings,
                 schemes=about.schemes,
                 base=base,
+                jobs=about.jobs(),
             )
         )
 
     # --------------------------------------------------------------------------------------------- docs
 
     async def _docs(self, route: Route, exchange: Exchange) -> None:
-        if not accepts_html(exchange.headers.accept):
+        if not accepts_html(exchange.headers.get(b"accept")):
             raise NotAcceptableError("this route answers text/html; GET the sibling openapi.json for JSON")
         await _send(exchange, docs_page.page(exchange.base, self._about.title, self._about.routes))
 
@@ -150,7 +153,7 @@ class Endpoints:
 
 
 async def _send_json(exchange: Exchange, body: bytes) -> None:
-    if not accepts_json(exchange.headers.accept):
+    if not accepts_json(exchange.headers.get(b"accept")):
         raise NotAcceptableError("this route answers application/json; name it in Accept, or send no Accept")
     headers: Headers = [
         (b"content-type", b"application/json"),

@@ -20,6 +20,7 @@ logger = logging.getLogger("pipemount")
 CAREFUL = frozenset(SecureHeaders.names())
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
+TO_COME: Message = MappingProxyType({"more_body": True})  # type: ignore[assignment]  # nobody changes a message
 
 
 class ClientLeftError(RunCancelledError):
@@ -52,13 +53,14 @@ class Exchange:
         token: The signed token that came instead of a key.
         started: Whether the response has begun.
         gone: Whether the caller was seen to leave: nothing is sent any more.
+        message: The first of the request's body, once it was heard; until then it says that more is to come.
         always: Headers of every answer.
         quota: Tells what is left of the caller's quota, where there is one.
     """
 
     __slots__ = (
-        *("always", "base", "gone", "headers", "params", "principal", "quota", "receive", "rest", "scope", "send"),
-        *("started", "token"),
+        *("always", "base", "gone", "headers", "message", "params", "principal", "quota", "receive", "rest", "scope"),
+        *("send", "started", "token"),
     )
 
     def __init__(
@@ -73,7 +75,7 @@ class Exchange:
         self.scope, self.receive, self.send = scope, receive, send
         self.base, self.rest = place
         self.headers, self.always = headers, always
-        self.params = NOTHING
+        self.params, self.message = NOTHING, TO_COME
         self.principal: Principal | None = None
         self.token: str | None = None
         self.started = self.gone = False
@@ -84,7 +86,7 @@ class Exchange:
 
         With ``data`` it is what a run gave, whose ``headers`` has none of those that every answer has.
         """
-        if data and self.quota is None and self.headers.request_id is None:
+        if data and self.quota is None and b"x-request-id" not in self.headers:
             headers += self.always.data
         else:
             self.finish(headers, self.always.data if data else self.always.pages)
@@ -108,7 +110,7 @@ class Exchange:
             headers.extend(line for line in always if line[0] not in names)
         if self.quota is not None and b"ratelimit" not in names:
             headers.extend(self.quota())
-        if b"x-request-id" not in names and (echo := clean_request_id(self.headers.request_id)):
+        if b"x-request-id" not in names and (echo := clean_request_id(self.headers.get(b"x-request-id"))):
             headers.append((b"x-request-id", echo))
 
     async def send_finished(self, message: Message) -> None:
@@ -152,13 +154,14 @@ class Exchange:
 
     # ----------------------------------------------------------------------------------- the caller
 
-    async def read(
-        self, message: Message, limit: int, declared: int | None, came: Callable[[int], None] | None = None
-    ) -> bytes:
-        """The request's body, of which ``message`` is the first part.
+    async def hear(self) -> None:
+        """Receive the first message of the request's body: ``message``."""
+        self.message = await self.receive()
+
+    async def read(self, limit: int, declared: int | None, came: Callable[[int], None] | None = None) -> bytes:
+        """The request's body, of which the first message was heard.
 
         Args:
-            message: What ``receive`` gave.
             limit: Bytes; reading stops as soon as they are exceeded.
             declared: The ``Content-Length``, if there is one.
             came: Told how many bytes have come, whenever some have.
@@ -168,7 +171,8 @@ class Exchange:
             MalformedRequestError: It is not as long as announced.
             ClientLeftError: The connection was closed first.
         """
-        chunks, size = [], 0
+        chunks, size, message = [], 0, self.message
+        self.message = TO_COME  # what was read is whose it was read for: an exchange may last as long as a stream
         while True:
             if message["type"] != "http.request":
                 self.gone = True

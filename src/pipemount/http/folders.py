@@ -83,7 +83,11 @@ class Folder:
             return None
 
     async def _fall_back(self, rest: str, scope: Scope, exchange: Exchange) -> Response | None:
-        if not self.given.fallback or rest.split("/")[1] in self._api or not prefers_html(exchange.headers.accept):
+        if (
+            not self.given.fallback
+            or rest.split("/")[1] in self._api
+            or not prefers_html(exchange.headers.get(b"accept"))
+        ):
             return None
         return await self._find(INDEX, scope)
 

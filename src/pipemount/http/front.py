@@ -28,11 +28,14 @@ from .paths import locate
 __all__ = ["Front", "check_host"]
 
 
+PASSED = "pipemount.front"
+
+
 class Front:
-    """An ASGI app in front of the routes.
+    """An ASGI app in front of another, which asks by ``take_mark`` whether a scope has come through here.
 
     Args:
-        app: The routes.
+        app: What it is in front of.
         exchange: Makes the exchange of a scope.
         allowed_hosts: Names that ``Host`` may have; empty: all.
         cors: Which pages of other origins may call.
@@ -49,7 +52,8 @@ class Front:
         middleware: Sequence[Middleware],
     ) -> None:
         self._exchange, self._hosts = exchange, frozenset(host.lower() for host in allowed_hosts)
-        inside = wrapped(app, middleware)
+        self._behind = app
+        inside = wrapped(self._hand_over, middleware)
         self._app = _Cors(inside, cors) if cors is not None else inside
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,6 +71,14 @@ class Front:
             raise
         except Exception as error:
             await confess(exchange, error)
+
+    def take_mark(self, scope: Scope) -> bool:
+        """Whether ``scope`` has just come through; the mark that says so is taken off."""
+        return scope.pop(PASSED, None) is self
+
+    async def _hand_over(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[PASSED] = self
+        await self._behind(scope, receive, send)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

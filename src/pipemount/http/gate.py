@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from ..auth.keys import AuthKeys
 from ..auth.tokens import Tokens
@@ -11,6 +11,7 @@ from ..errors import ForbiddenError, UnauthenticatedError
 from ..types import Principal
 from .exchange import Exchange
 from .handover import handed_over
+from .headers import DUPLICATED, presents_key
 from .origin import refuse_foreign
 from .table import Entry
 from .tokens import bearer, shows_token
@@ -18,7 +19,8 @@ from .tokens import bearer, shows_token
 __all__ = ["Gate"]
 
 
-class Gate(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Gate:
     """What decides it."""
 
     auth: AuthKeys | None
@@ -33,24 +35,22 @@ class Gate(NamedTuple):
         Raises:
             UnauthenticatedError, ForbiddenError, CrossOriginError: They may not.
         """
-        host, permission = handed_over(exchange.scope), entry.permission
+        host, permission, headers = handed_over(exchange.scope), entry.permission, exchange.headers
         principal = host.principal
         if permission is None:
             if principal is not None and not host.token_checked:
-                refuse_foreign(exchange.scope, self.trusted_origins, vouched=True)
+                refuse_foreign(exchange.scope["method"], headers, self.trusted_origins, vouched=True)
             return principal
         if entry.takes_token and shows_token(exchange.scope):
             return bearer(exchange, self.tokens, permission, keyed=self.auth is not None)
-        headers = exchange.headers
-        by_key = self.auth is not None and headers.presents_key
-        if self.auth is not None and (by_key or principal is None):
-            principal = self.auth.authenticate(headers.authorization, headers.api_key, duplicated=headers.duplicated)
-        elif principal is None and host.guarded:
+        auth, vouched = self.auth, principal is not None
+        authorization, api_key = headers.get(b"authorization"), headers.get(b"x-api-key")
+        if auth is not None and (not vouched or authorization is not None or api_key is not None):
+            principal = auth.authenticate(authorization, api_key, duplicated=DUPLICATED in headers)
+        elif not vouched and host.guarded:
             raise ForbiddenError(permission=permission, principal=None)
-        vouched = host.principal is not None
-        by_itself = vouched or headers.cookie is not None or headers.authorization is not None
-        if by_itself and not host.token_checked and not (by_key and headers.is_deliberate):
-            refuse_foreign(exchange.scope, self.trusted_origins, vouched=vouched)
+        if (b"origin" in headers or b"sec-fetch-site" in headers) and not host.token_checked:
+            refuse_foreign(exchange.scope["method"], headers, self.trusted_origins, vouched=vouched)
         if principal is not None and not principal.may(permission):
             raise ForbiddenError(permission=permission, principal=principal.name)
         return principal
@@ -61,8 +61,8 @@ class Gate(NamedTuple):
         try:
             if exchange.token is not None:
                 self.tokens.verify(exchange.token)
-            elif self.auth is not None and headers.presents_key and allowed is not None:
-                found = self.auth.authenticate(headers.authorization, headers.api_key)
+            elif self.auth is not None and presents_key(headers) and allowed is not None:
+                found = self.auth.authenticate(headers.get(b"authorization"), headers.get(b"x-api-key"))
                 return found.permissions >= allowed.permissions
         except UnauthenticatedError:
             return False

@@ -13,7 +13,7 @@ from ..auth.keys import AuthKeys
 from ..errors import ForbiddenError, MalformedRequestError, PipemountError
 from ..types import Principal, Scope, Send
 from .handover import handed_over
-from .headers import RequestHeaders
+from .headers import DUPLICATED, RequestHeaders, presents_key
 from .origin import refuse_foreign_socket
 from .problems import problem
 from .tokens import shows_token, take_token
@@ -75,15 +75,17 @@ def admit(scope: Scope, headers: RequestHeaders, guards: Guards) -> Visitor:
         MalformedRequestError: Two credentials.
     """
     keys, host = guards.keys, handed_over(scope)
-    by_key = keys is not None and headers.presents_key
+    by_key = keys is not None and presents_key(headers)
     if shows_token(scope):
         token = take_token(scope)
         if by_key:
             raise MalformedRequestError("two credentials in one request; send a key or a token")
         return Visitor(lambda: guards.verify(token))
-    refuse_foreign_socket(scope, guards.trusted, vouched=host.principal is not None)
+    refuse_foreign_socket(headers, guards.trusted, vouched=host.principal is not None)
     if keys is not None and (by_key or host.principal is None):
-        return Visitor(lambda: keys.authenticate(headers.authorization, headers.api_key, duplicated=headers.duplicated))
+        authorization, api_key = headers.get(b"authorization"), headers.get(b"x-api-key")
+        duplicated = DUPLICATED in headers
+        return Visitor(lambda: keys.authenticate(authorization, api_key, duplicated=duplicated))
     if host.principal is None and host.guarded:
         raise ForbiddenError(permission="read", principal=None)
     return Visitor(lambda: host.principal)

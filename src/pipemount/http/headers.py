@@ -6,13 +6,14 @@ Values in, values out: nothing here does I/O, and nothing here raises for a head
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 from ..errors import BodyTooLargeError, MalformedRequestError, UnsupportedMediaTypeError
 from ..types import Trace
 
 __all__ = [
+    "DUPLICATED",
     "IDEMPOTENCY_KEY",
     "LONGEST_KEY",
     "RequestHeaders",
@@ -27,75 +28,58 @@ __all__ = [
     "parse_traceparent",
     "preferred",
     "prefers_html",
+    "presents_key",
     "read_headers",
     "wants_event_stream",
 ]
 
 
-class RequestHeaders(NamedTuple):
-    """The headers that the app reads, as bytes; ``None`` where one is missing.
+RequestHeaders: TypeAlias = Mapping[bytes, bytes]
+"""A request's headers by their names in lower case.
 
-    A header that came more than once has its values joined by commas (RFC 9110, section 5.3), which makes those
-    that are no lists invalid; ``duplicated`` tells of credentials that came more than once.
-    """
+One that came more than once has its values joined by commas (RFC 9110, section 5.3), which makes those that are no
+lists invalid; ``DUPLICATED`` is among the names if a credential came more than once.
+"""
 
-    authorization: bytes | None = None
-    api_key: bytes | None = None
-    content_type: bytes | None = None
-    content_length: bytes | None = None
-    accept: bytes | None = None
-    request_id: bytes | None = None
-    traceparent: bytes | None = None
-    tracestate: bytes | None = None
-    idempotency_key: bytes | None = None
-    cookie: bytes | None = None
-    content_encoding: bytes | None = None
-    duplicated: bool = False
+DUPLICATED = b"Duplicated"
+"""In capitals, which no name has here: nobody can send it."""
 
-    @property
-    def presents_key(self) -> bool:
-        """Whether the caller shows a key, or something in its place."""
-        return self.authorization is not None or self.api_key is not None
+NEVER_TWICE = frozenset({b"authorization", b"x-api-key"})
 
-    @property
-    def is_deliberate(self) -> bool:
-        """Whether that is a header which no browser adds by itself: a page of another origin cannot have it sent."""
-        return self.authorization is None or self.authorization[:7].lower() == b"bearer "
-
-
-CREDENTIALS = 2  # the names below this one
-NAMES = (
-    *(b"authorization", b"x-api-key", b"content-type", b"content-length", b"accept", b"x-request-id", b"traceparent"),
-    *(b"tracestate", b"idempotency-key", b"cookie", b"content-encoding"),
+LOWER = frozenset(
+    {b"accept", b"accept-encoding", b"accept-language", b"authorization", b"connection", b"content-length", b"host"}
+    | {b"content-type", b"cookie", b"idempotency-key", b"origin", b"referer", b"traceparent", b"tracestate"}
+    | {b"user-agent", b"x-api-key", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-request-id"}
 )
-"""Those of ``RequestHeaders``, in its order."""
+"""What most requests have: names of which nobody need look whether they are in lower case."""
 
-SLOTS = {name: slot for slot, name in enumerate(NAMES)}
+
+def presents_key(headers: RequestHeaders) -> bool:
+    """Whether the caller shows a key, or something in its place."""
+    return not NEVER_TWICE.isdisjoint(headers)
 
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> RequestHeaders:
     """The headers of an ASGI scope; names may be of any case."""
     lines = headers if isinstance(headers, list) else list(headers)
     found = dict(lines)
-    if len(found) != len(lines) or not b"".join(found).islower():
-        return _read_one_by_one(lines)
-    return tuple.__new__(RequestHeaders, (*map(found.get, NAMES), False))  # half the time of RequestHeaders(*values)
+    if len(found) == len(lines) and (found.keys() <= LOWER or b"".join(found).islower()):
+        return found
+    return _read_one_by_one(lines)
 
 
 def _read_one_by_one(lines: Iterable[tuple[bytes, bytes]]) -> RequestHeaders:
     """Some came more than once, or in capitals."""
-    values: list[Any] = [None] * len(NAMES)
-    duplicated = False
+    found: dict[bytes, bytes] = {}
     for name, value in lines:
-        slot = SLOTS.get(name.lower())
-        if slot is None:
-            continue
-        if values[slot] is None:
-            values[slot] = value
+        lower = name.lower()
+        if lower not in found:
+            found[lower] = value
         else:
-            values[slot] += b", " + value
-            duplicated = duplicated or slot < CREDENTIALS
-    return tuple.__new__(RequestHeaders, (*values, duplicated))
+            found[lower] += b", " + value
+            if lower in NEVER_TWICE:
+                found[DUPLICATED] = b"1"
+    return found
 
 
 def parse_content_length(value: bytes | None) -> int | None:
@@ -114,13 +98,18 @@ def check_body(headers: RequestHeaders, limit: int) -> int | None:
         UnsupportedMediaTypeError: It is no JSON, or in a content coding: a few bytes may unpack to any number.
         BodyTooLargeError, MalformedRequestError: It is too long, or cannot be.
     """
-    if headers.content_type != b"application/json" and not is_json(headers.content_type):
+    kind, coding, length = (
+        headers.get(b"content-type"),
+        headers.get(b"content-encoding"),
+        headers.get(b"content-length"),
+    )
+    if kind != b"application/json" and not is_json(kind):
         raise UnsupportedMediaTypeError("send a JSON object and say so: Content-Type: application/json")
-    if headers.content_encoding is not None and headers.content_encoding.strip().lower() not in (b"", b"identity"):
+    if coding is not None and coding.strip().lower() not in (b"", b"identity"):
         raise _packed()
-    if headers.content_length is None:
+    if length is None:
         return None
-    declared = parse_content_length(headers.content_length)
+    declared = parse_content_length(length)
     if declared is not None and declared > limit:
         raise BodyTooLargeError(limit=limit)
     return declared

@@ -13,13 +13,15 @@ from typing import Any, Protocol
 from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import ValidationError
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from ..errors import (
     DeadlineExceededError,
     InvalidInputsError,
+    JobExpiredError,
     MalformedRequestError,
     NotAcceptableError,
+    RunError,
 )
 from ..pipelines.schema import OUT_OF_RANGE, Schema, describe_errors
 from ..runtime.call import Call
@@ -27,7 +29,7 @@ from ..runtime.guard import guard
 from ..runtime.lending import NotInlineError
 from ..runtime.lifecycle import Lifecycle
 from ..service import Sealed, Service, new_run_id
-from ..types import Message, Principal, Scope, Trace
+from ..types import Principal, Scope, Trace
 from .continuing import to_the_end
 from .exchange import Exchange
 from .headers import (
@@ -38,7 +40,7 @@ from .headers import (
 )
 from .models import request_model
 from .query import read_query
-from .reading import Resumed, Visit, given, pacer, read_body, tell_quota
+from .reading import Resumed, Visit, pacer, read_body, tell_quota
 
 __all__ = ["Answers", "Invocation", "check_json", "lets_infinity_in", "refuse_non_finite"]
 
@@ -83,8 +85,8 @@ class Invocation:
     async def __call__(self, exchange: Exchange) -> None:
         """Answer ``exchange``; every failure is raised as a ``PipemountError``."""
         headers = exchange.headers
-        plain = headers.accept in PLAIN
-        special = not plain or headers.idempotency_key is not None or exchange.scope["query_string"]
+        plain = headers.get(b"accept") in PLAIN
+        special = not plain or b"idempotency-key" in headers or exchange.scope["query_string"]
         if special and (other := self.others.get(_mode(exchange))) is not None:
             await other(exchange)
             return
@@ -92,44 +94,31 @@ class Invocation:
         lifecycle, admission, who = self._lifecycle, self._admission, exchange.principal
         if admission.rates is not None:
             tell_quota(exchange, admission)
-        loop = _get_running_loop()
-        if not lifecycle.ready or (loop is not lifecycle.home and lifecycle.pid != getpid()):  # no loop outlives a fork
-            if loop is None:
-                raise NotInlineError
-            await lifecycle.ensure_ready()
-        call: Call | None = None
-        visit: Visit | None = None
-        if not admission.try_enter(self._name, who):
-            if loop is None:
-                raise NotInlineError
-            visit = Visit(admission, self._name, who)
-            await visit.wait(self._timeout)
+        loop, call, visit = _get_running_loop(), None, None
+        up = lifecycle.ready and (loop is lifecycle.home or lifecycle.pid == getpid())  # no loop outlives a fork
+        if not (up and admission.try_enter(self._name, who)):
+            visit = await self._enter(who, loop)
         try:
             if loop is None and not (lifecycle.ready and self._service.inline):
                 raise NotInlineError  # it was stopped before we had a place, for which a stop waits
-            receiving = exchange.receive().__await__()
-            try:
-                suspended = next(receiving)
-            except StopIteration as ended:
-                message: Message = ended.value
-                sent: bytes = message.get("body", b"")
-                if len(sent) != declared or message.get("more_body"):  # not announced, not whole, or not true
-                    visit = visit or Visit(admission, self._name, who)
-                    sent = await self._read(exchange, given(message), declared, visit)
-            else:
-                visit = visit or Visit(admission, self._name, who)
-                sent = await self._read(exchange, Resumed(suspended, receiving), declared, visit)
-            trace = None
-            if headers.traceparent is not None:
-                trace = parse_traceparent(headers.traceparent, headers.tracestate)
-            call = self.read(sent, who, trace)
+            hearing, pending = exchange.hear().__await__(), None
+            for suspended in hearing:  # most bodies are here, and pay for no watch
+                pending = Resumed(suspended, hearing)
+                break
+            message = exchange.message
+            sent: bytes = message.get("body", b"")
+            if len(sent) != declared or message.get("more_body"):  # not here, not announced, not whole, or not true
+                sent = await self._read(
+                    exchange, pending, declared, visit := visit or Visit(admission, self._name, who)
+                )
+            call = self.read(sent, who)
+            if b"traceparent" in headers:
+                call.trace = parse_traceparent(headers.get(b"traceparent"), headers.get(b"tracestate"))
             if visit is not None and visit.waited:
-                self._count_wait(call, visit.waited)
+                self._count_wait(call, visit.waited, sent)
             used = self.dump_inputs(call.inputs, by_alias=True)  # before a step can change them
-            if (loop is lifecycle.home or loop is None) and not self._continues:
-                _, outputs = await self._service.invoke(call, exchange.left)
-            else:
-                _, outputs = await self._apart(call, exchange)
+            here = (loop is lifecycle.home or loop is None) and not self._continues
+            _, outputs = await (self._service.invoke(call, exchange.left) if here else self._apart(call, exchange))
         except InvalidInputsError as error:
             if call is None:
                 raise
@@ -145,19 +134,36 @@ class Invocation:
         told = [JSON, (b"content-length", b"%d" % len(body)), (b"x-run-id", call.run_id.encode("ascii"))]
         await exchange.respond(200, told, body, data=True)
 
-    def _count_wait(self, call: Call, waited: float) -> None:
+    async def _enter(self, who: Principal | None, loop: object) -> Visit | None:
+        """A place where there is none at once, or the app is not up; ``None``: there was one after all."""
+        if loop is None:
+            raise NotInlineError
+        await self._lifecycle.ensure_ready()
+        if self._admission.try_enter(self._name, who):
+            return None
+        visit = Visit(self._admission, self._name, who)
+        await visit.wait(self._timeout)
+        return visit
+
+    def _count_wait(self, call: Call, waited: float, body: bytes) -> None:
         """The time that a run may take includes that for which it waited. Raises if none is left."""
-        timeout = call.timeout or self._timeout
+        timeout, expires = call.timeout or self._timeout, from_json(body).get("expires")
         call.deadline = call.began + timeout - waited
+        error: RunError | None = None
         if waited >= timeout:
             error = DeadlineExceededError(timeout=timeout)
+        elif expires is not None and waited >= expires:
+            error = JobExpiredError(expires=expires)
+        if error is not None:
             error.run_id = call.run_id
             raise error
 
-    async def _read(self, exchange: Exchange, first: Awaitable[Message], declared: int | None, visit: Visit) -> bytes:
+    async def _read(self, exchange: Exchange, first: Resumed | None, declared: int | None, visit: Visit) -> bytes:
         """A body that is not there yet, or not whole; back with a place."""
         if _get_running_loop() is None:
-            return await exchange.read(await first, self._limit, declared, pacer(self._body_timeout))
+            if first is not None:
+                await first
+            return await exchange.read(self._limit, declared, pacer(self._body_timeout))
         if self._admission.queued:
             visit.step_aside()
         sent = await read_body(exchange, self._limit, declared, self._body_timeout, first, visit.step_aside)
@@ -257,7 +263,7 @@ def _template(service: Service) -> bytes:
 
 def check_json(exchange: Exchange, limit: int) -> int | None:
     """That JSON is taken, and sent; see ``check_body``."""
-    accept = exchange.headers.accept
+    accept = exchange.headers.get(b"accept")
     if accept is not None and not accepts_json(accept):
         raise NotAcceptableError("this route answers application/json; name it in Accept, or send no Accept")
     return check_body(exchange.headers, limit)
@@ -272,9 +278,9 @@ def _mode(exchange: Exchange) -> str:
         raise InvalidInputsError(errors=[fault])
     if modes and modes[0] != "sync":
         return modes[0]
-    if not modes and wants_event_stream(headers.accept):
+    if not modes and wants_event_stream(headers.get(b"accept")):
         return "stream"
-    return "sync" if headers.idempotency_key is None else "keyed"
+    return "sync" if headers.get(b"idempotency-key") is None else "keyed"
 
 
 # --------------------------------------------------------------------------------------- bad bodies

@@ -10,7 +10,7 @@ from .routes import PARAMETER, Route
 __all__ = ["JobLinks"]
 
 JOB = f"/jobs/{PARAMETER}"
-USUAL = {"poll_url": JOB, "stream_url": f"{JOB}/events", "cancel_url": f"{JOB}/cancel"}
+USUAL = {"poll_url": JOB, "stream_url": f"{JOB}/events", "cancel_url": f"{JOB}/cancel", "resume_url": f"{JOB}/resume"}
 
 
 class JobLinks:
@@ -24,7 +24,7 @@ class JobLinks:
         self._paths = {name: place(routes, known_as) for name, known_as in USUAL.items()}
 
     def urls(self, job_id: str, base: str) -> dict[str, str | None]:
-        """``poll_url``, ``stream_url`` and ``cancel_url``; ``None`` where there is no such route."""
+        """``poll_url``, ``stream_url``, ``cancel_url`` and ``resume_url``; ``None`` where there is no such route."""
         return {
             name: None if path is None else link(base, path.replace(PARAMETER, job_id))
             for name, path in self._paths.items()

@@ -1,30 +1,33 @@
-"""Jobs over HTTP: ``/submit`` and its likes accept one, ``/jobs`` tells of them, cancels and forgets them."""
+"""Jobs over HTTP: ``/submit`` and its likes accept one, ``/jobs`` tells of them, cancels, retries, forgets them."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic_core import to_json
 
-from ..errors import InvalidInputsError, NotAcceptableError
-from ..jobs.desk import Jobs
-from ..jobs.models import Job, JobQuery, JobStatus, Submitted
+from ..errors import InvalidInputsError, NotAcceptableError, RunSuspendedError
+from ..jobs.desk import Jobs, cancel_reason
+from ..jobs.encoding import error_members
+from ..jobs.models import Idempotency, Job, JobQuery, JobStatus, Submitted
 from ..runtime.guard import guard
 from ..runtime.lifecycle import Lifecycle
-from ..types import JsonObject, Principal
+from ..settings import Settings
+from ..types import JsonObject
 from .asking import read_request
 from .at_home import at_home
 from .describe import link
 from .exchange import Exchange
-from .headers import accepts_json
+from .headers import accepts_json, check_body, parse_idempotency_key, parse_traceparent
 from .invocation import Invocation
 from .job_links import JobLinks
 from .paths import locate
 from .problems import Headers, document
 from .query import read_query
+from .reading import plain_json, read_body
 from .records import DEFAULT_LIMIT, MAX_LIMIT
 
 __all__ = ["JobRoutes", "Keyed", "Submission", "of_job", "record"]
@@ -52,11 +55,7 @@ class Submission:
         _check_accept(exchange)
         request = await read_request(self._invocation, exchange)
         submitted = await at_home(self._invocation.lifecycle, partial(self._jobs.submit, request))
-        job_id = submitted.job.id
-        urls = self._links.urls(job_id, exchange.base)
-        told = {name: urls[name] for name in ("poll_url", "stream_url")}
-        body = to_json({"job_id": job_id, "run_id": job_id, "status": "queued", **told})
-        await _answer(exchange, body, 202, [*self._links.location(job_id, exchange.base), *of_job(submitted)])
+        await _accept(exchange, submitted, self._links)
 
 
 class Keyed:
@@ -74,22 +73,31 @@ class Keyed:
         _check_accept(exchange)
         request = await read_request(self._invocation, exchange)
         submitted = await at_home(self._invocation.lifecycle, partial(self._jobs.submit, request, wants_result=True))
-        wait = partial(self._jobs.until_ended, submitted.job.id, exchange.principal)
+        wait = partial(self._jobs.until_ended, submitted.job.id, exchange.principal, or_asks=True)
         job = await guard(at_home(self._invocation.lifecycle, wait), None, exchange.left)
         more = of_job(submitted)
         if job.status == "succeeded" and job.result is not None:
             body = self._invocation.body(job, job.result, job.request.parameters, job.execution_time or 0.0)
             await _answer(exchange, body, 200, more, data=True)
         else:
+            error = job.error if job.question is None else _asks(job, job.question)
             instance = link(*locate(exchange.scope))
-            await exchange.respond(*document(job.error or {}, instance=instance, more=more))
+            await exchange.respond(*document(error or {}, instance=instance, more=more))
+
+
+def _asks(job: Job, question: Mapping[str, Any]) -> JsonObject:
+    """What is told to who waits for a job that waits for somebody else."""
+    interrupts = [{"id": question["key"], "value": question}]
+    error = RunSuspendedError(step=str(question.get("step") or "") or None, interrupts=interrupts)
+    error.run_id = job.id
+    return error_members(error)
 
 
 class JobRoutes:
     """``/jobs`` and what is below it."""
 
-    def __init__(self, jobs: Jobs, lifecycle: Lifecycle, links: JobLinks) -> None:
-        self._jobs, self._lifecycle, self._links = jobs, lifecycle, links
+    def __init__(self, jobs: Jobs, lifecycle: Lifecycle, links: JobLinks, settings: Settings) -> None:
+        self._jobs, self._lifecycle, self._links, self._settings = jobs, lifecycle, links, settings
 
     async def list(self, exchange: Exchange) -> None:
         """``GET /jobs``: those that the caller may see, the youngest first."""
@@ -116,7 +124,26 @@ class JobRoutes:
         """``POST /jobs/{job_id}/cancel``: the record as it is then. What was cancelled before stays so."""
         _check_accept(exchange)
         job_id, viewer = exchange.params["job_id"], exchange.principal
-        await self._tell(exchange, await self._at_home(partial(self._jobs.cancel, job_id, viewer, _reason(viewer))))
+        await self._tell(
+            exchange, await self._at_home(partial(self._jobs.cancel, job_id, viewer, cancel_reason(viewer)))
+        )
+
+    async def retry(self, exchange: Exchange) -> None:
+        """``POST /jobs/{job_id}/retry``: 202, as ``/submit``; with an ``Idempotency-Key`` once."""
+        _check_accept(exchange)
+        job_id, viewer, headers = exchange.params["job_id"], exchange.principal, exchange.headers
+        trace = parse_traceparent(headers.get(b"traceparent"), headers.get(b"tracestate"))
+        retry = partial(self._jobs.retry, job_id, viewer, idempotency=_retried(exchange, job_id), trace=trace)
+        await _accept(exchange, await self._at_home(retry), self._links)
+
+    async def resume(self, exchange: Exchange) -> None:
+        """``POST /jobs/{job_id}/resume``: the body, any JSON, is the answer to what a suspended job asks."""
+        _check_accept(exchange)
+        job_id, viewer, limit = exchange.params["job_id"], exchange.principal, self._settings.max_body_bytes
+        await self._at_home(partial(self._jobs.get, job_id, viewer))
+        declared = check_body(exchange.headers, limit)
+        answer = plain_json(await read_body(exchange, limit, declared, self._settings.body_timeout))
+        await self._tell(exchange, await self._at_home(partial(self._jobs.resume, job_id, answer, viewer)))
 
     async def _tell(self, exchange: Exchange, job: Job) -> None:
         body = record(job, self._links.urls(job.id, exchange.base))
@@ -130,13 +157,24 @@ class JobRoutes:
 NO_STORE = (b"cache-control", b"no-store")
 
 
-def _reason(viewer: Principal | None) -> str:
-    return "cancelled on request" if viewer is None else f"cancelled on request of {viewer.name}"
-
-
 def _check_accept(exchange: Exchange) -> None:
-    if not accepts_json(exchange.headers.accept):
+    if not accepts_json(exchange.headers.get(b"accept")):
         raise NotAcceptableError("this route answers application/json; name it in Accept, or send no Accept")
+
+
+def _retried(exchange: Exchange, job_id: str) -> Idempotency | None:
+    """What makes another request to retry the job the same one."""
+    if (sent := exchange.headers.get(b"idempotency-key")) is None:
+        return None
+    return Idempotency.of(exchange.principal, job_id, "retry", key=parse_idempotency_key(sent))
+
+
+async def _accept(exchange: Exchange, submitted: Submitted, links: JobLinks) -> None:
+    job_id = submitted.job.id
+    urls = links.urls(job_id, exchange.base)
+    told = {name: urls[name] for name in ("poll_url", "stream_url")}
+    body = to_json({"job_id": job_id, "run_id": job_id, "status": "queued", **told})
+    await _answer(exchange, body, 202, [*links.location(job_id, exchange.base), *of_job(submitted)])
 
 
 def of_job(submitted: Submitted) -> Headers:
@@ -173,7 +211,9 @@ def _summary(job: Job, urls: Mapping[str, str | None]) -> JsonObject:
         "run_name": job.run_name or job.request.run_name,
         "run_index": job.run_index or None,
         "timeout": job.request.timeout,
+        "expires_at": _moment(job.expires_at),
         "attempt": job.attempt,
+        "question": job.question,
         "cancel_requested": job.cancel_requested,
         "reason": job.reason,
         "error": job.error,

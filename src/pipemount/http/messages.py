@@ -23,6 +23,8 @@ __all__ = [
     "Message",
     "Ping",
     "Reference",
+    "Resume",
+    "Retry",
     "Subscribe",
     "Unsubscribe",
     "accepted",
@@ -36,6 +38,7 @@ __all__ = [
 ]
 
 Reference: TypeAlias = Annotated[str, Field(max_length=128)] | int | None
+Key: TypeAlias = Annotated[str, Field(min_length=1, max_length=255, pattern="^[ -~]+$")]
 JobId: TypeAlias = Annotated[str, Field(min_length=1, max_length=128, description="The job's UUID.")]
 
 
@@ -82,15 +85,36 @@ class Cancel(_Message):
     job_id: JobId
 
 
+class Resume(_Message):
+    """Answer what a suspended job asks."""
+
+    type: Literal["resume"]
+    job_id: JobId
+    answer: Any = Field(description="Any JSON.")
+
+    @property
+    def body(self) -> bytes:
+        """What ``POST /jobs/{job_id}/resume`` would have been sent."""
+        return to_json(self.answer, inf_nan_mode="constants")
+
+
+class Retry(_Message):
+    """Have a new job made of one that failed or was cancelled, and tell its events."""
+
+    type: Literal["retry"]
+    job_id: JobId
+    idempotency_key: Key | None = Field(default=None, description="Makes messages one that have it, and requests.")
+
+
 class Ping(_Message):
     """Answer ``pong``."""
 
     type: Literal["ping"]
 
 
-Message: TypeAlias = Invoke | Subscribe | Unsubscribe | Cancel | Ping
+Message: TypeAlias = Invoke | Subscribe | Unsubscribe | Cancel | Resume | Retry | Ping
 
-TYPES = ("invoke", "subscribe", "unsubscribe", "cancel", "ping")
+TYPES = ("invoke", "subscribe", "unsubscribe", "cancel", "resume", "retry", "ping")
 _adapter: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 
 
@@ -133,9 +157,15 @@ def reference_of(text: str) -> Reference:
 # ------------------------------------------------------------------------------------- what is told
 
 
-def accepted(reference: Reference, job_id: str) -> str:
-    """What was asked of a job is done, or under way. A job and its run have one id."""
-    return _text("accepted", reference, job_id=job_id, run_id=job_id)
+def accepted(reference: Reference, job_id: str, *, replayed: bool = False) -> str:
+    """What was asked of a job is done, or under way. A job and its run have one id.
+
+    Args:
+        reference: The client's own.
+        job_id: The job.
+        replayed: Whether an earlier message, or request, with the same key did it; else it is not told.
+    """
+    return _text("accepted", reference, job_id=job_id, run_id=job_id, **({"replayed": True} if replayed else {}))
 
 
 def pong(reference: Reference) -> str:

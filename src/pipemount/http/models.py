@@ -35,6 +35,7 @@ RUN_NAME_PLACEHOLDERS = ("{date}", "{time}", "{run_id}")
 RUN_NAME_PATTERN = r"^([^{}]|\{date\}|\{time\}|\{run_id\})*$"
 
 MIN_TIMEOUT = 0.05  # seconds; with less a caller would always be answered 504, and blame the app
+MAX_EXPIRES = 10 * 366 * 86400.0
 
 RunName: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=RUN_NAME_PATTERN)]
 NoSteps: TypeAlias = Annotated[dict[str, Any], Field(max_length=0)]
@@ -58,16 +59,19 @@ def request_model(name: str, compiled: CompiledPipeline, *, max_timeout: float |
 
     Returns:
         A schema that validates to a dict with ``parameters`` (what the input schema validates to) and those of
-        ``steps``, ``run_name``, ``timeout``, ``capture_override`` and ``skip_artifact_materialization`` that were sent.
+        ``steps``, ``run_name``, ``timeout``, ``expires``, ``capture_override`` and ``skip_artifact_materialization``
+        that were sent.
     """
     overrides = overrides_of(compiled)
     steps = overrides.annotation if overrides else NoSteps
     timeout = Annotated[float, Field(ge=MIN_TIMEOUT, le=max_timeout, allow_inf_nan=False, strict=True)]
+    expires = Annotated[float, Field(ge=MIN_TIMEOUT, le=MAX_EXPIRES, allow_inf_nan=False, strict=True)]
     members: dict[str, Any] = {
         "parameters": Annotated[compiled.input.annotation, Field(description="The pipeline's inputs.")],
         "steps": _optional(steps, "Overrides of steps' own default parameters, by step id."),
         "run_name": _optional(RunName, f"A name for people; may hold {', '.join(RUN_NAME_PLACEHOLDERS)}."),
         "timeout": _optional(timeout, "Seconds after which the run is cancelled."),
+        "expires": _optional(expires, "Seconds in which the run is to be begun; later it is not, and has failed."),
         "capture_override": _optional(CaptureOverride, "How much of this run is recorded."),
         "skip_artifact_materialization": NotRequired[
             Annotated[bool, Field(strict=True, description="Accepted for compatibility; outputs are in memory anyway.")]
@@ -273,6 +277,13 @@ class Graph(BaseModel):
     layout: Layout
 
 
+class KeptJobs(BaseModel):
+    """What becomes of jobs."""
+
+    durable: bool = Field(description="Whether they outlive the process that accepted them.")
+    runner: Literal["local", "external"] = Field(description="Whether this process performs them, or only others do.")
+
+
 class Info(BaseModel):
     """Everything about a pipeline that a client can know."""
 
@@ -286,6 +297,7 @@ class Info(BaseModel):
     output_schema: dict[str, Any]
     graph: Graph
     auth: Auth
+    jobs: KeptJobs
     urls: dict[str, str]
 
 

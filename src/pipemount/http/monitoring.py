@@ -55,7 +55,7 @@ class Monitoring:
 
     async def metrics(self, exchange: Exchange) -> None:
         """JSON, or the text that the reader prefers; Prometheus asks for OpenMetrics."""
-        kind = preferred(exchange.headers.accept, (JSON, OPEN, TEXT))
+        kind = preferred(exchange.headers.get(b"accept"), (JSON, OPEN, TEXT))
         if kind is None:
             raise NotAcceptableError(
                 "this route answers application/json, application/openmetrics-text and text/plain; "
@@ -71,7 +71,7 @@ class Monitoring:
 
     async def status(self, exchange: Exchange) -> None:
         """Where the app stands, and how it was told to behave."""
-        if not accepts_json(exchange.headers.accept):
+        if not accepts_json(exchange.headers.get(b"accept")):
             raise NotAcceptableError("this route answers application/json; name it in Accept, or send no Accept")
         await _send(exchange, JSON, to_json(_status(self._app, self._schemes, await self._look())))
 

@@ -17,7 +17,7 @@ KEY = "pipemount.request_id"
 def named(headers: RequestHeaders, scope: Scope) -> RequestHeaders:
     """``headers`` with an id of ours, the same one whoever asks for that of this scope."""
     made: bytes = scope.setdefault(KEY, uuid4().hex.encode("ascii"))
-    return headers._replace(request_id=made)
+    return {**headers, b"x-request-id": made}
 
 
 def name_request(sent: bytes) -> Token[str | None] | None:

@@ -76,7 +76,7 @@ class Operation:
         summary: One line.
         replies: By status.
         problems: Statuses of problems.
-        takes: The schema of its body, ``""`` where it takes none.
+        takes: The schema of its body: a component by its name, or the schema itself; ``""`` where it takes none.
         parameters: Beside those of the path.
         runs: Whether a run's own failure may be the answer.
     """
@@ -84,7 +84,7 @@ class Operation:
     summary: str
     replies: Mapping[int, Reply]
     problems: Sequence[int] = READ
-    takes: str = ""
+    takes: str | JsonObject = ""
     parameters: Sequence[JsonObject] = ()
     runs: bool = False
 
@@ -137,6 +137,18 @@ OPERATIONS: Mapping[str, Operation] = {
     "job": Operation("All that is known of a job", _told("JobRecord"), (*READ, 404)),
     "delete": Operation("Forget a job that has ended", {204: Reply("It is forgotten.")}, (*READ, 404, 409)),
     "cancel": Operation("End a job early", _told("JobRecord"), (*READ, 404, 409)),
+    "resume": Operation(
+        "Answer what a suspended job asks",
+        _told("JobRecord"),
+        (*READ, 404, 408, 409, 411, 413, 415, 422),
+        {"description": "Any JSON: the answer."},
+    ),
+    "retry": Operation(
+        "Have a new job made of one that failed or was cancelled",
+        {202: ACCEPTED},
+        (*READ, 404, 409, 422, 429),
+        parameters=(KEY,),
+    ),
     "events": Operation(
         "What happens in a job, as it happens",
         {

@@ -10,7 +10,7 @@ browser sends them by itself, whether this app asked for them or a proxy before 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 from ..errors import CrossOriginError
@@ -26,17 +26,19 @@ SENT_BY_ITSELF = frozenset({b"cookie", b"authorization"})
 PORTS = {"http": 80, "https": 443}
 
 
-def refuse_foreign(scope: Scope, trusted: Collection[str], *, vouched: bool = False) -> None:
+def refuse_foreign(
+    method: str, headers: Mapping[bytes, bytes], trusted: Collection[str], *, vouched: bool = False
+) -> None:
     """Raise ``CrossOriginError`` for a request that changes something and is another origin's, with a browser's login.
 
     Args:
-        scope: Of the request.
+        method: Of the request.
+        headers: Of it, by names in lower case.
         trusted: Origins that may, e.g. ``"https://app.example"``.
         vouched: Whether the host's login tells who it is, maybe by what no header shows: a certificate, an address.
     """
-    if scope["method"] in SAFE:
+    if method in SAFE:
         return
-    headers: dict[bytes, bytes] = dict(scope["headers"])
     if not (vouched or headers.keys() & SENT_BY_ITSELF) or _is_deliberate(headers):
         return
     origin = headers.get(b"origin", b"").decode("latin-1")
@@ -48,7 +50,7 @@ def refuse_foreign(scope: Scope, trusted: Collection[str], *, vouched: bool = Fa
         raise CrossOriginError(origin=origin or "another site")
 
 
-def refuse_foreign_socket(scope: Scope, trusted: Collection[str], *, vouched: bool) -> None:
+def refuse_foreign_socket(headers: Mapping[bytes, bytes], trusted: Collection[str], *, vouched: bool) -> None:
     """Raise ``CrossOriginError`` for a WebSocket that a page of another origin opens.
 
     Unlike a request's, a socket's answers can be read by any page that opens it, so it is refused whether a cookie
@@ -56,11 +58,10 @@ def refuse_foreign_socket(scope: Scope, trusted: Collection[str], *, vouched: bo
     show something better than a cookie.
 
     Args:
-        scope: Of the handshake.
+        headers: Of the handshake, by names in lower case.
         trusted: Origins that may.
         vouched: Whether the host's login tells who it is.
     """
-    headers: dict[bytes, bytes] = dict(scope["headers"])
     if _is_deliberate(headers):
         return
     origin = headers.get(b"origin", b"").decode("latin-1")
@@ -71,7 +72,7 @@ def refuse_foreign_socket(scope: Scope, trusted: Collection[str], *, vouched: bo
         raise CrossOriginError(origin=origin, socket=True)
 
 
-def _is_deliberate(headers: dict[bytes, bytes]) -> bool:
+def _is_deliberate(headers: Mapping[bytes, bytes]) -> bool:
     """Whether there is a header that a page of another origin can only add if this app lets it (CORS)."""
     scheme = headers.get(b"authorization", b"").partition(b" ")[0].lower()
     return scheme not in BY_ITSELF or b"x-api-key" in headers
@@ -91,6 +92,6 @@ def _split(origin: str) -> tuple[str, int | None] | None:
         return None
 
 
-def _own(origin: str, headers: dict[bytes, bytes]) -> tuple[str, int | None] | None:
+def _own(origin: str, headers: Mapping[bytes, bytes]) -> tuple[str, int | None] | None:
     scheme = origin.partition(":")[0]  # behind a proxy the port that is left out is the one of the page's scheme
     return _split(f"{scheme}://{headers.get(b'host', b'').decode('latin-1')}")

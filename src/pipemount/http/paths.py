@@ -38,13 +38,15 @@ def locate(scope: Scope) -> tuple[str, str]:
     """
     path: str = scope["path"]
     root: str = scope.get("root_path") or ""
+    rest = path[len(root) :] if root else path
     # Unquoting never lengthens: a raw path that is not longer than the path shows no mount in front of it.
-    if len(scope.get("raw_path") or b"") <= len(path) and path.startswith(root) and "path_remaining" not in scope:
-        if not root:
-            if path[:1] == "/":
-                return "", path.rstrip("/") or "/"
-        elif (rest := path[len(root) :])[:1] == "/" and _is_plain(root):
-            return root, rest.rstrip("/") or "/"
+    if (
+        rest.startswith("/")
+        and len(scope.get("raw_path") or b"") <= len(path)
+        and "path_remaining" not in scope
+        and (not root or (path.startswith(root) and _is_plain(root)))
+    ):
+        return root, rest if rest[-1] != "/" else rest.rstrip("/") or "/"
     return _locate_below(scope, root.rstrip("/"), path)
 
 

@@ -8,16 +8,18 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-from ..errors import RequestTimeoutError
+from pydantic_core import from_json, to_json
+
+from ..errors import MalformedRequestError, RequestTimeoutError
 from ..errors.request import rate_headers
 from ..runtime.admission import Admission, Ticket, caller_of
 from ..runtime.guard import guard
 from ..runtime.rates import Rates
-from ..types import Message, Principal
+from ..types import Principal
 from .exchange import Exchange
 from .problems import Headers
 
-__all__ = ["Resumed", "Visit", "given", "pacer", "read_body", "tell_quota"]
+__all__ = ["Resumed", "Visit", "pacer", "plain_json", "read_body", "tell_quota"]
 
 GRACE = 0.01
 """Seconds that a body may be on its way before its request gives its place back."""
@@ -31,7 +33,7 @@ async def read_body(
     limit: int,
     declared: int | None,
     timeout: float,
-    first: Awaitable[Message] | None = None,
+    first: Awaitable[None] | None = None,
     late: Callable[[], object] | None = None,
 ) -> bytes:
     """The whole body of a request. On an event loop.
@@ -41,7 +43,7 @@ async def read_body(
         limit: Bytes; reading stops as soon as they are exceeded.
         declared: The ``Content-Length``, if there is one.
         timeout: Seconds in which the body is to come, and one more for each ``PACE`` bytes of it.
-        first: Its first message, if that was asked for already.
+        first: Hears its first message, where somebody has begun to.
         late: Called once if the body is still not there after ``GRACE``.
 
     Raises:
@@ -57,7 +59,9 @@ async def read_body(
             def allow(size: int) -> None:
                 deadline.reschedule(began + timeout + size / PACE)
 
-            return await exchange.read(await (first or exchange.receive()), limit, declared, allow)
+            if "type" not in exchange.message:
+                await (first or exchange.hear())
+            return await exchange.read(limit, declared, allow)
     except TimeoutError:
         if not deadline.expired():
             raise
@@ -68,6 +72,14 @@ async def read_body(
     finally:
         if timer is not None:
             timer.cancel()
+
+
+def plain_json(sent: bytes, what: str = "the body") -> bytes:
+    """The same JSON, as short as can be. Raises ``MalformedRequestError`` where it is none."""
+    try:
+        return to_json(from_json(sent, allow_inf_nan=False))
+    except ValueError as error:
+        raise MalformedRequestError(f"{what} is not JSON that this app reads: {error}") from None
 
 
 def pacer(timeout: float) -> Callable[[int], None]:
@@ -81,35 +93,27 @@ def pacer(timeout: float) -> Callable[[int], None]:
     return check
 
 
-async def given(message: Message) -> Message:
-    """A message that was received already."""
-    return message
-
-
 class Resumed:
     """Awaits what was begun and has suspended: ``suspended`` is what it gave, ``rest`` where it goes on."""
 
     __slots__ = ("_rest", "_suspended")
 
-    def __init__(self, suspended: Any, rest: Generator[Any, Any, Message]) -> None:
+    def __init__(self, suspended: Any, rest: Generator[Any, None, None]) -> None:
         self._suspended, self._rest = suspended, rest
 
-    def __await__(self) -> Generator[Any, Any, Message]:
+    def __await__(self) -> Generator[Any, Any, None]:
         suspended = self._suspended
         while True:
             try:
                 yield suspended
             except BaseException as error:
-                throw = getattr(self._rest, "throw", None)
-                if throw is None:  # a server's own awaitable: it is left alone
-                    raise
                 try:
-                    suspended = throw(error)  # a cancellation that is its own, as of a task group in it: it goes on
-                except StopIteration as ended:  # the cancellation came too late
-                    found: Message = ended.value
-                    return found
+                    suspended = self._rest.throw(error)  # one of its own, as of a task group in it: it goes on
+                except StopIteration:  # the cancellation came too late
+                    return
             else:
-                return (yield from self._rest)
+                yield from self._rest
+                return
 
 
 class Visit:

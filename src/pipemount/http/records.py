@@ -42,6 +42,17 @@ class JobError(BaseModel):
     code: str
 
 
+class Question(BaseModel):
+    """What a suspended job asks: `POST` the answer to its `resume_url`."""
+
+    key: str
+    step: str | None = Field(None, description="Which step asks; none is the body of a dynamic pipeline.")
+    reason: str
+    schema_: dict[str, Any] | None = Field(None, alias="schema", description="The JSON Schema of the answer.")
+    data: Any = Field(None, description="What to look at before one answers.")
+    faults: list[dict[str, Any]] | None = Field(None, description="Why the answer before was not taken.")
+
+
 class JobSummary(Links):
     """A job, without what went in and what came out."""
 
@@ -57,13 +68,16 @@ class JobSummary(Links):
     run_name: str | None
     run_index: int | None
     timeout: float | None = Field(description="Seconds that were asked for.")
+    expires_at: datetime | None = Field(description="When it is not begun any more; null once it was claimed.")
     attempt: int = Field(description="How many times it was begun.")
+    question: Question | None = Field(description="What it asks, while it is suspended.")
     cancel_requested: bool
     reason: str | None = Field(description="Why it was cancelled.")
     error: JobError | None
     first_event: int = Field(description="From this number on all events are kept.")
     last_event: int
     cancel_url: str | None
+    resume_url: str | None
 
 
 class JobRecord(JobSummary):

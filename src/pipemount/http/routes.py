@@ -173,6 +173,8 @@ def _app_routes() -> Iterator[Route]:
     yield Route(f"/jobs/{PARAMETER}", ("GET", "HEAD"), "job", "read")
     yield Route(f"/jobs/{PARAMETER}", ("DELETE",), "delete", "cancel")
     yield Route(f"/jobs/{PARAMETER}/cancel", ("POST",), "cancel", "cancel")
+    yield Route(f"/jobs/{PARAMETER}/resume", ("POST",), "resume", "invoke")
+    yield Route(f"/jobs/{PARAMETER}/retry", ("POST",), "retry", "invoke")
     for name in DOCS_ASSETS:
         yield Route(f"/docs/{name}", ("GET", "HEAD"), "asset", "read", documented=False)
 

@@ -66,7 +66,7 @@ class Events:
 
     async def __call__(self, exchange: Exchange) -> None:
         """Answer ``exchange``; what is refused is raised before the stream begins."""
-        if not accepts_event_stream(exchange.headers.accept):
+        if not accepts_event_stream(exchange.headers.get(b"accept")):
             raise NotAcceptableError("this route answers text/event-stream; name it in Accept, or send no Accept")
         after = read_after(exchange.scope)
         self._streams.check(owner_of(exchange.principal))
@@ -92,7 +92,7 @@ class Events:
 
         ``mode=stream`` asks for a stream by itself: that the caller takes JSON, as every ``curl --json`` says, will do.
         """
-        accept = exchange.headers.accept
+        accept = exchange.headers.get(b"accept")
         if not (accepts_event_stream(accept) or accepts_json(accept)):
             raise NotAcceptableError("a stream is text/event-stream; name it in Accept, or send no Accept")
         self._streams.check(owner_of(exchange.principal))

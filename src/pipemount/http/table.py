@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 from starlette.routing import Match
 
@@ -24,7 +24,8 @@ __all__ = ["Answer", "Entry", "Table"]
 Answer = Callable[[Exchange], Awaitable[None]]
 
 
-class Entry(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Entry:
     """What answers a method at a path, and the permission that it takes (``None``: open to all).
 
     Attributes:
@@ -116,7 +117,7 @@ class Table:
         method = exchange.scope["method"]
         if (custom := self._custom(exchange, rest)) is not None:
             return {method: Entry(partial(custom, rest=rest), custom.permission(method))}
-        if method in ("GET", "HEAD") and (rest not in self._shared or prefers_html(exchange.headers.accept)):
+        if method in ("GET", "HEAD") and (rest not in self._shared or prefers_html(exchange.headers.get(b"accept"))):
             for folder in self._folders:
                 if folder.covers(rest):
                     return {method: Entry(partial(folder, rest=rest), folder.permission(method))}

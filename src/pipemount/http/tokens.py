@@ -27,7 +27,7 @@ from ..settings import Settings
 from ..types import Message, Principal, Scope, Send
 from .describe import link
 from .exchange import Exchange
-from .headers import accepts_json, check_body
+from .headers import accepts_json, check_body, presents_key
 from .problems import Headers
 from .reading import read_body
 from .routes import PARAMETER, Route
@@ -152,7 +152,7 @@ class Signing:
 
     async def _read(self, exchange: Exchange) -> bytes:
         headers = exchange.headers
-        if not accepts_json(headers.accept):
+        if not accepts_json(headers.get(b"accept")):
             raise NotAcceptableError("this route answers application/json; name it in Accept, or send no Accept")
         limit = min(LARGEST_BODY, self._max_body_bytes)
         declared = check_body(headers, limit)
@@ -237,7 +237,7 @@ def bearer(exchange: Exchange, tokens: Tokens, permission: str, *, keyed: bool) 
     """
     exchange.send = private(exchange.send)
     token = exchange.token = take_token(exchange.scope)
-    if keyed and exchange.headers.presents_key:
+    if keyed and presents_key(exchange.headers):
         raise MalformedRequestError("two credentials in one request; send a key or a token")
     principal = tokens.verify(token)
     if principal.job_id != exchange.params["job_id"]:

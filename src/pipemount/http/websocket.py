@@ -66,7 +66,7 @@ class Sockets:
         base, rest = locate(scope)
         instance = link(base, rest)
         headers = read_headers(scope["headers"])
-        trace = parse_traceparent(headers.traceparent, headers.tracestate)
+        trace = parse_traceparent(headers.get(b"traceparent"), headers.get(b"tracestate"))
         try:
             offer = self._offer(base, rest)
             visitor = admit(scope, headers, self._guards)
@@ -84,7 +84,7 @@ class Sockets:
             return
         conversation = Conversation(offer, visitor, receive, send, instance, trace)
         with self._streams.holding(conversation, owner):
-            echo = clean_request_id(headers.request_id)
+            echo = clean_request_id(headers.get(b"x-request-id"))
             await conversation.run([(b"x-request-id", echo)] if echo else [])
 
     def _offer(self, base: str, rest: str) -> Offer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -16,23 +16,30 @@ from ..errors import (
     IdempotencyRunningError,
     JobEndedError,
     JobNotEndedError,
+    JobNotSuspendedError,
     NotFoundError,
     PipemountError,
     StoreError,
     UnavailableError,
 )
 from ..runtime.events import TERMINAL
-from ..types import Principal
+from ..service import new_run_id
+from ..types import Principal, Trace
+from .answers import check_answer
+from .cursors import check_query
 from .encoding import SHUTDOWN, missed
-from .models import STATUSES, Job, JobEvent, JobQuery, JobRequest, JobStatus, Page, Submitted, owner_of
+from .expiring import Expiring
+from .models import STATUSES, Idempotency, Job, JobEvent, JobQuery, JobRequest, JobStatus, Page, Submitted, owner_of
 from .runner import Runner
 from .store import Store
 
-__all__ = ["UNKNOWN_JOB", "Jobs", "Subscription", "owner_of"]
+__all__ = ["UNKNOWN_JOB", "Jobs", "Subscription", "cancel_reason", "owner_of"]
 
 logger = logging.getLogger("pipemount")
 
 UNKNOWN_JOB = "no such job; what has ended is forgotten after a while"
+
+GOES_ON = "the app stops, and the job goes on without it; ask again"
 
 AT_ONCE = 64
 """Events that are read at once, and kilobytes of them, roughly."""
@@ -53,14 +60,16 @@ class Jobs:
     Args:
         store: Where they are kept.
         runner: Who performs them.
+        fingerprints: The app's pipelines, by name, as they are now: what a job that is retried is run by.
     """
 
-    def __init__(self, store: Store, runner: Runner) -> None:
-        self.store, self._runner = store, runner
+    def __init__(self, store: Store, runner: Runner, fingerprints: Mapping[str, str] | None = None) -> None:
+        self.store, self._runner, self.fingerprints = store, runner, fingerprints
         self._closing = False
+        self._expiring = Expiring(store, runner.leave_line)
         self._timer: asyncio.TimerHandle | None = None
         self._sweeping: asyncio.Task[None] | None = None
-        self._deciding: dict[str, asyncio.Future[None]] = {}
+        self._deciding: dict[str, asyncio.Future[None]] = runner.undecided
 
     # ------------------------------------------------------------------------------- start and stop
 
@@ -69,21 +78,25 @@ class Jobs:
         self._closing = False
         await self.store.open()
         await self._runner.start()
+        self._expiring.start()
         self._sweep_later()
 
     async def drain(self) -> None:
-        """The app is about to stop: nothing is accepted, what has not begun is cancelled, what runs goes on."""
+        """The app is about to stop: nothing is accepted, and what runs goes on; see ``Runner`` for what only waits."""
         self._closing = True
         await self._runner.drain(SHUTDOWN)
 
     async def stop(self) -> None:
-        """The app stops: every job reaches its end now, and whoever reads its events is told."""
+        """The app stops: no job runs here any more. Those that end with the process have ended, and tell so."""
         self._closing = True
         for pending in (self._timer, self._sweeping):
             if pending is not None:
                 pending.cancel()
-        await self._runner.stop(SHUTDOWN)
-        await self.store.close()
+        await self._expiring.stop()
+        try:
+            await self._runner.stop(SHUTDOWN)
+        finally:  # also where the time that a stop may take is over
+            await self.store.close()
 
     def _sweep_later(self) -> None:
         loop = asyncio.get_running_loop()
@@ -121,6 +134,8 @@ class Jobs:
         with self._decision(request.job_id):
             submitted = await self.store.submit(request)
             if not submitted.reused:
+                if request.expires is not None:
+                    self._expiring.tell()
                 await self._dispatch(submitted.job)
                 return submitted
         if (deciding := self._deciding.get(submitted.job.id)) is not None:
@@ -150,9 +165,9 @@ class Jobs:
                 raise UnavailableError("the app is shutting down; no job is accepted any more", code="draining")
             await self._runner.dispatch(job)
         except PipemountError:  # there is no room, or the caller's quota is used up
-            await self.store.request_cancel(job.id, "it was refused")
-            await self.store.delete(job.id)
-            raise
+            if await self._runner.refuse(job):
+                await self.store.delete(job.id)
+                raise  # else another process has begun it: there was room for it
 
     async def get(self, job_id: str, viewer: Principal | None) -> Job:
         """The record. Raises ``NotFoundError``, also for somebody else's."""
@@ -163,6 +178,7 @@ class Jobs:
 
     async def list(self, query: JobQuery, viewer: Principal | None) -> Page:
         """A page of the jobs that ``viewer`` may see, the youngest first. Raises ``InvalidInputsError``."""
+        check_query(query)
         if viewer is None or not viewer.may("admin"):
             query = replace(query, owner=owner_of(viewer) or "")
         return await self.store.list(query)
@@ -181,12 +197,88 @@ class Jobs:
             JobEndedError: It has succeeded or failed.
         """
         await self.get(job_id, viewer)
+        reason = reason.encode(errors="replace").decode()  # a text may hold what no store can write
         if await self.store.request_cancel(job_id, reason) in ("requested", "cancelled"):
             await self._runner.revoke(job_id, reason)
         job = await self.get(job_id, viewer)
         if job.ended and job.status != "cancelled":
             raise JobEndedError(job_status=job.status)
         return job
+
+    async def resume(self, job_id: str, answer: bytes, viewer: Principal | None) -> Job:
+        """Answer what a suspended job asks; it goes on as soon as there is a place. The record as it is now.
+
+        An answer that cannot fit, by the question's schema, is refused. What the schema does not tell is found when the
+        step that asks is called again; then the job asks again.
+
+        Args:
+            job_id: The job.
+            answer: JSON.
+            viewer: Who answers.
+
+        Raises:
+            NotFoundError: As ``get``.
+            JobNotSuspendedError: It asks nothing; of two answers one is taken.
+            InvalidInputsError: It asks for something else.
+        """
+        job = await self.get(job_id, viewer)
+        if job.question is not None:
+            check_answer(job.question, answer)
+        resumed = await self.store.resume(job_id, answer) == "resumed"
+        job = await self.get(job_id, viewer)
+        if not resumed:
+            raise JobNotSuspendedError(job_status=job.status)
+        logger.info("job %s has its answer of %s", job_id, owner_of(viewer) or "nobody known")
+        return job
+
+    async def retry(
+        self,
+        job_id: str,
+        viewer: Principal | None,
+        *,
+        idempotency: Idempotency | None = None,
+        trace: Trace | None = None,
+    ) -> Submitted:
+        """A new job, of what was asked for with one that failed or was cancelled, to be begun at once.
+
+        It belongs to whom the first one belongs to, whoever asks: an admin retries in that one's name.
+
+        Args:
+            job_id: The job that has ended; it stays as it is.
+            viewer: Who asks.
+            idempotency: What makes another request to retry it the same one.
+            trace: The caller's.
+
+        Raises:
+            NotFoundError: As ``get``; or the app has its pipeline no more.
+            JobNotEndedError: It has not ended.
+            JobEndedError: It has succeeded.
+            OverloadedError, RateLimitedError, UnavailableError: As ``submit``.
+        """
+        job = await self.get(job_id, viewer)
+        if not job.ended:
+            raise JobNotEndedError(job_status=job.status, wish="retry")
+        if job.status == "succeeded":
+            raise JobEndedError(job_status=job.status, wish="be retried")
+        first = job.request
+        request = replace(
+            first,
+            job_id=new_run_id(),
+            fingerprint=self._fingerprint(first),
+            principal=viewer if owner_of(viewer) == owner_of(first.principal) else first.principal,
+            trace=trace,
+            idempotency=idempotency,
+            run_at=None,
+        )
+        return await self.submit(request)
+
+    def _fingerprint(self, request: JobRequest) -> str:
+        """Of the pipeline as it is now: it may not be the one that the inputs were sent to."""
+        if self.fingerprints is None:
+            return request.fingerprint
+        if request.pipeline not in self.fingerprints:
+            raise NotFoundError(f"the app has no pipeline {request.pipeline!r} any more; the job cannot be retried")
+        return self.fingerprints[request.pipeline]
 
     async def delete(self, job_id: str, viewer: Principal | None) -> None:
         """Forget a job, its events, and its idempotency key.
@@ -215,12 +307,29 @@ class Jobs:
         job = await self.get(job_id, viewer)
         if 0 < after < job.first_event - 1:
             raise EventsPrunedError(after=after, first_event=job.first_event)
-        return Subscription(self.store, job_id, min(after, job.last_event))
+        return Subscription(self.store, job_id, max(0, min(after, job.last_event)))
 
-    async def until_ended(self, job_id: str, viewer: Principal | None) -> Job:
-        """The record, once the job has ended. Raises ``NotFoundError``, also when it is forgotten meanwhile."""
-        while not (job := await self.get(job_id, viewer)).ended:
-            await self.store.wait(job_id, sys.maxsize, PATIENCE)
+    async def until_ended(self, job_id: str, viewer: Principal | None, *, or_asks: bool = False) -> Job:
+        """The record, once the job has ended. Raises ``NotFoundError``, also when it is forgotten meanwhile.
+
+        Raises ``UnavailableError`` when the app stops and the job does not.
+
+        Args:
+            job_id: The job.
+            viewer: Who waits.
+            or_asks: Whether to return as well when it is suspended, which only jobs are that outlive the process.
+
+        Raises:
+            UnavailableError: The app stops; the job goes on elsewhere, or later.
+        """
+        looks = or_asks and self.store.durable
+        try:
+            while not (job := await self.get(job_id, viewer)).ended and not (or_asks and job.status == "suspended"):
+                await self.store.wait(job_id, job.last_event if looks else sys.maxsize, 1.0 if looks else PATIENCE)
+        except StoreError:
+            if not self._closing:
+                raise
+            raise UnavailableError(GOES_ON, code="draining") from None
         return job
 
 
@@ -281,3 +390,8 @@ def may_see(viewer: Principal | None, job: Job) -> bool:
     if viewer is not None and (viewer.sees_all or viewer.may("admin")):
         return True
     return owner_of(viewer) == owner_of(job.request.principal)
+
+
+def cancel_reason(viewer: Principal | None) -> str:
+    """What the record of a job says that ``viewer`` cancels without a word."""
+    return f"cancelled on request of {viewer.name}" if viewer is not None and viewer.name else "cancelled on request"

@@ -18,6 +18,7 @@ __all__ = [
     "cancelled",
     "cancelled_data",
     "cancelled_members",
+    "decode",
     "encode",
     "ending",
     "error_members",
@@ -48,6 +49,14 @@ def encode(event: Event, data: bytes | None = None) -> JobEvent:
     )
     body = b'%b,"data":%b}' % (head[:-1], _object(event.data) if data is None else data)
     return JobEvent(event.sequence, event.kind, body)
+
+
+def decode(event: JobEvent) -> Event:
+    """The event that was kept, its data as JSON has it."""
+    told: Mapping[str, Any] = from_json(event.body)
+    return Event(
+        told["kind"], event.sequence, told["run_id"], told["time"], told["step"], told["attempt"], told["data"]
+    )
 
 
 def ending(event: Event, outputs: bytes) -> JobEvent:

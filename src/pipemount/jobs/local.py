@@ -4,132 +4,201 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from contextvars import Context
 from functools import partial
-from time import monotonic
-from typing import TypeAlias
+from time import monotonic, time
+from typing import Any
+from uuid import uuid4
 
-from pydantic import ValidationError
-from pydantic_core import from_json
-
-from ..adapters.protocol import overrides_of
-from ..errors import InvalidInputsError
-from ..pipelines.schema import describe_errors
-from ..runtime.call import Call
-from ..runtime.events import TERMINAL, Event
-from ..runtime.feed import Feed, reading
+from ..runtime.admission import OWN, Admission
 from ..runtime.stragglers import Stragglers
 from ..service import Service
 from ..settings import Settings
-from .encoding import encode
-from .models import Job, JobEvent, JobRequest, Lease
-from .outcomes import Performed, outcome_of
+from .alone import Alone
+from .claiming import Claiming
+from .leases import Leases
+from .models import Job, Lease
+from .performing import Perform, Performing
+from .rounds import Rounds
 from .store import Store
+from .work import Work
 
-__all__ = ["Local", "Perform", "Work"]
+__all__ = ["LocalRunner"]
+
+WHY = "it was refused"
+EXPIRED = "it was not begun in time"
 
 logger = logging.getLogger("pipemount")
 
-WORKER = "local"
+WORKER, REFUSED = "local", "refused"
+"""Names of workers: of the only one where jobs end with the process, and of one that claims what nobody is to begin."""
 
 
-class Work:
-    """A job that this process has taken on: it stands in line, or is performed.
-
-    Attributes:
-        job: As it was when it was submitted.
-        stopping: Called before the run is cancelled, for whom a cancellation does not reach: threads.
-        reason: Why it is cancelled, once it is.
-        stragglers: Functions of it that still run in threads when it has ended, if there are any.
-    """
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self.stopping: Callable[[], None] | None = None
-        self.reason: str | None = None
-        self.stragglers: Stragglers | None = None
-        self.task: asyncio.Task[None] | None = None
-        self._run: asyncio.Future[Performed] | None = None
-        self._claimed = False
-
-    def claimed(self) -> None:
-        """It stands in line no more."""
-        self._claimed = True
-
-    def runs(self, run: asyncio.Future[Performed]) -> None:
-        """It is performed; if it was cancelled just now, not for long."""
-        self._run = run
-        if self.reason is not None:
-            run.cancel()
-
-    @property
-    def waits(self) -> bool:
-        """Whether it has no place yet."""
-        return not self._claimed
-
-    def cancel(self, reason: str) -> None:
-        """Let go of it. Once: what cleans up is not cancelled again."""
-        if self.reason is not None:
-            return
-        self.reason = reason
-        if self.stopping is not None:
-            self.stopping()
-        if self._run is not None:
-            self._run.cancel()
-        elif self.waits and self.task is not None:
-            self.task.cancel()
-
-
-Perform: TypeAlias = Callable[[Service, Work, Feed], Awaitable[Performed]]
-"""How jobs of one kind are performed: the events go into the feed, the result comes back as JSON."""
-
-
-class Local:
+class LocalRunner:
     """Performs the jobs of an app in its process; see ``Runner`` for the verbs.
 
-    A job stands in the same line for a place as those who wait for their answer. While it runs, one task reads its
-    events as they come and has them kept, several at once if they come quickly.
+    A job that came to this process stands in the same line for a place as those who wait for their answer. Where jobs
+    outlive their process others are claimed beside these as long as there are places: what other processes have no
+    place for, and what is delayed, tried again, or left behind. Where jobs have queues, or a number of their own, all
+    wait in the store.
 
     Args:
         store: Where the jobs are.
         services: The app's pipelines.
         settings: Of the app.
+        concurrency: Jobs at the same time; ``None``: as many as there are places.
+        queues: Those that jobs are taken from, with limits of their own; empty: all.
+        alone: Performs a job in a process of its own; ``None`` where that cannot be.
 
     Attributes:
-        performers: By kind of job; ``"run"`` is known.
+        performing: How a job is performed that is claimed.
+        takes: Whether jobs are performed here; else other processes do it.
+        claims: Whether it looks for jobs itself; else it is told of each one (``perform``).
+        worker: The name under which this process claims jobs.
     """
 
-    def __init__(self, store: Store, services: Mapping[str, Service], settings: Settings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        services: Mapping[str, Service],
+        settings: Settings,
+        *,
+        concurrency: int | None = None,
+        queues: Mapping[str, int | None] | None = None,
+        alone: Alone | None = None,
+    ) -> None:
         self._store, self._services, self._settings = store, services, settings
-        self.performers: dict[str, Perform] = {"run": perform_run}
+        self.concurrency, self.queues = concurrency, dict(queues or {})
+        self.performing = Performing(store, settings, alone)
+        self.takes = self.claims = True
+        self.worker = ""
+        self.undecided: dict[str, asyncio.Future[None]] = {}
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self._works: dict[str, Work] = {}
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._rounds, self._claims = Rounds(), Rounds()
+        self._claiming: Claiming | None = None
+        self._urgent = False
+        self.performing.stopping = False
+        if self.performing.alone is not None:
+            self.performing.alone.begin()
+
+    @property
+    def performers(self) -> dict[str, Perform]:
+        """How jobs are performed, by their kind; ``"run"`` is known."""
+        return self.performing.performers
+
+    @property
+    def _admission(self) -> Admission:
+        return next(iter(self._services.values())).admission
+
+    def take(self, *, concurrency: int | None = None, queues: Iterable[str] | None = None) -> None:
+        """Perform jobs here, whatever the app's author said, before the app starts.
+
+        Args:
+            concurrency: At the same time, if not as he said.
+            queues: Only jobs in these.
+        """
+        self.takes = True
+        self.concurrency = concurrency or self.concurrency
+        if queues:
+            self.queues = {name: self.queues.get(name) for name in queues}
+
+    # ------------------------------------------------------------------------------- start and stop
 
     async def start(self) -> None:
-        self._works = {}
+        self._begin_anew()
+        if not (self._store.durable and self.takes):
+            return
+        self.worker = self.performing.worker = uuid4().hex
+        await self._store.join(self.worker)
+        self._claiming = Claiming(
+            self._store,
+            self._admission,
+            self._services,
+            self.worker,
+            begin=self._hold,
+            held=lambda: self.leased,
+            concurrency=self.concurrency,
+            queues=self.queues,
+        )
+        if self.claims:
+            self._claims.keep(self._claiming.run, "jobs could not be claimed")
+        leases = Leases(self._store, lambda: self.leased)
+        leases.look_after(self._rounds, self._settings.job_heartbeat)
+        leases.look_for_lost(self._rounds, partial(self._tell, None))
 
     async def dispatch(self, job: Job) -> None:
-        work = self._works[job.id] = Work(job)
-        # Not in the context of the request: that would be kept alive, and lends its thread only while it lasts.
-        task = asyncio.get_running_loop().create_task(self._work(work), context=Context())
-        work.task = task
-        task.add_done_callback(partial(self._done, work))
-        await asyncio.sleep(0)  # by now it has a place or stands in line, if there is room in it
-        if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-            raise error
+        if self._store.durable and not self._lines_up(job):
+            self._admission.charge(job.request.principal, 1)
+            self._tell(job.run_at)
+        elif job.run_at is not None and job.run_at > time():
+            self._admission.charge(job.request.principal, 1)
+            self._later(job, job.run_at)
+        elif job.id in self._works:  # it was claimed before we came to it
+            self._admission.charge(job.request.principal, 1)
+        else:
+            await self._line_up(job)
+
+    def _lines_up(self, job: Job) -> bool:
+        """Whether a job that came here waits in this process's line, rather than in the store alone."""
+        return self.takes and self.claims and job.run_at is None and self.concurrency is None and not self.queues
+
+    async def refuse(self, job: Job) -> bool:
+        if job.run_at is not None and job.run_at > time():
+            await self._store.request_cancel(job.id, WHY)
+            return True
+        lease = await self._store.claim_job(job.id, REFUSED)
+        if lease is None and self._claiming is not None:
+            await self._claiming.settled()
+        work = self._works.get(job.id)
+        lease = lease or (None if work is None else work.lease)
+        if lease is None:
+            return False
+        await self._store.request_cancel(job.id, WHY)
+        await self._store.requeue(lease)
+        if work is not None:
+            work.cancel(WHY)
+        return True
 
     async def revoke(self, job_id: str, reason: str) -> None:
         if (work := self._works.get(job_id)) is not None:
             work.cancel(reason)
 
+    def leave_line(self) -> None:
+        now = time()
+        for work in list(self._works.values()):
+            if work.waits and work.lease is None and (work.job.expires_at or now) < now:
+                work.cancel(EXPIRED)
+
     async def drain(self, reason: str) -> None:
-        await self._cancel(reason, [work for work in self._works.values() if work.waits])
+        for timer in self._timers:
+            timer.cancel()
+        await self._claims.stop()
+        waiting = [work for work in self._works.values() if work.waits]
+        if self._store.durable:
+            for work in waiting:
+                work.cut()
+        else:
+            await self._cancel(reason, waiting)
 
     async def stop(self, reason: str) -> None:
+        await self._claims.stop()
         works = list(self._works.values())
-        await self._cancel(reason, works)
+        if self._store.durable:
+            self.cut()
+        else:
+            await self._cancel(reason, works)
         if tasks := [work.task for work in works if work.task is not None]:
             await asyncio.wait(tasks, timeout=self._settings.cleanup_timeout / 2)
+        self.performing.stopping = True
+        await self._rounds.stop()
+        if self.worker:
+            await self._store.leave(self.worker)
+            self.worker = ""
 
     async def _cancel(self, reason: str, works: list[Work]) -> None:
         for work in works:
@@ -137,95 +206,158 @@ class Local:
             await self._store.request_cancel(work.job.id, reason)
             work.cancel(reason)
 
+    # ------------------------------------------------------------------------------------- rounds
+
+    @property
+    def leased(self) -> list[Work]:
+        """The jobs that this process has claimed and not ended."""
+        return [work for work in self._works.values() if work.lease is not None]
+
+    def _tell(self, run_at: float | None) -> None:
+        """There may be something to claim; ``run_at``: not before."""
+        if self._claiming is not None:
+            self._claiming.tell(run_at)
+
+    # ----------------------------------------------------------------------------------- taking on
+
+    async def _line_up(self, job: Job) -> None:
+        """Take on a job of this process's own. Raises ``OverloadedError``."""
+        work = Work(job)
+        self._urgent = self._urgent or job.request.priority != 0
+        self._see_to(work, self._work(work))
+        await asyncio.sleep(0)  # by now it has a place or stands in line, if there is room in it
+        task = work.task
+        if task is not None and task.done() and not task.cancelled() and (error := task.exception()) is not None:
+            raise error
+
+    async def perform(self, job_id: str) -> bool:
+        """Perform this job to its end here, functions in threads included, once there is a place for it.
+
+        For what brings jobs to this process. ``False``: it is not to be had, as somebody else has it, or it has ended.
+        """
+        await self._admission.line_up("", OWN, again=True).place()
+        try:
+            lease = await self._store.claim_job(job_id, self.worker)
+        finally:  # what is claimed takes a place of its pipeline and its caller
+            self._admission.leave(0, "", OWN)
+        if lease is None:
+            return False
+        work = self._hold(lease)
+        if work.task is not None:
+            await asyncio.wait([work.task])
+        if work.stragglers is not None:
+            await self.until_gone(work.stragglers)
+        return True
+
+    async def until_gone(self, stragglers: Stragglers) -> None:
+        """Return when the functions have returned that were still at it when their job had ended."""
+        await stragglers.gone()
+
+    def _later(self, job: Job, run_at: float) -> None:
+        """Take it on at its time, or when there is room for it."""
+
+        def line_up() -> None:
+            self._timers.discard(timer)
+            work = Work(job)
+            self._see_to(work, self._work(work, again=True))
+
+        timer = asyncio.get_running_loop().call_later(max(0.0, run_at - time()), line_up)
+        self._timers.add(timer)
+
+    def _hold(self, lease: Lease) -> Work:
+        """Take on a job that was claimed; if it stood in line here, it need not any more."""
+        earlier = self._works.get(lease.job.id)
+        if earlier is not None and earlier.waits and earlier.task is not None:
+            earlier.task.cancel()
+        work = Work(lease.job, lease)
+        self._see_to(work, self._work_on(work, lease))
+        return work
+
+    def _see_to(self, work: Work, seeing: Coroutine[Any, Any, None]) -> None:
+        self._works[work.job.id] = work
+        # Not in the context of the request: that would be kept alive, and lends its thread only while it lasts.
+        work.task = asyncio.get_running_loop().create_task(seeing, context=Context())
+        work.task.add_done_callback(partial(self._done, work))
+
     def _done(self, work: Work, task: asyncio.Task[None]) -> None:
         if self._works.get(work.job.id) is work:
             del self._works[work.job.id]
         if not task.cancelled():
             task.exception()  # told to whoever dispatched it, or logged
+        self._tell(None)
 
-    # ----------------------------------------------------------------------------------- performing
+    async def _work(self, work: Work, *, again: bool = False) -> None:
+        """A job that stands in line."""
+        service, who = self._services[work.job.request.pipeline], work.job.request.principal
+        if again:
+            await service.admission.line_up(service.name, who, again=True).place()
+        else:
+            await service.admission.enter(service.name, who)
+        if self._urgent:
+            self._prefer(work)
+        await self._perform(work, service)
 
-    async def _work(self, work: Work) -> None:
-        service = self._services[work.job.request.pipeline]
+    def _prefer(self, work: Work) -> None:
+        """A place came: of those of the same caller who wait for one like it, the most urgent has it."""
         request = work.job.request
-        await service.admission.enter(service.name, request.principal)
-        began = monotonic()
-        work.claimed()
+        for other in list(self._works.values()):
+            theirs = other.job.request
+            alike = (theirs.pipeline, theirs.principal) == (request.pipeline, request.principal)
+            if alike and other.waits and other.lease is None and theirs.priority > work.job.request.priority:
+                self._works[work.job.id], self._works[other.job.id] = other, work
+                work.job, other.job = other.job, work.job
+
+    async def _work_on(self, work: Work, lease: Lease) -> None:
+        """A job that is claimed."""
+        service, who = self._services[work.job.request.pipeline], work.job.request.principal
         try:
-            lease = await self._store.claim_job(work.job.id, WORKER)
-            if lease is not None:
-                await self._perform(lease, work, service)
+            if (deciding := self.undecided.get(lease.job.id)) is not None:
+                await asyncio.wait([deciding])
+            await service.admission.line_up(service.name, who, again=True).place()
+        except asyncio.CancelledError:
+            if not work.let_go:
+                raise
+            await self.performing.give_back(lease, cut_short=work.cut_short)
+            return
+        await self._perform(work, service)
+
+    async def _perform(self, work: Work, service: Service) -> None:
+        """With a place, which is given back."""
+        began, who = monotonic(), work.job.request.principal
+        work.placed()
+        try:
+            lease = work.lease or await self._store.claim_job(work.job.id, self.worker or WORKER)
+            run_at = None if lease is None else await self.performing.perform(lease, work, service)
+            if run_at is not None:
+                self._again(work.job, run_at)
         except Exception:
             logger.exception("job %s could not be performed to its end", work.job.id)
         finally:
-            service.admission.leave_behind(work.stragglers, began, service.name, request.principal)
+            service.admission.leave_behind(work.stragglers, began, service.name, who)
 
-    async def _perform(self, lease: Lease, work: Work, service: Service) -> None:
-        feed = Feed(self._settings.max_event_buffer, self._settings.max_event_bytes)
-        perform = self.performers[lease.job.request.kind]
-        async with reading(feed, perform(service, work, feed)) as run:
-            work.runs(run)
-            last = await self._keep(lease, work, feed)
-            await asyncio.wait([run])
-        outcome, event = outcome_of(lease.job, run, work.reason, last)
-        await self._store.finish(lease, outcome, [event])
+    def _again(self, job: Job, run_at: float) -> None:
+        if self._store.durable:
+            self._tell(run_at)
+        else:
+            self._later(job, run_at)
 
-    async def _keep(self, lease: Lease, work: Work, feed: Feed) -> Event | None:
-        """Have the events kept as they come; the last one that came, which is kept with the outcome if it ends it."""
-        last: Event | None = None
-        async for event in feed:
-            batch: list[JobEvent] = []
-            found: Event | None = event
-            while found is not None:
-                last = found
-                if found.kind not in TERMINAL:
-                    batch.append(encode(found))
-                found = feed.take()
-            if batch and not await self._store.append(lease, batch):
-                work.cancel("another runner has it")
-        return last
+    # ------------------------------------------------------------------- in a process of a job's own
 
+    async def perform_alone(self, job_id: str, fence: int) -> None:
+        """Perform a job that another process has claimed, as a worker of its own: what ends that one ends nothing."""
+        self.worker = uuid4().hex
+        await self._store.join(self.worker)
+        job = await self._store.get(job_id)
+        if job is None or not await self._store.hand_over(lease := Lease(job, fence), self.worker):
+            return
+        work = self._works[job_id] = Work(job, lease)
+        work.placed()
+        Leases(self._store, lambda: self.leased).look_after(self._rounds, self._settings.job_heartbeat)
+        self.performing.alone = None  # this is the process
+        await self.performing.perform(lease, work, self._services[job.request.pipeline])
+        del self._works[job_id]
 
-async def perform_run(service: Service, work: Work, feed: Feed) -> Performed:
-    """Run the pipeline once."""
-    request = work.job.request
-    call = Call(
-        _inputs(service, request),
-        request.job_id,
-        request.run_name,
-        request.timeout,
-        None if request.overrides is None else _overrides(service, request.overrides),
-        request.principal,
-        request.trace,
-    )
-    work.stopping = call.cancel
-    began = monotonic()
-    try:
-        _, outputs = await service.invoke(call, listeners=(feed,))
-    except InvalidInputsError as error:  # found only when the run began, e.g. in a Static value
-        raise _in_request(error) from error
-    except asyncio.CancelledError:
-        if call.stragglers is not None:  # until they return the job is cancelling
-            await call.stragglers.gone()
-        raise
-    finally:
-        work.stragglers = call.stragglers
-    return Performed(outputs, monotonic() - began, call.run_index, call.run_name)
-
-
-def _inputs(service: Service, request: JobRequest) -> object:
-    try:
-        return service.compiled.input.adapter.validate_json(request.inputs)
-    except ValidationError as error:  # they were valid when they were sent: a default, or a validator, has changed
-        raise _in_request(InvalidInputsError(errors=describe_errors(error))) from None
-
-
-def _overrides(service: Service, sent: bytes) -> Mapping[str, object] | None:
-    schema = overrides_of(service.compiled)
-    found: Mapping[str, object] = from_json(sent) if schema is None else schema.adapter.validate_json(sent)
-    return found or None
-
-
-def _in_request(error: InvalidInputsError) -> InvalidInputsError:
-    """Faults in the inputs as those of the request's body."""
-    return InvalidInputsError(errors=[{**fault, "loc": ["parameters", *fault["loc"]]} for fault in error.errors])
+    def cut(self) -> None:
+        """Let go of all jobs: other processes, or another time, will do."""
+        for work in self._works.values():
+            work.cut()

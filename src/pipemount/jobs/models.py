@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from pydantic_core import from_json, to_json
+
 from ..types import Principal, Trace
 
 __all__ = [
@@ -18,16 +20,29 @@ __all__ = [
     "JobRequest",
     "JobStatus",
     "Lease",
+    "LeaseState",
     "Outcome",
     "Page",
     "Submitted",
+    "expiry_of",
     "owner_of",
 ]
 
-JobStatus: TypeAlias = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
-"""``cancelling``: a cancel was asked for, and a step that cannot be stopped has not returned yet."""
+JobStatus: TypeAlias = Literal["queued", "running", "suspended", "cancelling", "succeeded", "failed", "cancelled"]
+"""``suspended``: it asks something, and holds no place until it is answered.
 
-STATUSES: tuple[JobStatus, ...] = ("queued", "running", "cancelling", "succeeded", "failed", "cancelled")
+``cancelling``: a cancel was asked for, and a step that cannot be stopped has not returned yet.
+"""
+
+STATUSES: tuple[JobStatus, ...] = (
+    "queued",
+    "running",
+    "suspended",
+    "cancelling",
+    "succeeded",
+    "failed",
+    "cancelled",
+)
 
 ENDED: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
 """A job that has one of these never changes again."""
@@ -46,6 +61,11 @@ class Idempotency:
     scope: str
     key: str
     digest: str
+
+    @classmethod
+    def of(cls, who: Principal | None, *what: str, key: str, digest: str = "") -> Idempotency:
+        """Of ``what`` somebody asks for: a pipeline and the kind of job, or a job and the verb."""
+        return cls(to_json([owner_of(who), *what]).decode(), key, digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +86,11 @@ class JobRequest:
         principal: On whose behalf; who else may see the job says ``Jobs``.
         trace: The caller's trace.
         idempotency: What a second request of the same would say.
+        queue: Its name, for limits of its own and for workers that take only some.
+        priority: Those with a greater one are begun first; the oldest first among equals.
+        run_at: Not to be begun before, in seconds since the epoch; ``None`` is at once, whatever the clock says.
+        max_attempts: How often it is begun at most if its run fails.
+        expires: Seconds from its submission in which it is to be begun; later it is not, and has failed.
     """
 
     job_id: str
@@ -80,6 +105,11 @@ class JobRequest:
     principal: Principal | None = None
     trace: Trace | None = None
     idempotency: Idempotency | None = None
+    queue: str = "default"
+    priority: int = 0
+    run_at: float | None = None
+    max_attempts: int = 1
+    expires: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +122,14 @@ class Job:
         created: When it was accepted.
         started: When its run began.
         finished: When it ended.
-        attempt: How many times a runner has begun it.
+        attempt: How many times a runner has begun it; what an orderly stop cut short is begun again as the same.
+        crashes: How many runners came to their end while they performed it.
+        run_at: Not to be begun before, in seconds since the epoch: as it was asked for, or for its next attempt.
+        expires_at: Not to be begun later, in seconds since the epoch; ``None`` once somebody has claimed it.
         run_index: The how-manieth run of its pipeline in its process.
         run_name: For people, once the run has begun.
+        question: What a suspended job asks, as JSON-compatible values: ``key``, where the answer belongs, ``step``,
+            ``reason``, ``schema``, and ``faults`` of an answer that did not fit.
         cancel_requested: Whether somebody asked to cancel it.
         reason: Why it was cancelled: who asked, or what happened.
         result: JSON: the outputs of a job that succeeded.
@@ -110,8 +145,12 @@ class Job:
     started: float | None = None
     finished: float | None = None
     attempt: int = 0
+    crashes: int = 0
+    run_at: float | None = None
+    expires_at: float | None = None
     run_index: int = 0
     run_name: str | None = None
+    question: Mapping[str, Any] | None = None
     cancel_requested: bool = False
     reason: str | None = None
     result: bytes | None = None
@@ -129,6 +168,21 @@ class Job:
     def run_id(self) -> str:
         """The run's: the same."""
         return self.request.job_id
+
+    @property
+    def pipeline(self) -> str:
+        """The name of its pipeline in the app."""
+        return self.request.pipeline
+
+    @property
+    def parameters(self) -> Any:
+        """JSON: its inputs as validated, by name; of a batch a list of such."""
+        return from_json(self.request.parameters)
+
+    @property
+    def outputs(self) -> Any:
+        """JSON: what it gave, by name; of a batch a list of results. ``None`` unless it has succeeded."""
+        return None if self.result is None else from_json(self.result)
 
     @property
     def ended(self) -> bool:
@@ -181,6 +235,10 @@ class Outcome:
     reason: str | None = None
 
 
+LeaseState: TypeAlias = Literal["held", "cancel", "lost"]
+"""Of a lease: it holds, its job is to be cancelled, or somebody else has it."""
+
+
 class Submitted(NamedTuple):
     """What became of a request: its job, which an earlier, equal request may have made."""
 
@@ -212,6 +270,11 @@ class Page(NamedTuple):
 
     jobs: Sequence[Job]
     cursor: str | None
+
+
+def expiry_of(request: JobRequest, created: float) -> float | None:
+    """``Job.expires_at`` of a job that came at ``created``."""
+    return None if request.expires is None else created + request.expires
 
 
 def owner_of(principal: Principal | None) -> str | None:

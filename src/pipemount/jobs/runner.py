@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
 
 from .models import Job
@@ -11,6 +12,9 @@ __all__ = ["Runner"]
 
 class Runner(Protocol):
     """Sees that jobs are claimed and performed. All methods belong to the app's home loop."""
+
+    undecided: dict[str, asyncio.Future[None]]
+    """Jobs of which it is being decided whether they are accepted: none of them is begun before."""
 
     async def start(self) -> None:
         """The app starts."""
@@ -24,14 +28,22 @@ class Runner(Protocol):
         """
         ...
 
+    async def refuse(self, job: Job) -> bool:
+        """A job that could not be dispatched is cancelled; ``False`` if somebody has begun it meanwhile."""
+        ...
+
     async def revoke(self, job_id: str, reason: str) -> None:
         """A job was cancelled, or is to be: let go of it. Of a job that it does not have a runner knows nothing."""
         ...
 
+    def leave_line(self) -> None:
+        """Jobs may have expired: what stands in line here for one of them need not any more."""
+        ...
+
     async def drain(self, reason: str) -> None:
-        """The app is about to stop: what has not begun is cancelled, what runs goes on."""
+        """The app is about to stop: what has not begun is cancelled, or left to others, and what runs goes on."""
         ...
 
     async def stop(self, reason: str) -> None:
-        """The app stops: what still runs is cancelled; returns when nothing does."""
+        """The app stops: what still runs is cancelled, or left to others; returns when nothing runs here."""
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, PydanticUserError, TypeAdapter
@@ -16,7 +16,7 @@ from .codecs import codec_for, coded
 from .references import MARK
 from .snapshot import Constant
 
-__all__ = ["NO_SCHEMA", "UnfitConstantError", "adapter_for", "canonical", "constant", "type_of"]
+__all__ = ["NO_SCHEMA", "UnfitConstantError", "adapter_for", "canonical", "constant", "listed", "type_of"]
 
 NO_SCHEMA = (PydanticUserError, SchemaError, NameError, TypeError)
 """What pydantic raises for a type that it has no schema for."""
@@ -62,6 +62,13 @@ def canonical(value: object) -> Any:
     if isinstance(value, BaseModel):
         return [type(value).__qualname__, canonical(dict(value))]
     return json.loads(to_json(value, inf_nan_mode="constants", bytes_mode="base64", fallback=_opaque))
+
+
+def listed(items: Iterable[Any]) -> list[Any]:
+    """Items in an order that is the same in every process: those of a set, which has none, are sorted."""
+    if isinstance(items, set | frozenset):
+        return sorted(items, key=lambda item: json.dumps(canonical(item), sort_keys=True))
+    return list(items)
 
 
 def _opaque(value: object) -> Any:

@@ -36,6 +36,7 @@ def likeness(step: StepSpec, body: Snapshot | None = None) -> Likeness:
         else tuple(_hook(getattr(step.hooks, name)) for name in Hooks.__dataclass_fields__),
         step.public_errors,
         tuple(step.error_statuses.items()),
+        _hashable(step.executor),
     )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections.abc as abc
 import itertools
-import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,7 +18,7 @@ from pydantic import ValidationError
 
 from ..errors import CompileError, ConfigurationError
 from .annotations import NONE, describe, members
-from .constants import adapter_for, canonical
+from .constants import adapter_for, listed
 from .edges import Fit, fit
 from .merging import Call
 from .projection import elements, is_typed_dict
@@ -147,10 +146,8 @@ def _items(trace: Trace, value: Any, where: str) -> Any:
     """A list of items as the trace can record it. Raises ``CompileError`` for everything else."""
     symbol = symbol_of(value)
     if symbol is None:
-        if isinstance(value, set | frozenset):  # its order differs from process to process
-            return sorted(value, key=lambda item: json.dumps(canonical(item), sort_keys=True))
-        if isinstance(value, list | tuple | range):
-            return list(value)
+        if isinstance(value, list | tuple | range | set | frozenset):
+            return listed(value)
         raise _not_a_list(trace, where, type(value), f"`{value!r}`")
     annotation = trace.narrowed(symbol.source, symbol.annotation)
     if not all(item_types(member) for member in members(annotation)):
@@ -315,7 +312,7 @@ def combined(name: str, kind: FanKind, values: Mapping[str, Any]) -> list[dict[s
             raise ConfigurationError(f"{name}.{kind}({parameter}={value!r}) is no list of items. {_WRAP}")
     if not lists:
         raise ConfigurationError(f"{name}.{kind}(…) is given no list; call {name}(…)")
-    columns = [list(value) for value in lists.values()]
+    columns = [listed(value) for value in lists.values()]
     if kind == "map" and len({len(column) for column in columns}) > 1:
         counted = _counted({parameter: len(column) for parameter, column in zip(lists, columns, strict=True)})
         raise ConfigurationError(f"{name}.map(…) is given lists of different lengths ({counted})")

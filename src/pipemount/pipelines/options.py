@@ -15,7 +15,9 @@ __all__ = [
     "checked_affinity",
     "checked_count",
     "checked_errors",
+    "checked_key",
     "checked_name",
+    "checked_queue",
     "checked_retry",
     "checked_statuses",
     "checked_timeout",
@@ -26,6 +28,8 @@ __all__ = [
 ]
 
 STEP_HOOKS = ("on_start", "on_success", "on_failure", "on_end")
+
+LONGEST_NAME = 200
 
 HookTarget: TypeAlias = Callable[..., Any] | str
 """A function, sync or async, or the ``"module:function"`` that names one."""
@@ -59,11 +63,18 @@ def checked_retry(retry: Retry | None) -> Retry | None:
     raise ConfigurationError(f"retry={retry!r}: write Retry(attempts=…)")
 
 
-def checked_timeout(timeout: float | None) -> float | None:
+def checked_timeout(timeout: float | None, name: str = "timeout") -> float | None:
     """Seconds above 0 or nothing."""
     if timeout is None or (isinstance(timeout, int | float) and timeout > 0):
         return timeout
-    raise ConfigurationError(f"timeout={timeout!r}: seconds, above 0")
+    raise ConfigurationError(f"{name}={timeout!r}: seconds, above 0")
+
+
+def checked_key(key: str | None) -> str | None:
+    """What an ``Idempotency-Key`` can be, or nothing."""
+    if key is None or (isinstance(key, str) and key.isascii() and key.isprintable() and 0 < len(key) <= 255):
+        return key
+    raise ConfigurationError(f"idempotency_key={key!r}: use 1 to 255 printable ASCII characters")
 
 
 def checked_count(count: int, what: str) -> int:
@@ -71,6 +82,13 @@ def checked_count(count: int, what: str) -> int:
     if isinstance(count, int) and not isinstance(count, bool) and count > 0:
         return count
     raise ConfigurationError(f"{what}={count!r}: a whole number, above 0")
+
+
+def checked_queue(name: str) -> str:
+    """The name of a queue of jobs, as every database can write it."""
+    if isinstance(name, str) and name.isprintable() and 0 < len(name) <= LONGEST_NAME:
+        return name
+    raise ConfigurationError(f"queue={name!r}: give it a name, of {LONGEST_NAME} letters at most")
 
 
 def checked_errors(errors: Any) -> tuple[type[BaseException], ...]:

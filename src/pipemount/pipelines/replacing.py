@@ -121,6 +121,7 @@ def _standing_in(spec: StepSpec, function: Callable[..., Any]) -> StepSpec:
         generator=generator,
         collects=collects,
         context_parameter=_context_parameter(spec, function),
+        executor=None,  # what a test puts in place is called where the test can see it
         version="",
     )
 

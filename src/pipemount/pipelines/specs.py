@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from ..errors import ConfigurationError
+from .executors import StepExecutor
 
 __all__ = ["Affinity", "Hook", "Hooks", "OutputField", "ParameterField", "Retry", "StepKind", "StepSpec"]
 
@@ -122,6 +123,8 @@ class StepSpec:
         outputs: One, or several where the return annotation is a tuple.
         context_parameter: Name of the parameter annotated ``StepContext``, if there is one.
         affinity: Which thread a sync step runs in; ``None`` leaves it to the app.
+        executor: Where it runs, if not in the app's process. That changes nothing that it gives, so it is no part of
+            any version or fingerprint.
         version: SHA-256 of the function's source, or of its bytecode where there is no source.
     """
 
@@ -140,5 +143,11 @@ class StepSpec:
     collects: bool = False
     narrow: Callable[[Any], Any] | None = field(default=None, compare=False, repr=False)
     affinity: Affinity | None = None
+    executor: StepExecutor | None = None
     version: str = ""
     doc: str = ""
+
+    @property
+    def threaded(self) -> bool:
+        """Whether it is called in a thread of the app's."""
+        return self.kind == "thread" and self.executor is None

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self, cast, overload
 from ..errors import CompileError, ConfigurationError, DefinitionError
 from .annotations import Signature, describe, local_names, output_fields, read_signature
 from .deltas import narrowing
+from .executors import StepExecutor, checked_executor
 from .fingerprint import source_version
 from .mapping import FanKind, call_each, checked_limit, combined, map_step
 from .marks import is_static
@@ -29,6 +30,7 @@ from .options import (
     taken_hooks,
 )
 from .places import function_place, is_async, underlying
+from .portable import Named, found, portable
 from .specs import Affinity, Hooks, OutputField, Retry, StepSpec
 from .taking import CallOptions, current
 from .tracing import Trace, bind
@@ -111,6 +113,7 @@ class Step(Called):
         timeout: float | None = None,
         thread: bool = True,
         affinity: Affinity | None = None,
+        executor: StepExecutor | type[StepExecutor] | None = None,
         hooks: Hooks | None = None,
         public_errors: tuple[type[BaseException], ...] | type[BaseException] = (),
         error_statuses: Mapping[type[BaseException], int] | None = None,
@@ -123,7 +126,12 @@ class Step(Called):
         self.public_errors = checked_errors(public_errors)
         self.error_statuses = checked_statuses(error_statuses or {})
         self._thread, self.affinity = thread, checked_affinity(affinity)
+        self.executor = checked_executor(executor, self.affinity)
         self._spec: StepSpec | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In another process, which a step that calls this one was sent to, it is called plainly."""
+        return _sent, (portable(self.function), self.name)
 
     @property
     def spec(self) -> StepSpec:
@@ -150,6 +158,7 @@ class Step(Called):
             collects=self.signature.collects,
             narrow=narrowing(self.signature.yields),
             affinity=self.affinity,
+            executor=self.executor,
             error_statuses=self.error_statuses,
             version=source_version(self.function),
             doc=inspect.getdoc(target) or "",
@@ -202,7 +211,8 @@ class Step(Called):
         """One call per item: lists side by side, which must be of one length; ``unmapped(x)`` for what is no list.
 
         In a pipeline's body the calls run side by side, at most ``max_concurrency=`` at a time, and what is returned
-        is a reference to the list of outputs, in the order of the items; ``id=`` and ``after=`` are as for a call.
+        is a reference to the list of outputs, in the order of the items; ``id=`` and ``after=`` are as for a call, and
+        ``executor=`` is as ``with_options`` has it.
         Outside it the function is called for one item after the other; of an ``async`` one the list is awaited.
         """
         return self._fan("map", args, kwargs)
@@ -212,6 +222,8 @@ class Step(Called):
         return self._fan("product", args, kwargs)
 
     def _fan(self, kind: FanKind, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if "executor" in kwargs and "executor" not in self.signature.call.parameters:
+            return self.with_options(executor=kwargs.pop("executor"))._fan(kind, args, kwargs)
         taker, options = current(), map_options(self.signature, kwargs, self._id, self._after)
         if isinstance(taker, Trace):
             values = bind(taker, self.signature, self.name, args, kwargs)
@@ -237,6 +249,7 @@ class Step(Called):
         retry: Retry | None = KEEP,
         timeout: float | None = KEEP,
         affinity: Affinity | None = KEEP,
+        executor: StepExecutor | type[StepExecutor] | None = KEEP,
         **hooks: Any,
     ) -> Step:
         """A copy with other options, or other hooks and their ``*_kwargs``; this step stays as it is."""
@@ -245,7 +258,12 @@ class Step(Called):
         made.retry = self.retry if retry is KEEP else checked_retry(retry)
         made.timeout = self.timeout if timeout is KEEP else checked_timeout(timeout)
         made.affinity = self.affinity if affinity is KEEP else checked_affinity(affinity)
+        made.executor = checked_executor(self.executor if executor is KEEP else executor, made.affinity)
         return made
+
+
+def _sent(function: Callable[..., Any] | Named, name: str) -> Step:
+    return Step(found(function), name=name)
 
 
 @overload
@@ -258,6 +276,7 @@ def step(
     timeout: float | None = None,
     thread: bool = True,
     affinity: Affinity | None = None,
+    executor: StepExecutor | type[StepExecutor] | None = None,
     on_start: HookTarget | None = None,
     on_start_kwargs: Mapping[str, Any] | None = None,
     on_success: HookTarget | None = None,
@@ -285,6 +304,7 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         affinity: ``"request"`` runs a sync step in the thread that handles the request, where there is one: there it
             sees an open transaction, and waits for others that ask for that thread. ``"any"`` runs it in any thread;
             by default the app's settings say which.
+        executor: Where it runs, if not in the app's process: ``Ray(…)`` or ``Dask(…)``.
         on_start: Called before the first attempt; what it raises fails the step.
         on_success: Called with the output.
         on_failure: Called with the exception of the last attempt.

@@ -37,9 +37,8 @@ class CallOptions:
 _current: ContextVar[Trace | Taker | None] = ContextVar("pipemount_body", default=None)
 
 
-def current() -> Trace | Taker | None:
-    """Who takes the calls of the body that runs in this context; ``None`` outside of bodies."""
-    return _current.get()
+current = _current.get
+"""Who takes the calls of the body that runs in this context; ``None`` outside of bodies."""
 
 
 def current_trace() -> Trace:

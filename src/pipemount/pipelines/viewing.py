@@ -122,6 +122,7 @@ def _settings(node: Node) -> Mapping[str, Any]:
         "arguments": {binding.parameter: shown(_veiled(binding.source)) for binding in node.bindings},
         "retry": _retry(step.retry),
         "timeout": step.timeout,
+        "executor": {"engine": step.executor.engine, **step.executor.settings} if step.executor else None,
         "hooks": _hooks(step.hooks),
         "fan": {"kind": fan.kind, "over": list(fan.over), "max_concurrency": fan.max_concurrency} if fan else None,
     }

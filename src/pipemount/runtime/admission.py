@@ -8,7 +8,7 @@ import threading
 from collections import Counter, deque
 from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ..errors import OverloadedError
 from ..types import Principal
@@ -64,18 +64,16 @@ class Admission:
     Args:
         limit: Places.
         queue: Who may wait.
+        rates: How often each caller may ask, if that is limited.
 
     Attributes:
         refusals: How many were told to come back, by what was full: ``app``, ``pipeline``, ``key``, ``rate``.
         reading: Requests whose bodies are on their way. They have no place, and count as if they waited.
         cancelling: Places, of those that are taken, of runs that have ended but for a function in a thread.
-        rates: How often each caller may ask, if that is limited.
     """
 
-    rates: Rates | None = None
-
-    def __init__(self, limit: int, queue: int) -> None:
-        self.limit, self.queue = limit, queue
+    def __init__(self, limit: int, queue: int, rates: Rates | None = None) -> None:
+        self.limit, self.queue, self.rates = limit, queue, rates
         self.forget()
 
     def forget(self) -> None:
@@ -102,11 +100,13 @@ class Admission:
 
     def try_enter(self, pipeline: str = "", who: Principal | None = None) -> bool:
         """Take a free place, without waiting; raises ``OverloadedError`` when the queue is full too."""
-        if not self.queued and self._take():
-            return True
-        with self._lock:
-            self._refuse_crowd(pipeline, who)
-        return False
+        if self.queued:
+            return self._none_free(pipeline, who)
+        try:
+            self._free.pop()  # ``_take``, without a call
+        except IndexError:
+            return self._none_free(pipeline, who)
+        return True
 
     async def enter(self, pipeline: str = "", who: Principal | None = None, within: float | None = None) -> None:
         """Take a place, waiting for one if need be; ``within`` as of ``line_up``. Raises ``OverloadedError``."""
@@ -161,6 +161,10 @@ class Admission:
         """Take a place that nobody waits for, if there is one; never waits, never refuses."""
         return not self.queued and self._take()
 
+    def has_room(self, pipeline: str) -> bool:
+        """Whether a pipeline has fewer runs than it may have."""
+        return True
+
     def _take(self) -> bool:
         try:
             self._free.pop()
@@ -178,6 +182,11 @@ class Admission:
         self._line.append(caller, pipeline, ticket)
         self._hand_on()  # a place may have come free since we looked
         return ticket
+
+    def _none_free(self, pipeline: str, who: Principal | None) -> Literal[False]:
+        with self._lock:
+            self._refuse_crowd(pipeline, who)
+        return False
 
     def _refuse_crowd(self, pipeline: str, who: Principal | None, within: float | None = None) -> None:
         """With the lock held: raise if no more may wait, or in vain."""

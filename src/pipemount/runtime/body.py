@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from ..errors import ConfigurationError, DynamicBodyError, InvalidInputsError, StepFailedError
+from ..errors import ConfigurationError, DynamicBodyError, InvalidInputsError, RunSuspendedError, StepFailedError
 from ..pipelines.authoring import PipelineDefinition
 from ..pipelines.mapping import FanKind, checked_limit, combined, formed, regrouped
 from ..pipelines.naming import Names
@@ -22,14 +22,17 @@ from ..pipelines.snapshot import Snapshot
 from ..pipelines.specs import StepSpec
 from ..pipelines.steps import Step
 from ..pipelines.taking import CallKind, CallOptions, tracing
+from ..pipelines.unmapped import Unmapped
 from .calling import CallingExecutor
 from .context import CURRENT, StepContext
-from .failures import SIGNALS, as_run_error, is_signal
+from .elsewhere import Common
+from .failures import SIGNALS, as_run_error, is_signal, suspends
 from .fans import Work, repeat
 from .mapping import told
 from .pending import Pending, Submitted, pending_in, resolved
 from .run import Run
 from .sketch import Sketch
+from .suspending import Suspension
 from .turn import Turn, coerced
 from .values import Values
 
@@ -154,6 +157,10 @@ class DynamicBody:
         with tracing(None):  # a step calls other steps plainly
             try:
                 value = await work()
+            except RunSuspendedError as error:
+                if suspends(error):  # no failure, which a body may catch
+                    raise Suspension(error) from None
+                raise
             except StepFailedError as error:
                 failure = error
             else:
@@ -209,23 +216,44 @@ class DynamicBody:
             spec = self._executor.replacements.step(name, spec)
 
         async def all_items() -> tuple[Any, dict[str, Any]]:
-            results = await self._each(called, spec, items, full, limit)
+            results = await self._each(called, spec, items, full, limit, values)
             return regrouped(results, shape, names), {"items": len(items)}
 
         return await told(self._run, Turn(full, spec, _nothing_given), all_items)
 
     async def _each(
-        self, called: Any, spec: StepSpec, items: list[dict[str, Any]], full: str, limit: int | None
+        self,
+        called: Any,
+        spec: StepSpec,
+        items: list[dict[str, Any]],
+        full: str,
+        limit: int | None,
+        values: Mapping[str, Any],
     ) -> list[Any]:
         if isinstance(called, Step):
-            work = Work(full, items, len(items), lambda i, item: self._turn(called, spec, item, f"{full}[{i}]"), limit)
-            return await self._executor.perform_all(self._run, spec, work)
+            common, own = self._in_common(called, spec, values, full)
+
+            def turn(index: int, item: dict[str, Any]) -> Turn:
+                mine = item if own is None else {name: item[name] for name in own}
+                return self._turn(called, spec, mine, f"{full}[{index}]")._replace(common=common)
+
+            return await self._executor.perform_all(self._run, spec, Work(full, items, len(items), turn, limit))
 
         async def one(run: Run, turn: Turn) -> Any:
             return await self._called(run, called, turn.given(run, turn.name), turn.name)
 
         work = Work(full, items, len(items), lambda i, item: Turn(f"{full}[{i}]", spec, lambda *_: item), limit)
         return await repeat(self._run, work, one, min(limit or math.inf, self._executor.threads.size))
+
+    def _in_common(
+        self, called: Step, spec: StepSpec, values: Mapping[str, Any], full: str
+    ) -> tuple[Common | None, list[str] | None]:
+        """Of a map of a step with an executor: what all items are handed, and the names of what each has of its own."""
+        if spec.executor is None:
+            return None, None
+        shared = {name: value.value for name, value in values.items() if isinstance(value, Unmapped)}
+        common = Common(self._turn(called, spec, shared, full).given(self._run, full))
+        return common, [name for name in values if name not in shared]
 
     # ------------------------------------------------------------------------------------------ ending
 

@@ -13,6 +13,9 @@ from .scheduler import Scheduler
 
 __all__ = ["decide", "without_branches"]
 
+YES, NO = b"true", b"false"
+RECOVERED = {"recovered": True}
+
 
 def decide(run: Run, planned: PlannedBranch) -> bool:
     """The answer to a branch; the paths that it rules out are no longer alive.
@@ -20,18 +23,28 @@ def decide(run: Run, planned: PlannedBranch) -> bool:
     Raises:
         RunError: The condition raised it, or another exception, or was answered as the types rule out.
     """
+    recorded = None if run.call.checkpoints is None else run.call.checkpoints.found(run.prefix + planned.id)
+    answer = _asked(run, planned) if recorded is None else recorded == YES
+    run.alive &= planned.if_true if answer else planned.if_false
+    if run.recorder is not None:
+        branch = planned.branch
+        told = {"branch": run.prefix + branch.id, "condition": branch.text, "answer": answer}
+        run.recorder.emit("branch", **told if recorded is None else told | RECOVERED)
+    if not run.alive:
+        raise BranchFailedError(condition=planned.branch.text, answer=answer)
+    return answer
+
+
+def _asked(run: Run, planned: PlannedBranch) -> bool:
+    """What is answered now; where there are checkpoints it is answered the same ever after."""
     try:
         answer = planned.ask(run)
     except BaseException as error:
         if isinstance(error, RunError) or is_signal(error):
             raise
         raise BranchFailedError(condition=planned.branch.text, cause=error) from error
-    run.alive &= planned.if_true if answer else planned.if_false
-    if run.recorder is not None:
-        branch = planned.branch
-        run.recorder.emit("branch", branch=run.prefix + branch.id, condition=branch.text, answer=answer)
-    if not run.alive:
-        raise BranchFailedError(condition=planned.branch.text, answer=answer)
+    if run.call.checkpoints is not None:
+        run.call.checkpoints.note(run.prefix + planned.id, YES if answer else NO)
     return answer
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from threading import Lock
 from time import monotonic
 from types import MappingProxyType
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..drawing.graph import GraphView
     from ..pipelines.specs import Affinity
     from .admission import Admission
+    from .checkpoints import Checkpoints
     from .environment import StepEnvironment
     from .lending import RequestThread
     from .threads import Errand
@@ -48,12 +49,15 @@ class Call:
         run_index: The how-manieth run of its pipeline in this process it is, from 1.
         completed: Whether the run has ended well.
         seconds: What it took, from when it was made to its end; 0 until then.
+        dump: Validates outputs into JSON; for ``seal``.
+        sealed: The outputs as values, and as JSON, once it has ended well.
         cancelled: Whether nobody waits for the run any more; set on the home loop, read from threads, too.
         began: When it was made, on ``time.monotonic()``.
         asked: The thread that asked, if it lends itself to the run.
         affinity: Where sync steps run that do not say so themselves.
         environment: What surrounds each sync step in its thread, if anything does.
         graph: What a dynamic pipeline did in it, once it has run.
+        checkpoints: What earlier attempts at it have kept, and where this one does; of a durable job.
     """
 
     __slots__ = (
@@ -61,8 +65,10 @@ class Call:
         "asked",
         "began",
         "cancelled",
+        "checkpoints",
         "completed",
         "deadline",
+        "dump",
         "environment",
         "graph",
         "inputs",
@@ -73,6 +79,7 @@ class Call:
         "run_id",
         "run_index",
         "run_name",
+        "sealed",
         "seconds",
         "state",
         "stragglers",
@@ -103,8 +110,15 @@ class Call:
         self.seconds = 0.0
         self.deadline: float | None = None
         self.graph: GraphView | None = None
+        self.checkpoints: Checkpoints | None = None
         self.outer: Call | None = None
         self.stragglers: Stragglers | None = None
+        self.dump: Callable[[object], bytes]
+        self.sealed: tuple[Mapping[str, Any], bytes]
+
+    def seal(self, outputs: Mapping[str, Any]) -> None:
+        """The run ends with these. Raises ``InvalidOutputsError``."""
+        self.sealed = outputs, self.dump(outputs)
 
     @property
     def late(self) -> bool:

@@ -16,6 +16,7 @@ from ..pipelines.replacing import Replacements
 from ..pipelines.snapshot import Snapshot
 from ..pipelines.specs import Hook
 from ..pipelines.steps import Step
+from .elsewhere import Connections
 from .executor import Executor
 from .plan import Plan, build_plan
 from .run import Run
@@ -31,10 +32,17 @@ class CallingExecutor(Executor):
         snapshot: Of the pipeline whose body calls.
         threads: The app's.
         replacements: For steps that the body calls.
+        connections: To engines that perform steps; the app's.
     """
 
-    def __init__(self, snapshot: Snapshot, threads: ThreadPool, replacements: Replacements) -> None:
-        super().__init__(snapshot, threads)
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        threads: ThreadPool,
+        replacements: Replacements,
+        connections: Connections | None = None,
+    ) -> None:
+        super().__init__(snapshot, threads, connections)
         self.threads, self.replacements = threads, replacements
         self.on_init: Hook | None = snapshot.hooks.on_init
         self._plans: WeakKeyDictionary[PipelineDefinition, tuple[Snapshot, Plan]] = WeakKeyDictionary()

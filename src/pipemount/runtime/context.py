@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from ..errors import NoStepError
 from ..types import Principal, Trace
+from .suspending import Question, Suspension
 
 if TYPE_CHECKING:
     from .call import Call
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from .run import Run
 
 __all__ = ["CURRENT", "StepContext", "current_call", "get_step_context"]
+
+T = TypeVar("T")
 
 
 class StepContext:
@@ -25,7 +28,7 @@ class StepContext:
     """
 
     __pipemount_context__: ClassVar[bool] = True
-    __slots__ = ("_abandoned", "_run", "attempt", "step_name")
+    __slots__ = ("_abandoned", "_asked", "_run", "attempt", "step_name")
 
     def __init__(self, run: Run, step_name: str, attempt: int) -> None:
         self._run = run
@@ -47,6 +50,14 @@ class StepContext:
     def run_id(self) -> str:
         """The run's UUID."""
         return self._run.call.run_id
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same in every attempt at this step of this run: for whom a side effect must not happen twice.
+
+        ``"{run_id}/{step_name}"``; the run of a job has the job's id. Of the items of a map each has its own.
+        """
+        return f"{self._run.call.run_id}/{self.step_name}"
 
     @property
     def run_name(self) -> str:
@@ -82,6 +93,31 @@ class StepContext:
     def metadata(self) -> Mapping[str, Any]:
         """What else the service knows of the run."""
         return self._run.call.metadata
+
+    @overload
+    def suspend(self, reason: str, schema: type[T], *, data: Any = None) -> T: ...
+    @overload
+    def suspend(self, reason: str, schema: Any = Any, *, data: Any = None) -> Any: ...
+    def suspend(self, reason: str, schema: Any = Any, *, data: Any = None) -> Any:
+        """Ask somebody, and go on with the answer: it may come in a week, and from another process.
+
+        No coroutine: call it in steps of any kind, and in bodies of dynamic pipelines. The first time it does not
+        return. A durable job is ``suspended`` then, and holds no place; once it is resumed, the step is called again
+        from its beginning, and this returns the answer. Questions are known by their order in the step. Any other run
+        fails with ``RunSuspendedError``.
+
+        Args:
+            reason: A sentence for whoever answers.
+            schema: The type of the answer, which is validated; an answer that does not fit is asked for again.
+            data: What to look at before one answers, as JSON can say it.
+        """
+        self._asked = number = getattr(self, "_asked", 0) + 1
+        question = Question(self.step_name, number, reason, schema, data)
+        try:
+            return question.answer(self._run.call.checkpoints)
+        except Suspension as suspension:
+            self._tell("suspended", **suspension.error.interrupts[0]["value"])
+            raise
 
     def emit(self, data: Any) -> None:
         """Tell listeners something of your own, as a ``data`` event. Leave ``data`` unchanged afterwards."""

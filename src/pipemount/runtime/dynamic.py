@@ -9,6 +9,7 @@ from ..pipelines.replacing import Replacements
 from ..pipelines.snapshot import Snapshot
 from .body import DynamicBody
 from .calling import CallingExecutor
+from .elsewhere import Connections
 from .run import Run
 from .sketch import Sketch
 from .threads import ThreadPool
@@ -24,12 +25,18 @@ class DynamicExecutor(CallingExecutor):
         snapshot: Of its body as one node, whose value is the one output.
         threads: The app's.
         replacements: For steps that the body calls.
+        connections: To engines that perform steps; the app's.
     """
 
     def __init__(
-        self, definition: PipelineDefinition, snapshot: Snapshot, threads: ThreadPool, replacements: Replacements
+        self,
+        definition: PipelineDefinition,
+        snapshot: Snapshot,
+        threads: ThreadPool,
+        replacements: Replacements,
+        connections: Connections | None = None,
     ) -> None:
-        super().__init__(snapshot, threads, replacements)
+        super().__init__(snapshot, threads, replacements, connections)
         self.definition = definition
 
     async def _walk(self, run: Run) -> None:

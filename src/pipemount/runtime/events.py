@@ -20,6 +20,7 @@ EventKind: TypeAlias = Literal[
     "log",
     "progress",
     "suspended",
+    "run_retrying",
     "run_completed",
     "run_failed",
     "run_cancelled",
@@ -29,7 +30,7 @@ EventKind: TypeAlias = Literal[
 TERMINAL: frozenset[str] = frozenset({"run_completed", "run_failed", "run_cancelled"})
 """A run ends with exactly one of these; nothing is told after it."""
 
-OF_RUNS: frozenset[str] = TERMINAL | {"run_started"}
+OF_RUNS: frozenset[str] = TERMINAL | {"run_started", "run_retrying"}
 """Told by the service alone, whatever runs."""
 
 PASSING: frozenset[str] = frozenset({"delta", "data", "log", "progress"})

@@ -15,9 +15,11 @@ from .branches import decide, without_branches
 from .call import Call
 from .context import CURRENT, StepContext
 from .crew import Workers
-from .failures import blame, is_signal
+from .elsewhere import Connections
+from .failures import blame, is_signal, suspends
 from .fans import Work, perform_all
 from .hooks import observe
+from .keeping import Keeper
 from .mapping import perform_fan
 from .performer import Performer, call_start_hook
 from .plan import build_plan
@@ -42,9 +44,10 @@ class Executor:
     the run; sync steps that are already in a thread are told through ``StepContext.cancelled``.
     """
 
-    def __init__(self, snapshot: Snapshot, threads: ThreadPool) -> None:
+    def __init__(self, snapshot: Snapshot, threads: ThreadPool, connections: Connections | None = None) -> None:
         self._plan = build_plan(snapshot)
-        self._threads, self._performer = threads, Performer(threads)
+        self._threads, connections = threads, connections or Connections(threads)
+        self._performer, self._keeper = Performer(threads, connections), Keeper(threads, connections)
         self._hooks = _of_runs(snapshot.hooks)
 
     async def run(self, call: Call, seal: Callable[[Mapping[str, Any]], T], recorder: Recorder | None = None) -> T:
@@ -90,7 +93,9 @@ class Executor:
                     context = StepContext(run, node, 1)
                     token = CURRENT.set(context)
                     try:
-                        arguments = {name: get(run) for name, get in getters}
+                        arguments = {}
+                        for name, get in getters:  # a comprehension is a call
+                            arguments[name] = get(run)
                         if context_parameter is not None:
                             arguments[context_parameter] = context
                         result = function(**arguments)
@@ -103,7 +108,7 @@ class Executor:
                         CURRENT.reset(token)
                     if call.cancelled:  # and the step kept its cancellation to itself
                         raise asyncio.CancelledError
-                way = _next(run, way)
+                way = None if way.branch is None else _next(run, way)
             return seal(run.outputs())
         finally:
             call.cancelled = True
@@ -115,8 +120,10 @@ class Executor:
             await call_start_hook(hooks, self._threads, "")
             await self._walk(run)
             sealed = seal(run.outputs())
+            await self._performer_of(run).settle(run)
         except (Exception, asyncio.CancelledError) as error:
-            await observe(hooks.on_failure, self._threads, blame(error))
+            if not suspends(error):
+                await observe(hooks.on_failure, self._threads, blame(error))
             raise
         else:
             await observe(hooks.on_success, self._threads)
@@ -139,26 +146,30 @@ class Executor:
             way = _next(run, way)
 
     async def _perform_chain(self, run: Run, nodes: Nodes) -> None:
+        performer = self._performer_of(run)
         if nodes[0].threaded and not nodes[0].alone:
             turns = [_turn(run, planned) for planned in nodes]
-            await self._performer.perform_chain(run, turns, [planned.index for planned in nodes])
+            await performer.perform_chain(run, turns, [planned.index for planned in nodes])
             return
         for planned in nodes:
             if planned.fan is None:
-                value = await self._performer.perform(run, _turn(run, planned))
+                value = await performer.perform(run, _turn(run, planned))
             else:
-                value = await perform_fan(self._performer, run, planned, planned.fan, self._walk)
+                value = await perform_fan(performer, run, planned, planned.fan, self._walk)
             run.values[planned.index] = value
+
+    def _performer_of(self, run: Run) -> Performer:
+        return self._performer if run.call.checkpoints is None else self._keeper
 
     # ----------------------------------------------------------------- for bodies that call steps themselves
 
     async def perform(self, run: Run, turn: Turn) -> Any:
         """One step with its attempts, hooks and events; its value. Raises ``RunError``."""
-        return await self._performer.perform(run, turn)
+        return await self._performer_of(run).perform(run, turn)
 
     async def perform_all(self, run: Run, step: StepSpec, work: Work) -> list[Any]:
         """``step`` for each item of ``work``; the values in the order of the items. Raises ``RunError``."""
-        return await perform_all(self._performer, run, step, work)
+        return await perform_all(self._performer_of(run), run, step, work)
 
 
 class _Units(Workers):

@@ -51,9 +51,12 @@ async def perform_all(performer: Performer, run: Run, step: StepSpec, work: Work
         RunError: What the first failing item failed with; the others are cancelled.
     """
     places = work.limit or math.inf
-    if step.kind == "thread":
+    if step.executor is not None:
+        patient = step.retry is not None
+        places = work.limit or await performer.connections.places((step.executor,), patient=patient)
+    elif step.kind == "thread":
         places = min(places, performer.threads_for(run, step).size)
-        if not is_timed_or_hooked(step):
+        if not (performer.keeps or is_timed_or_hooked(step)):
             return await _InThreads(performer, run, step, work).results(int(min(places, work.total)))
     return await _OnLoop(run, work, performer.perform, places).results()
 

@@ -9,7 +9,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..errors import InvalidOutputsError, RunError
+from ..pipelines.constants import listed
 from .context import CURRENT, StepContext
+from .elsewhere import Common
 from .failures import is_signal
 from .fans import Work, perform_all, repeat
 from .performer import Performer, fail, tell_completed, tell_started
@@ -34,7 +36,7 @@ async def perform_fan(performer: Performer, run: Run, planned: PlannedNode, fan:
             values = await perform_all(performer, run, turn.step, work)
         else:
             body = functools.partial(_run_body, fan, plan, walk)
-            values = await repeat(run, work, body, _places(performer, plan, work))
+            values = await repeat(run, work, body, await _places(performer, plan, work))
         return _columns(values, len(turn.step.outputs)), {"items": work.total}
 
     return await told(run, turn, all_items)
@@ -74,11 +76,13 @@ def _read(run: Run, planned: PlannedNode, fan: PlannedFan, name: str) -> Work:
     else:
         items = itertools.product(*lists)
         total = math.prod(map(len, lists))
-    given = functools.partial(_given, planned.node.id, _shared(run, fan.shared, name), fan.over)
-    step = planned.node.step
+    step, shared, common = planned.node.step, _shared(run, fan.shared, name), None
+    if step.executor is not None:
+        common, shared = Common({parameter: get(run) for parameter, get in shared}), ()
+    given = functools.partial(_given, planned.node.id, shared, fan.over)
 
     def turn(index: int, item: tuple[Any, ...]) -> Turn:
-        return Turn(f"{name}[{index}]", step, functools.partial(given, item))
+        return Turn(f"{name}[{index}]", step, functools.partial(given, item), common)
 
     return Work(name, items, total, turn, fan.fan.max_concurrency)
 
@@ -89,7 +93,7 @@ def _as_list(argument: Argument, run: Run, name: str) -> list[Any]:
         raise InvalidOutputsError(
             f"{name!r} is mapped over {argument.parameter!r}, which is no list but {type(value).__name__}", step=name
         )
-    return list(value)
+    return listed(value)
 
 
 def _check_lengths(over: Sequence[Argument], lists: Sequence[list[Any]], name: str) -> None:
@@ -133,9 +137,12 @@ def _given(
 # ------------------------------------------------------------------------------------------ bodies
 
 
-def _places(performer: Performer, body: Plan, work: Work) -> float:
+async def _places(performer: Performer, body: Plan, work: Work) -> float:
     """With sync steps inside, no more items than there are threads: the first end before the last begin."""
-    return min(work.limit or math.inf, performer.threads.size if body.threaded else math.inf)
+    places = work.limit or math.inf
+    if body.executors and work.limit is None:
+        places = await performer.connections.places(body.executors, patient=True)
+    return min(places, performer.threads.size if body.threaded else math.inf)
 
 
 async def _run_body(fan: PlannedFan, body: Plan, walk: Walk, run: Run, turn: Turn) -> Any:

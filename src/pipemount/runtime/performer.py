@@ -10,16 +10,18 @@ import time
 from collections.abc import Coroutine, Sequence
 from typing import Any, NoReturn
 
-from ..errors import RunCancelledError, RunError, StepFailedError, StepTimeoutError
+from ..errors import RunCancelledError, RunError, StepFailedError, StepTimeoutError, WorkerLostError
 from ..pipelines.specs import Hooks, StepSpec
 from .context import CURRENT, StepContext
+from .elsewhere import Connections, perform_elsewhere
 from .events import EventKind
-from .failures import SIGNALS, as_run_error, blame, is_signal
+from .failures import SIGNALS, as_run_error, blame, is_signal, suspends
 from .hooks import call_hook, observe
 from .lending import RequestThread
 from .run import Run
 from .scheduler import retry_delay
 from .steps import affinity_of, call_in_thread, call_on_loop
+from .suspending import Suspension
 from .threads import ThreadPool
 from .turn import NO_HOOKS, Turn
 
@@ -27,10 +29,16 @@ __all__ = ["Performer", "call_start_hook", "fail", "tell", "tell_completed", "te
 
 
 class Performer:
-    """Performs steps for any number of runs, side by side. Its methods belong to the home loop."""
+    """Performs steps for any number of runs, side by side. Its methods belong to the home loop.
 
-    def __init__(self, threads: ThreadPool) -> None:
-        self.threads = threads
+    Attributes:
+        keeps: Whether what each step gave is kept, for which the loop has to see it.
+    """
+
+    keeps = False
+
+    def __init__(self, threads: ThreadPool, connections: Connections | None = None) -> None:
+        self.threads, self.connections = threads, connections or Connections(threads)
 
     def perform(self, run: Run, turn: Turn) -> Coroutine[Any, Any, Any]:
         """One step with its attempts, between its hooks; its value. To be awaited. Raises ``RunError``."""
@@ -50,6 +58,13 @@ class Performer:
             await asyncio.sleep(self.retry_or_raise(run, turns[position], attempt, error))
             attempt += 1
 
+    def keep(self, run: Run, turn: Turn, value: Any) -> bool:
+        """What a step gave is to be kept; whether it can be. Only where it ``keeps``."""
+        return True
+
+    async def settle(self, run: Run) -> None:
+        """Return when all is kept that steps have given: before hooks are called, which may take their time."""
+
     def threads_for(self, run: Run, step: StepSpec) -> ThreadPool | RequestThread:
         """Where a sync step is performed: in the thread that asked, if step or app wants that and there is one."""
         asked = run.call.asked
@@ -62,7 +77,8 @@ class Performer:
         if run.cancelled:  # whatever the step made of that
             raise asyncio.CancelledError from error
         judged = blame(error) if isinstance(blame(error), SIGNALS) else error  # a thread's are wrapped, the loop's not
-        delay = retry_delay(turn.step.retry, attempt, judged, random.random())  # noqa: S311 - no secret
+        retry = None if isinstance(error, Suspension | WorkerLostError) else turn.step.retry
+        delay = retry_delay(retry, attempt, judged, random.random())  # noqa: S311 - no secret
         if delay is None:
             fail(run, turn, attempt, error)
         tell(run, "step_retrying", turn.name, attempt, delay=delay, error=type(error).__name__)
@@ -74,8 +90,10 @@ class Performer:
         try:
             await self._begin(run, turn, hooks)
             value = await self._attempts(run, turn, context)
+            await self.settle(run)
         except (Exception, asyncio.CancelledError) as error:
-            await observe(hooks.on_failure, self.threads, blame(error))
+            if not suspends(error):
+                await observe(hooks.on_failure, self.threads, blame(error))
             raise
         else:
             await observe(hooks.on_success, self.threads, value)
@@ -96,7 +114,7 @@ class Performer:
     async def _attempts(self, run: Run, turn: Turn, shown: StepContext | None = None) -> Any:
         """Attempts until one succeeds or the failure stands; ``shown`` is told which it is."""
         step, name = turn.step, turn.name
-        bare = step.timeout is None and step.kind != "thread"
+        bare = step.timeout is None and step.kind != "thread" and step.executor is None
         attempt = 1
         while True:
             context = StepContext(run, name, attempt)
@@ -111,7 +129,10 @@ class Performer:
                     raise
                 await asyncio.sleep(self.retry_or_raise(run, turn, attempt, error))
             else:
-                tell_completed(run, name, attempt, started)
+                if self.keeps and not self.keep(run, turn, value):
+                    tell_completed(run, name, attempt, started, kept=False)
+                else:
+                    tell_completed(run, name, attempt, started)
                 return value
             attempt += 1
             if shown is not None:
@@ -119,6 +140,9 @@ class Performer:
 
     async def _apart(self, run: Run, turn: Turn, context: StepContext) -> Any:
         """An attempt that takes more than a call on the loop."""
+        if turn.step.executor is not None:
+            lost = functools.partial(_tell_loss, run, turn, context)
+            return await perform_elsewhere(self.connections, run, turn, context, lost)
         if turn.step.timeout is not None:
             return await self._timed(run, turn, context, turn.step.timeout)
         work = functools.partial(call_in_thread, run, turn, context)
@@ -148,6 +172,10 @@ class Performer:
         return value
 
 
+def _tell_loss(run: Run, turn: Turn, context: StepContext) -> None:
+    tell(run, "step_retrying", turn.name, context.attempt, delay=0.0, error=WorkerLostError.__name__)
+
+
 def _begin_timeout(limit: asyncio.Timeout, timeout: float) -> None:
     with contextlib.suppress(RuntimeError):  # the attempt has ended meanwhile
         limit.reschedule(asyncio.get_running_loop().time() + timeout)
@@ -168,7 +196,8 @@ async def call_start_hook(hooks: Hooks, threads: ThreadPool, step: str) -> None:
 def fail(run: Run, turn: Turn, attempt: int, error: BaseException) -> NoReturn:
     """Raise what the run fails with because ``turn`` raised ``error``, and tell it."""
     failure = as_run_error(error, turn.name, turn.step)
-    tell(run, "step_failed", turn.name, attempt, error=str(failure))
+    if not suspends(failure):  # it told so where it asked
+        tell(run, "step_failed", turn.name, attempt, error=str(failure))
     if failure is error:
         raise failure
     raise failure from error

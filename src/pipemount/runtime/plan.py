@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..pipelines.executors import StepExecutor
 from ..pipelines.snapshot import Branch, Fan, Node, Snapshot
 from .ordering import Unit, build_units, in_order
 from .planned import PlannedBranch, PlannedFan, PlannedNode, PlannedResult
@@ -31,6 +32,7 @@ class Plan:
         inline: Whether there are such rows, of sync steps with which nothing waits.
         threaded: Whether any of the steps runs in the app's threads.
         results: The outputs.
+        executors: Of all steps, in mapped pipelines, too, that do not run in this process.
         bodies: For each node that maps a pipeline, by id, the plan of that.
     """
 
@@ -44,6 +46,7 @@ class Plan:
     inline: bool
     threaded: bool
     results: tuple[PlannedResult, ...]
+    executors: tuple[StepExecutor, ...]
     bodies: Mapping[str, Plan]
 
 
@@ -68,6 +71,7 @@ def build_plan(snapshot: Snapshot) -> Plan:
         inline=ways is not None and not any(map(_waits, nodes)),
         threaded=any(_is_threaded(node, bodies) for node in nodes),
         results=tuple(PlannedResult(r.name, getter(r.source, known), r.paths & every) for r in snapshot.results),
+        executors=tuple(_executors(nodes, bodies)),
         bodies=bodies,
     )
 
@@ -77,8 +81,8 @@ def _plan_node(index: int, node: Node, known: Places, every: int) -> PlannedNode
     arguments = tuple(Argument(b.parameter, getter(b.source, known), b.coerce) for b in node.bindings)
     fan = None if node.fan is None else _plan_fan(node.fan, node.body, arguments)
     watched = is_timed_or_hooked(step)
-    threaded = step.kind == "thread" and fan is None
-    bare = not (watched or step.generator or step.retry or fan) and len(step.outputs) <= 1
+    threaded = step.threaded and fan is None
+    bare = not (watched or step.generator or step.retry or fan or step.executor) and len(step.outputs) <= 1
     return PlannedNode(
         index=index,
         node=node,
@@ -96,7 +100,8 @@ def _plan_node(index: int, node: Node, known: Places, every: int) -> PlannedNode
 def _waits(planned: PlannedNode) -> bool:
     """Whether the loop is needed between a step's begin and its end, even if the step is called in place."""
     step = planned.node.step
-    return step.kind == "async" or step.retry is not None or planned.fan is not None or is_timed_or_hooked(step)
+    elsewhere = step.kind == "async" or step.executor is not None
+    return elsewhere or step.retry is not None or planned.fan is not None or is_timed_or_hooked(step)
 
 
 def _plan_fan(fan: Fan, body: Snapshot | None, arguments: tuple[Argument, ...]) -> PlannedFan:
@@ -124,4 +129,12 @@ def _plan_branch(branch: Branch, known: Places, every: int) -> PlannedBranch:
 
 def _is_threaded(planned: PlannedNode, bodies: Mapping[str, Plan]) -> bool:
     body = bodies.get(planned.id)
-    return planned.node.step.kind == "thread" if body is None else body.threaded
+    return planned.node.step.threaded if body is None else body.threaded
+
+
+def _executors(nodes: Sequence[PlannedNode], bodies: Mapping[str, Plan]) -> Iterator[StepExecutor]:
+    for planned in nodes:
+        if (body := bodies.get(planned.id)) is not None:
+            yield from body.executors
+        elif planned.node.step.executor is not None:
+            yield planned.node.step.executor

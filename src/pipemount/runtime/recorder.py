@@ -28,6 +28,7 @@ class Recorder:
     Args:
         run_id: The run.
         listeners: Functions, which are called on the home loop, and feeds, which are filled at once.
+        after: The number of the last event of an earlier attempt.
     """
 
     __slots__ = (
@@ -43,14 +44,14 @@ class Recorder:
         "_told",
     )
 
-    def __init__(self, run_id: str, listeners: Iterable[Listener]) -> None:
+    def __init__(self, run_id: str, listeners: Iterable[Listener], after: int = 0) -> None:
         self._run_id = run_id
         self._inboxes = tuple(one if isinstance(one, Feed) else _Handover(one) for one in listeners)
         self._handovers = tuple(inbox for inbox in self._inboxes if isinstance(inbox, _Handover))
         self._told: deque[tuple[EventKind, str | None, int | None, Mapping[str, Any]]] = deque()
         self._lock = threading.RLock()  # re-entered where a finaliser tells something just now
         self._recording = self._closed = False
-        self._sequence, self._last = 0, 0.0
+        self._sequence, self._last = after, 0.0
         self._thread = threading.get_ident()
 
     def emit(self, kind: EventKind, step: str | None = None, attempt: int | None = None, /, **data: Any) -> None:

@@ -64,7 +64,11 @@ class Run:
     def outputs(self) -> dict[str, Any]:
         """The outputs by name, once the steps have ended. Raises ``InvalidOutputsError``."""
         try:
-            return {name: get(self) for name, get, paths in self.plan.results if paths & self.alive}
+            outputs = {}
+            for name, get, paths in self.plan.results:  # a comprehension is a call
+                if paths & self.alive:
+                    outputs[name] = get(self)
+            return outputs
         except (AttributeError, KeyError, IndexError, TypeError) as error:
             raise InvalidOutputsError(f"an output is not where the pipeline looks for it: {error}") from error
         except Exception as error:  # a field may be a property, which runs code of the author's

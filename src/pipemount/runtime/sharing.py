@@ -82,8 +82,8 @@ class SharedAdmission(Admission):
         key: Limits | None,
         rates: Rates | None,
     ) -> None:
-        self._pipelines, self._key, self.rates = pipelines, key, rates
-        super().__init__(limit, queue)
+        self._pipelines, self._key = pipelines, key
+        super().__init__(limit, queue, rates)
 
     def forget(self) -> None:
         """As of an ``Admission``; of the shares as well."""
@@ -108,6 +108,11 @@ class SharedAdmission(Admission):
         """As of an ``Admission``; of the shares as well."""
         with self._lock:
             return not self.queued and self._take_share(pipeline, caller_of(who))
+
+    def has_room(self, pipeline: str) -> bool:
+        """As of an ``Admission``."""
+        share = self._of_pipelines.get(pipeline)
+        return share is None or share.has_room
 
     def charge(self, who: Principal | None, count: int) -> None:
         """As of an ``Admission``."""

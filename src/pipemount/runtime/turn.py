@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
 from ..errors import InvalidOutputsError
 from ..pipelines.specs import Hooks, StepSpec
 from .values import Getter, Values
+
+if TYPE_CHECKING:
+    from .elsewhere import Common
 
 __all__ = ["NO_HOOKS", "Argument", "Turn", "coerced", "given_by", "is_timed_or_hooked", "overridden"]
 
@@ -21,11 +24,14 @@ class Turn(NamedTuple):
         name: What it is called in contexts, events and errors, e.g. ``resize`` or ``outer[2]/inner[5]``.
         step: What is called.
         given: Answers the arguments, from the run and ``name``; asked anew for each attempt, where the step runs.
+        common: What it has in common with the other items of its map, of a step with an executor; ``given`` leaves
+            that out.
     """
 
     name: str
     step: StepSpec
     given: Callable[[Values, str], dict[str, Any]]
+    common: Common | None = None
 
 
 class Argument(NamedTuple):

@@ -7,6 +7,7 @@ path that it was compiled from.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from .ordering import Unit, joinable
@@ -29,7 +30,8 @@ class SwiftStep(NamedTuple):
     arguments: tuple[tuple[str, Getter], ...]
 
 
-class Way(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Way:
     """A row of steps, and the branch at its end.
 
     Attributes:
@@ -66,7 +68,7 @@ def build_ways(units: Sequence[Unit], waiting: Sequence[int], every: int) -> tup
         nodes, branch = row
         ways[start.way] = Way(_chains(nodes), tuple(swift[node.id] for node in nodes if node.swift))
         if branch is not None:
-            ways[start.way] = ways[start.way]._replace(branch=branch.branch, yes=begun, no=begun + 1)
+            ways[start.way] = replace(ways[start.way], branch=branch.branch, yes=begun, no=begun + 1)
             todo += _answered(start, branch, begun)
             begun += 2
     return tuple(ways[index] for index in range(begun))

@@ -4,6 +4,7 @@ from functools import wraps
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
+from django.contrib import admin
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -95,6 +96,7 @@ async def alink(request: HttpRequest, job_id: str) -> JsonResponse:
 
 
 urlpatterns = [
+    path("admin/", admin.site.urls),
     path("page/", page),
     path("link/<str:job_id>/", link),
     path("async/link/<str:job_id>/", alink),

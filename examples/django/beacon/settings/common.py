@@ -19,13 +19,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
 ]
 
-# The pipeline that moved in; without it the desk is what it was before.
-if os.environ.get("BEACON_PIPELINES", "on") != "off":
-    INSTALLED_APPS = ["triage", *INSTALLED_APPS, "pipemount.django"]
-    # The check asks for a lifespan, so that on_init runs when the server starts. Triage learns in milliseconds: the
-    # first request can wait for that, and one line in urls.py serves both WSGI and ASGI.
-    SILENCED_SYSTEM_CHECKS = ["pipemount.W004"]
-
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -55,10 +48,11 @@ TEMPLATES = [
     }
 ]
 
+DATABASE = Path(os.environ.get("BEACON_DATABASE", FOLDER / "beacon.sqlite3")).absolute()
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
-        "NAME": os.environ.get("BEACON_DATABASE", FOLDER / "beacon.sqlite3"),
+        "NAME": DATABASE,
         # Several workers write: a transaction takes its lock when it begins and waits for it; readers wait for nobody.
         "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": "PRAGMA journal_mode=WAL;"},
     }
@@ -84,3 +78,15 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler"}},
     "loggers": {"triage": {"handlers": ["console"], "level": "INFO"}},
 }
+
+# -------------------------------------------------------------------------- the pipeline that moved in
+
+# Without it the desk is what it was before.
+if os.environ.get("BEACON_PIPELINES", "on") != "off":
+    INSTALLED_APPS = ["triage", *INSTALLED_APPS, "pipemount.django"]
+    MIDDLEWARE = [*MIDDLEWARE, "pipemount.django.middleware.acting_user"]
+    # The check asks for a lifespan, so that on_init runs when the server starts. Triage learns in milliseconds: the
+    # first request can wait for that, and one line in urls.py serves both WSGI and ASGI.
+    SILENCED_SYSTEM_CHECKS = ["pipemount.W004"]
+    # Where a triage is kept from the moment in which it is asked for: a file beside the database, or a PostgreSQL.
+    TRIAGE_JOBS = os.environ.get("BEACON_JOBS", f"sqlite:///{DATABASE.with_name('jobs.sqlite3')}")

@@ -13,5 +13,7 @@ DEBUG = False
 SECRET_KEY = "only for tests"
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "testserver"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-DATABASES["default"]["TEST"] = {"NAME": Path(tempfile.mkdtemp(prefix="beacon-")) / "tests.sqlite3"}
+FOLDER = Path(tempfile.mkdtemp(prefix="beacon-"))
+DATABASES["default"]["TEST"] = {"NAME": FOLDER / "tests.sqlite3"}
+TRIAGE_JOBS = f"sqlite:///{FOLDER / 'jobs.sqlite3'}"
 os.environ["BEACON_KEYS"] = "tests:a key that only the tests know"

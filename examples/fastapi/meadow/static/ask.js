@@ -1,5 +1,5 @@
 // Follows an answer while it is written. A question has a key: under the same key the desk finds the answer that it has
-// begun, after a lost connection as after a reload, and begins once more where a restart made it forget.
+// begun, after a lost connection, after a reload, and after an end of its server. What that was writing is written anew.
 "use strict";
 
 const form = document.getElementById("ask");
@@ -10,7 +10,7 @@ const said = document.getElementById("said");
 const progress = document.getElementById("progress");
 const answer = document.getElementById("answer");
 
-const KINDS = ["delta", "progress", "missed", "reconnect", "run_completed", "run_failed", "run_cancelled"];
+const KINDS = ["step_started", "delta", "progress", "missed", "reconnect", "run_completed", "run_failed", "run_cancelled"];
 const BUSY = [429, 502, 503, 504]; // not now: too many ask, or the desk is being restarted
 const LONGEST = 10_000; // milliseconds between two attempts
 const memory = `question ${location.pathname}`; // survives a reload of this tab
@@ -18,6 +18,7 @@ const memory = `question ${location.pathname}`; // survives a reload of this tab
 let asked = null; // what the reader wants to know: { key, question, cancelled }
 let job = null; // who answers that: { job, events, cancel }, the last two as links with a token
 let after = 0; // the number of the last event of the job that was read
+let anew = true; // whether the next word is the first one
 let failures = 0; // in a row
 let lost = ""; // why the connection was lost, or will be
 let source = null;
@@ -74,17 +75,21 @@ function follow() {
 }
 
 function hear({ type, data, lastEventId }) {
-  const { data: event, reason } = JSON.parse(data);
+  const { data: event, step, reason } = JSON.parse(data);
   if (type === "reconnect" && reason === "draining") lost = "The desk is being restarted.";
   if (type === "reconnect" || Number(lastEventId) <= after) return;
-  if (after === 0) answer.replaceChildren();
   after = Number(lastEventId);
   failures = 0;
-  if (type === "delta") answer.append(event.value);
+  if (type === "step_started" && step === "write") anew = true;
+  if (type === "delta") {
+    if (anew) answer.replaceChildren();
+    anew = false;
+    answer.append(event.value);
+  }
   if (type === "missed") answer.append(" […] ");
   if (type === "progress") show(event);
   if (type === "run_failed") end(event.error);
-  if (type === "run_cancelled") event.code === "draining" ? later("The desk is being restarted.") : end("Cancelled.");
+  if (type === "run_cancelled") end("Cancelled.");
   if (type === "run_completed") {
     if (answer.textContent !== event.outputs.answer) answer.textContent = event.outputs.answer;
     end("This is the whole answer.");

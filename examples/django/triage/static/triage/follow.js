@@ -1,123 +1,99 @@
-// Has a pipeline do something and follows it to its end: through connections that are lost, pages that are loaded again,
-// and a server that starts anew.
-//
-// A job lives in the memory of its server. Whenever it is not clear what has become of one, the page asks for it again with
-// the Idempotency-Key of the first time: that is the same job as long as the server knows it, and its text goes on after the
-// last event that came. Else it is a new job, and its text begins anew; so nothing is there twice.
+// Has a pipeline do something, and follows it to its end: through connections that are lost, pages that are loaded again, and
+// servers that are killed and started anew. The job outlives all of that, so a page has nothing to keep but where it is.
 
 const PAUSE = 1000; // milliseconds between two tries
-const PATIENCE = 60; // tries in a row that came to nothing
-const ENDS = { run_completed: "succeeded", run_failed: "failed", run_cancelled: "cancelled" };
-const STOPPING = "draining"; // the code of what the end of a server has cut short
+const TRIES = 30; // to have something begun that is refused for now
+const SILENCES = 3; // of those, where nobody answers at all
+const BUSY = [429, 502, 503, 504]; // not now: all places are taken, the pipelines start, a proxy has nobody behind it
+const ENDS = ["run_completed", "run_failed", "run_cancelled"];
 
-/** What was asked for in this tab and has not ended, so that a page that is loaded again can follow it; or null. */
-export function remembered(name) {
-  return JSON.parse(sessionStorage.getItem(name));
+/** Asks for `parameters`; resolves with the job (`job_id`), or with why there is none (`http`, `detail`). */
+export async function submit(url, parameters, token) {
+  const key = crypto.randomUUID(); // sent again with its key, it is the same job
+  for (let tries = 0, silences = 0; tries < TRIES && silences < SILENCES; tries += 1) {
+    if (tries) await pause();
+    try {
+      const answer = await fetch(url, {
+        method: "POST",
+        headers: { "Content-Type": "application/json", "X-CSRFToken": token, "Idempotency-Key": key },
+        body: JSON.stringify({ parameters }),
+      });
+      if (!BUSY.includes(answer.status)) return { http: answer.status, ...(await answer.json()) };
+    } catch {
+      silences += 1;
+    }
+  }
+  return { detail: "The desk did not answer. Please try again." };
 }
 
 /**
- * Asks for `parameters` and follows what becomes of it.
+ * Follows the job at `url`; resolves with its record when it has ended, or with the `http` status of who does not show it.
  *
- * `name` is what the tab remembers it by. `page` has `url` (of the pipeline's `/submit`), `token` (against cross-site
- * requests), `stop` (an `AbortSignal`), and functions: `begin(anew)` before the first text, and before text that begins anew;
- * `write(text)`; `lost()` when the connection is lost, `found()` when it is back.
- *
- * Resolves with `status`: "succeeded" (with `outputs`), "failed", "cancelled", "refused" (with the HTTP status as `http`) or
- * "lost"; `detail` says why.
+ * `page` has functions: `began(step)` and `ended(step)`; `write(text)`, as a step says it, which says it anew when it has
+ * begun once more; `lost()` when the connection is lost, `found()` when it is back.
  */
-export async function follow(name, parameters, page) {
-  const order = remembered(name) ?? { key: crypto.randomUUID(), parameters };
-  sessionStorage.setItem(name, JSON.stringify(order));
-  const end = await persist(order, page);
-  sessionStorage.removeItem(name);
-  return end;
-}
-
-async function persist(order, page) {
-  const at = { job: null, last: 0 };
-  page.stop.addEventListener("abort", () => at.job && cancel(at.job, page));
-  for (let tries = 0; tries < PATIENCE && !page.stop.aborted; tries += 1) {
-    const answer = await ask(order, page);
-    if (answer.job_id) {
-      const came = at.last;
-      const end = await accompany(at, answer, page);
-      if (end) return end;
-      if (at.last > came) tries = 0;
-    } else if (!at.job || !answer.again) {
-      return { status: "refused", http: answer.http, detail: answer.detail };
-    }
+export async function follow(url, page) {
+  for (let last = 0; ; await pause()) {
+    last = await listen(url, last, page);
+    const record = await look(url);
+    if (record.http || record.finished_at) return record;
     page.lost();
-    await new Promise((resolve) => setTimeout(resolve, PAUSE));
-  }
-  return page.stop.aborted ? { status: "cancelled" } : { status: "lost" };
-}
-
-/** The job of `order`, which begins now unless it has begun before; or why there is none, and whether to ask again. */
-async function ask(order, page) {
-  try {
-    const answer = await fetch(page.url, {
-      method: "POST",
-      headers: { "Content-Type": "application/json", "X-CSRFToken": page.token, "Idempotency-Key": order.key },
-      body: JSON.stringify({ parameters: order.parameters }),
-    });
-    const body = await answer.json();
-    return answer.ok ? body : { http: answer.status, detail: body.detail, again: [429, 502, 503, 504].includes(answer.status) };
-  } catch {
-    return { again: true }; // nobody answers, or a proxy that has nobody behind it
   }
 }
 
-/** The end of `job`, or null where its stream ended and it did not, or not for good. */
-async function accompany(at, job, page) {
-  if (at.job?.job_id !== job.job_id) {
-    page.begin(at.job !== null);
-    Object.assign(at, { job, last: 0 });
-    if (page.stop.aborted) cancel(job, page); // while it was asked for
+/** Asks the server to stop the job at `url`; what comes of that, its events tell. */
+export function cancel(url, token) {
+  fetch(`${url}/cancel`, { method: "POST", headers: { "X-CSRFToken": token } }).catch(() => null);
+}
+
+/** The page at `url`, as soon as somebody answers. */
+export async function read(url) {
+  for (;;) {
+    try {
+      return await (await fetch(url)).text();
+    } catch {
+      await pause();
+    }
   }
-  return (await listen(at, page)) ?? (await look(job));
 }
 
-/** Asks the server to stop; what comes of that, the job's stream or its record tells. */
-function cancel(job, page) {
-  fetch(`${job.poll_url}/cancel`, { method: "POST", headers: { "X-CSRFToken": page.token } }).catch(() => null);
-}
-
-/** How the job ended; null where the stream is closed before that. While it can come back, the browser sees to it. */
-function listen(at, page) {
+/** Hears the events behind number `last` until there are no more; while the browser can come back, it sees to that. */
+function listen(url, last, page) {
   return new Promise((resolve) => {
-    const source = new EventSource(at.last ? `${at.job.stream_url}?after=${at.last}` : at.job.stream_url);
-    const close = (end) => {
+    const source = new EventSource(`${url}/events?after=${last}`);
+    const close = () => {
       source.close();
-      page.stop.removeEventListener("abort", stopped);
-      resolve(end);
+      resolve(last);
     };
-    const stopped = () => source.readyState === EventSource.OPEN || close(null); // else the stream tells of the end
-    const hear = (event) => {
-      const told = JSON.parse(event.data);
-      at.last = told.sequence;
-      if (told.kind === "delta") page.write(String(told.data.value));
-      else if (told.kind === "missed") page.write(" … ");
-      else if (told.kind === "run_cancelled") close(null); // by whom, its record says
-      else if (told.kind in ENDS) close({ status: ENDS[told.kind], outputs: told.data.outputs, detail: told.data.error });
+    const hear = ({ kind, sequence, step, data }) => {
+      last = sequence;
+      if (kind === "step_started") page.began(step);
+      else if (kind === "step_completed") page.ended(step);
+      else if (kind === "delta") page.write(String(data.value));
+      else if (kind === "missed") page.write(" … ");
+      else close();
     };
-    for (const kind of ["delta", "missed", ...Object.keys(ENDS)]) source.addEventListener(kind, hear);
-    page.stop.addEventListener("abort", stopped);
+    for (const kind of ["step_started", "step_completed", "delta", "missed", ...ENDS])
+      source.addEventListener(kind, (event) => hear(JSON.parse(event.data)));
     source.onopen = () => page.found();
     source.onerror = () => {
       page.lost();
-      if (source.readyState === EventSource.CLOSED) close(null); // refused: there is no such job any more, for instance
+      if (source.readyState === EventSource.CLOSED) close(); // refused: what has become of the job, its record tells
     };
   });
 }
 
-/** How a job ended whose stream did not tell; null where it has not, or where it is to be asked for again. */
-async function look(job) {
+/** The job's record; the `http` status of a refusal; nothing where nobody answers now. */
+async function look(url) {
   try {
-    const answer = await fetch(job.poll_url);
-    const record = answer.ok ? await answer.json() : {};
-    const ended = Object.values(ENDS).includes(record.status) && record.error?.code !== STOPPING;
-    return ended ? { status: record.status, outputs: record.outputs, detail: record.error?.detail } : null;
+    const answer = await fetch(url);
+    if (BUSY.includes(answer.status)) return {};
+    return answer.ok ? await answer.json() : { http: answer.status };
   } catch {
-    return null;
+    return {};
   }
+}
+
+function pause() {
+  return new Promise((resolve) => setTimeout(resolve, PAUSE));
 }

@@ -52,9 +52,14 @@ def cancel(running: Running) -> None:
     for _ in range(2):
         same("status", running.server.request("POST", f"{path}/cancel").status, 200, running)
     same("status of the job", ended(running, path)["status"], "cancelled", running)
+    again = running.server.request("POST", f"{path}/retry")
+    same("status of its retry", again.status, 202, running)
+    same("status", running.server.request("POST", f"{again.headers['location']}/cancel").status, 200, running)
     done = submit(running, "greet", name="Ada")
     ended(running, done)
-    is_problem(running, running.server.request("POST", f"{done}/cancel"), 409, "job-ended")
+    for wish in ("cancel", "retry"):
+        is_problem(running, running.server.request("POST", f"{done}/{wish}"), 409, "job-ended")
+    is_problem(running, running.server.post(f"{done}/resume", {"answer": 42}), 409, "job-not-suspended")
 
 
 @clause(

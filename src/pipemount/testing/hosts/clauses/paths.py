@@ -104,7 +104,7 @@ def check_job(running: Running, shown: str, *, rooted: bool) -> None:
         expect(found.status in known, f"{link} is answered {found.status}", running)
 
 
-POSTED = ("/invoke", "/submit", "/batch", "/tokens", "/cancel")
+POSTED = ("/invoke", "/submit", "/batch", "/tokens", "/cancel", "/resume", "/retry")
 
 
 def expected(link: str) -> int:

@@ -1,0 +1,142 @@
+"""Taking queued jobs out of a store, as many as there are places for, whichever process they came to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from heapq import heappop, heappush
+from time import monotonic, time
+
+from ..runtime.admission import Admission
+from .models import Lease
+from .store import Store
+from .work import Work
+
+__all__ = ["Claiming"]
+
+AT_ONCE = 32
+"""Jobs that are claimed in one go at most."""
+
+LOOK = 1.0
+"""Seconds between two looks where nothing tells of a job: one that another process put off may be due."""
+
+LULL = 0.02
+"""Seconds until the next look where what the store told of was not for us."""
+
+
+class Claiming:
+    """Claims jobs while there is something to claim and a place for it.
+
+    As many are claimed, the most urgent ones in the store, as there are places that nobody wants; each then takes its
+    place, or waits for it in the line in which all wait. Where there was none for a while, one is claimed all the same.
+
+    Args:
+        store: Where they are.
+        admission: Whose places they take.
+        pipelines: The names of those that are known here.
+        worker: Who claims.
+        begin: Given a job that was claimed.
+        held: The jobs that were claimed here and have not ended.
+        concurrency: Jobs at the same time, or ``None``.
+        queues: Those that jobs are taken from, with limits of their own; empty: all.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        admission: Admission,
+        pipelines: Collection[str],
+        worker: str,
+        *,
+        begin: Callable[[Lease], object],
+        held: Callable[[], Sequence[Work]],
+        concurrency: int | None,
+        queues: Mapping[str, int | None],
+    ) -> None:
+        self._store, self._admission, self._pipelines, self._worker = store, admission, pipelines, worker
+        self._begin, self._held, self._concurrency, self._queues = begin, held, concurrency, queues
+        self._told = asyncio.Event()
+        self._due: list[float] = []
+        self._in_vain_since: float | None = None
+        self._asking = asyncio.Lock()
+
+    def tell(self, run_at: float | None = None) -> None:
+        """There may be something to claim, or room for it; ``run_at``: then, in seconds since the epoch."""
+        if run_at is None or run_at <= time():
+            self._told.set()
+        else:
+            heappush(self._due, run_at)
+
+    async def settled(self) -> None:
+        """Return when what the store is giving out at this moment was begun."""
+        async with self._asking:
+            return
+
+    async def run(self) -> None:
+        """Claim, for ever."""
+        stirred = False
+        while True:
+            self._told.clear()
+            claimed, more = await self._claim()
+            if stirred and not claimed:  # what the store told of was not for us, or is gone
+                await asyncio.sleep(LULL)
+            stirred = not more and await self._until_told()
+
+    async def _until_told(self) -> bool:
+        """Return when there may be more to claim; whether it was the store that said so."""
+        told = asyncio.ensure_future(self._told.wait())
+        stirred = asyncio.ensure_future(self._store.wait_for_work(self._patience()))
+        try:
+            await asyncio.wait({told, stirred}, return_when=asyncio.FIRST_COMPLETED)
+            return stirred.done() and stirred.result()
+        finally:
+            told.cancel()
+            stirred.cancel()
+            await asyncio.gather(told, stirred, return_exceptions=True)
+
+    def _patience(self) -> float:
+        now = time()
+        while self._due and self._due[0] <= now:
+            heappop(self._due)
+        return min(LOOK, self._due[0] - now) if self._due else LOOK
+
+    # ------------------------------------------------------------------------------------ claiming
+
+    async def _claim(self) -> tuple[int, bool]:
+        """Claim what there is room for: how many, and whether there may be more for us."""
+        count, queues = self._room()
+        pipelines = [name for name in self._pipelines if self._admission.has_room(name)]
+        if not count or not pipelines:
+            return 0, False
+        if not (count := self._spare(count)):
+            return 0, False
+        async with self._asking:
+            claimed = await self._store.claim(self._worker, pipelines, count, queues)
+            for lease in claimed:
+                self._begin(lease)
+        return len(claimed), len(claimed) == count
+
+    def _room(self) -> tuple[int, Sequence[str]]:
+        """How many jobs may be claimed, and out of which queues; none for all."""
+        held = self._held()
+        if any(work.waits for work in held):  # there is no place for it yet
+            return 0, ()
+        free = AT_ONCE if self._concurrency is None else self._concurrency - len(held)
+        if not self._queues:
+            return max(0, min(AT_ONCE, free)), ()
+        taken = Counter(work.job.request.queue for work in held)
+        open_ones = [name for name, limit in self._queues.items() if limit is None or taken[name] < limit]
+        limited = any(self._queues[name] is not None for name in open_ones)
+        return (max(0, min(1 if limited else AT_ONCE, free)) if open_ones else 0), open_ones
+
+    def _spare(self, count: int) -> int:
+        """Places that nobody wants, ``count`` at most; one where there was none for a while."""
+        if spare := min(count, self._admission.spare):
+            self._in_vain_since = None
+        elif self._in_vain_since is None:
+            self._in_vain_since = monotonic()
+        elif monotonic() - self._in_vain_since > LOOK:
+            self._in_vain_since = None
+            return 1
+        return spare

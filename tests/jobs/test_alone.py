@@ -1,0 +1,150 @@
+"""Jobs in processes of their own, as far as it needs no other process."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from tests.support.stores import Database, Kept
+
+from pipemount import PipelineApp, Settings, pipeline, step
+from pipemount.jobs import alone
+from pipemount.jobs.alone import Alone
+from pipemount.jobs.models import Job, JobRequest, Lease
+from pipemount.jobs.work import Work
+from pipemount.testing.hosts.process import environment
+
+
+def job(number: int) -> Lease:
+    request = JobRequest(job_id=f"j{number}", pipeline="sum", fingerprint="", inputs=b"{}")
+    return Lease(Job(request=request, status="running", created=0.0, crashes=1), 1)
+
+
+async def test_there_are_not_too_many_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    under_way: list[str] = []
+    most = 0
+    ends = asyncio.Event()
+
+    async def performed(self: Alone, target: str, lease: Lease, work: Work) -> str:
+        nonlocal most
+        under_way.append(lease.job.id)
+        most = max(most, len(under_way))
+        await ends.wait()
+        under_way.remove(lease.job.id)
+        return "done"
+
+    monkeypatch.setattr(alone, "AT_ONCE", 2)
+    monkeypatch.setattr(Alone, "_perform", performed)
+    one = Alone(lambda: "shop:app", 1.0)
+    works = [Work(job(number).job) for number in range(6)]
+    tasks = [asyncio.create_task(one.perform(job(number), works[number])) for number in range(6)]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert under_way == ["j0", "j1"]
+    for number, work in enumerate(works):
+        work.placed()
+        if number in (2, 5):
+            work.cancel("enough")
+    assert await asyncio.wait_for(tasks[2], 30) == "crashed", "it was let go of before it began"
+    ends.set()
+    found: list[Any] = await asyncio.gather(*tasks)
+    assert found == ["done", "done", "crashed", "done", "done", "crashed"]
+    assert most == 2
+    assert one._turns._value == 2, "every turn was given back"
+
+
+CONFIGURED = "from django.conf import settings; settings.configure()"
+FROM_A_MODULE = "import os; os.environ['DJANGO_SETTINGS_MODULE'] = 'django.conf.global_settings'"
+SET_UP = "import django; django.setup()"
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        (f"{FROM_A_MODULE}; {SET_UP}", ["django:setup"]),
+        (f"{CONFIGURED}; {SET_UP}", []),  # the app's module does it again
+        ("import django.conf, django.apps", []),
+        ("", []),
+    ],
+)
+def test_django_is_set_up_as_it_was_where_that_can_be(before: str, expected: list[str]) -> None:
+    script = f"{before}\nfrom pipemount.jobs import alone\nprint(alone._preparations())"
+    done = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(expected)
+
+
+async def test_an_app_that_is_nowhere_to_be_found() -> None:
+    assert await Alone(lambda: None, 1.0).perform(job(0), Work(job(0).job)) == "unable"
+
+
+@pytest.mark.parametrize(
+    ("ending", "expected"),
+    [("SIGTERM", "unable"), ("SIGINT", "unable"), ("SIGKILL", "crashed"), ("SIGSEGV", "crashed")],
+)
+async def test_a_process_that_was_told_to_end_did_not_crash(
+    ending: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def started(target: str, lease: Lease) -> subprocess.Popen[bytes]:
+        end_it = (
+            f"import os, signal; signal.signal(signal.SIGINT, signal.SIG_DFL); os.kill(os.getpid(), signal.{ending})"
+        )
+        return subprocess.Popen([sys.executable, "-c", end_it])
+
+    monkeypatch.setattr(alone, "_started", started)
+    assert await Alone(lambda: "shop:app", 1.0).perform(job(0), Work(job(0).job)) == expected
+
+
+async def test_a_job_whose_process_cannot_begin_waits_longer_each_time_and_at_most_a_minute(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    code = alone.UNABLE
+
+    def started(target: str, lease: Lease) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-I", "-S", "-c", f"raise SystemExit({code})"])
+
+    monkeypatch.setattr(alone, "_started", started)
+    one = Alone(lambda: "shop:app", 1.0)
+    pauses = []
+    for number in range(8):
+        assert await one.perform(job(number), Work(job(number).job)) == "unable"
+        pauses.append(one.pause)
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60], "what keeps one from it keeps all"
+    warned = [record.getMessage() for record in caplog.records if "could not begin" in record.getMessage()]
+    assert len(warned) == 8
+    assert "job j7: its process could not begin, nor could 7 before it; the log of that process says why" in warned[7]
+    code = 0
+    assert await one.perform(job(0), Work(job(0).job)) == "done"
+    code = alone.UNABLE
+    await one.perform(job(0), Work(job(0).job))
+    assert one.pause == 1
+
+
+async def test_a_deployment_in_which_no_such_process_can_begin_fails_no_job(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It waits, with all its attempts, and is performed when a process can begin again."""
+    database = Database(Settings())
+    asked = JobRequest(job_id="broken", pipeline="ending", fingerprint="", inputs=b"{}")
+    await database.submit(asked)
+    lease = await database.claim_job("broken", "w")
+    assert await database.requeue(lease, crashed=True)
+    app = PipelineApp(ending, settings=Settings(cleanup_timeout=0.2), jobs=Kept(database, app="nowhere_to_be:found"))
+    monkeypatch.setattr(alone, "FIRST", 0.01)
+    async with app.lifespan(None), asyncio.timeout(60):
+        while caplog.text.count("could not begin") < 4:
+            await asyncio.sleep(0.01)
+    found = await database.get("broken")
+    assert (found.status, found.attempt, found.crashes) == ("queued", 1, 1)
+
+
+@step
+def end() -> str:
+    return "ended"
+
+
+@pipeline
+def ending() -> Any:
+    return end()

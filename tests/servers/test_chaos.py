@@ -1,0 +1,230 @@
+"""``kill -9`` of whatever process, again and again, while jobs are submitted and read: nothing accepted is lost.
+
+Row J2 of the hardening matrix, and the promises of docs/durable.md.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.support.servers import ROOT, Server, serve, wait_until
+from tests.support.services import shared_postgres
+
+from pipemount.jobs.models import ENDED
+from pipemount.testing.hosts.process import serving
+
+pytestmark = pytest.mark.server
+
+READERS = 4
+
+
+class Chaos:
+    """A product under fire: gunicorn with four workers, and a worker without a server beside it."""
+
+    def __init__(self, server: Server, commands: Iterator[Server]) -> None:
+        self._server, self._commands = server, commands
+        self._worker = next(commands)
+        self.url = f"{server.url}/ai"
+        self.accepted: list[str] = []
+        self.killed: list[float] = []
+        self.faults: list[str] = []
+        self._over = threading.Event()
+
+    # ------------------------------------------------------------------------------------------ callers
+
+    def submit(self) -> None:
+        """Ask for jobs until it is over; what was answered 202 was accepted."""
+        number = 0
+        while not self._over.is_set():
+            number += 1
+            try:
+                answer = httpx.post(f"{self.url}/submit", json={"parameters": {"number": number}}, timeout=30)
+            except httpx.HTTPError:  # the process that answered was killed: it promised nothing
+                continue
+            if answer.status_code == 202:
+                self.accepted.append(answer.json()["job_id"])
+            elif answer.status_code not in (429, 500, 502, 503):
+                self.faults.append(f"{answer.status_code}: {answer.text}")
+            time.sleep(0.02)
+
+    def read(self, each: int) -> None:
+        """Read the events of some of the jobs, whoever is killed meanwhile; each has all, once and in order."""
+        seen = each
+        while not (self._over.is_set() and seen >= len(self.accepted)):
+            if seen >= len(self.accepted):
+                time.sleep(0.05)
+                continue
+            self._read(self.accepted[seen])
+            seen += 4 * READERS
+
+    def _read(self, job_id: str) -> None:
+        numbers: list[int] = []
+        until = time.monotonic() + 120
+        while time.monotonic() < until:
+            try:
+                after = {"last-event-id": str(numbers[-1])} if numbers else {}
+                with httpx.stream("GET", f"{self.url}/jobs/{job_id}/events", headers=after, timeout=30) as answer:
+                    if answer.status_code == 204:
+                        break
+                    for line in answer.iter_lines():
+                        if line.startswith("id: "):
+                            numbers.append(int(line[4:]))
+                        elif line.startswith("data: ") and '"kind":"run_completed"' in line:
+                            return self._judge(job_id, numbers)
+            except httpx.HTTPError:
+                time.sleep(0.05)
+        self.faults.append(f"{job_id}: no end after {numbers}")
+        return None
+
+    def _judge(self, job_id: str, numbers: list[int]) -> None:
+        if numbers != list(range(1, len(numbers) + 1)):
+            self.faults.append(f"{job_id}: {numbers}")
+
+    # ------------------------------------------------------------------------------------------- killers
+
+    def kill(self, chance: random.Random) -> None:
+        """One process, whichever."""
+        victims = [*self._children(), self._worker.process.pid]
+        victim = chance.choice(victims)
+        try:
+            os.kill(victim, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        self.killed.append(time.time())
+        if victim == self._worker.process.pid:
+            self._worker = next(self._commands)
+
+    def _children(self) -> list[int]:
+        pid = self._server.process.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def run(self, kills: int) -> None:
+        """``kills`` of them; between two some jobs are accepted, so that there is something to lose."""
+        threads = [threading.Thread(target=self.submit)]
+        threads += [threading.Thread(target=self.read, args=(each,)) for each in range(READERS)]
+        for thread in threads:
+            thread.start()
+        chance = random.Random(kills)
+        for _ in range(kills):
+            wanted = len(self.accepted) + chance.randint(1, 6)
+            wait_until(lambda wanted=wanted: len(self.accepted) >= wanted, 60)  # type: ignore[misc]  # bound now
+            self.kill(chance)
+        self._over.set()
+        for thread in threads:
+            thread.join(180)
+            assert not thread.is_alive()
+
+
+@contextmanager
+def workers(folder: Path, env: dict[str, str]) -> Iterator[Iterator[Server]]:
+    """Workers without a server, one after the other; the last is ended at the end."""
+
+    def started() -> Iterator[Server]:
+        number = 0
+        while True:
+            number += 1
+            place = folder / f"worker-{number}"
+            place.mkdir()
+            command = [sys.executable, "-m", "pipemount.cli", "worker", "tests.servers.chaotic:pipelines"]
+            with serving(command, folder=place, working=ROOT, env=env, wait=False) as process:
+                yield process
+
+    found = started()
+    try:
+        yield found
+    finally:
+        found.close()  # type: ignore[attr-defined]  # it is a generator
+
+
+@pytest.mark.parametrize(
+    ("host", "store", "kills"),
+    [
+        ("fastapi", "sqlite", 3),
+        ("django", "postgres", 3),
+        *(
+            pytest.param(host, store, 100, marks=pytest.mark.full)
+            for host in ("fastapi", "django")
+            for store in ("sqlite", "postgres")
+        ),
+    ],
+)
+@pytest.mark.timeout(1200)
+def test_j2_whoever_is_killed_nothing_accepted_is_lost(host: str, store: str, kills: int, tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path}/jobs.db" if store == "sqlite" else shared_postgres().new_schema()
+    ran = tmp_path / "ran.log"
+    env = {"DATABASE": database, "HOST": host, "RAN": str(ran), "PYTHONPATH": os.pathsep.join(sys.path)}
+    gunicorn = ["gunicorn", "tests.servers.chaotic:app", "-k", "asgi", "-w", "4", "--no-control-socket"]
+    (tmp_path / "server").mkdir()
+    with (
+        serve([*gunicorn, "--bind", "127.0.0.1:{port}"], folder=tmp_path / "server", env=env, wait=False) as server,
+        workers(tmp_path, env) as commands,
+    ):
+        wait_until(lambda: _answers(server), 60)
+        chaos = Chaos(server, commands)
+        chaos.run(kills)
+        left = set(chaos.accepted)
+        until = time.monotonic() + 120
+        while left and time.monotonic() < until:
+            left = {job_id for job_id in left if _status(chaos, job_id) not in ENDED}
+        statuses = Counter(_status(chaos, job_id) for job_id in chaos.accepted)
+        ended = [job_id for job_id in chaos.accepted if job_id not in left]
+        recoveries = sorted(after for job_id in ended for after in _recoveries(chaos, job_id))
+        others = [_record(chaos, job_id) for job_id in chaos.accepted if _status(chaos, job_id) != "succeeded"]
+
+    assert not others, "\n\n".join(others)
+    assert chaos.faults == []
+    assert len(chaos.accepted) > kills
+    assert statuses == {"succeeded": len(chaos.accepted)}
+    times = Counter(ran.read_text().splitlines())
+    finished = [times[f"second {job_id}"] for job_id in chaos.accepted]
+    assert min(finished) >= 1
+    again = sum(finished) - len(finished)
+    print(f"{host}, {store}, {kills} kills: {len(finished)} jobs accepted, {again} last steps begun twice")
+    if recoveries:
+        half = recoveries[len(recoveries) // 2]
+        print(f"  {len(recoveries)} begun again, half of them within {half:.2f} s, all within {recoveries[-1]:.2f} s")
+
+
+def _answers(server: Server) -> bool:
+    try:
+        return httpx.get(f"{server.url}/ai/health", timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _status(chaos: Chaos, job_id: str) -> str:
+    try:
+        found = httpx.get(f"{chaos.url}/jobs/{job_id}", timeout=30)
+    except httpx.HTTPError:
+        return "not answered"
+    return str(found.json().get("status", json.dumps(found.json()))) if found.status_code == 200 else "not answered"
+
+
+def _recoveries(chaos: Chaos, job_id: str) -> Iterator[float]:
+    """Seconds between each kill that hit a job and its next ``run_started``."""
+    told = httpx.get(f"{chaos.url}/jobs/{job_id}/events", timeout=30).text
+    events = [json.loads(line[6:]) for line in told.splitlines() if line.startswith("data: ")]
+    for before, event in itertools.pairwise(events):
+        if event["kind"] == "run_started":
+            yield event["time"] - next((at for at in chaos.killed if at >= before["time"]), before["time"])
+
+
+def _record(chaos: Chaos, job_id: str) -> str:
+    """All that is known of a job, its events included, for whoever reads why it is not as it should be."""
+    record = httpx.get(f"{chaos.url}/jobs/{job_id}", timeout=30).text
+    ended = _status(chaos, job_id) in ENDED  # the events of another one would never end
+    events = httpx.get(f"{chaos.url}/jobs/{job_id}/events", timeout=30).text if ended else "it has not ended"
+    return f"{record}\n{events}"

@@ -1,0 +1,291 @@
+"""Jobs in the team's own code: every verb, from any loop and any thread, on behalf of whoever acts."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, closing
+from typing import Any
+
+import pytest
+from tests.support.endings import until_ended
+from tests.support.stores import STORES
+
+from pipemount import PipelineApp, PipelineError, Settings, StepContext, acting_as, pipeline, step
+from pipemount.errors import (
+    ConfigurationError,
+    HomeLoopError,
+    IdempotencyMismatchError,
+    InvalidInputsError,
+    JobEndedError,
+    JobNotEndedError,
+    NotFoundError,
+)
+
+
+@step
+async def speak(word: str, context: StepContext) -> str:
+    if word == "fail":
+        raise PipelineError("no such word", status=418)
+    if word == "wait":
+        await asyncio.sleep(600)
+    context.emit(word)
+    return word.upper()
+
+
+@pipeline
+def say(word: str) -> Any:
+    return speak(word)
+
+
+@pipeline
+def tell(word: str = "told") -> Any:
+    return speak(word)
+
+
+@pytest.fixture(params=STORES)
+def app(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[PipelineApp]:
+    """The verbs are the same over every store."""
+    monkeypatch.setattr("pipemount.http.application.MemoryStore", STORES[request.param])
+    app = PipelineApp({"say": say, "tell": tell}, settings=Settings(cleanup_timeout=1))
+    yield app
+    app.lifecycle.close()
+
+
+def test_a_job_is_submitted_followed_and_found(app: PipelineApp) -> None:
+    job = app.submit_sync("say", word="hello")
+    events = list(app.events_sync(job))
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    assert [event.data for event in events if event.kind == "data"] == [{"value": "hello"}]
+    assert (events[-1].kind, events[-1].data["outputs"]) == ("run_completed", {"output": "HELLO"})
+    assert list(app.events_sync(job.id, after=3)) == events[3:]
+    found = app.get_sync(job.id)
+    assert (found.id, found.pipeline, found.status) == (job.id, "say", "succeeded")
+    assert (found.parameters, found.outputs) == ({"word": "hello"}, {"output": "HELLO"})
+    assert job.outputs is None
+
+
+async def test_the_same_awaited_on_the_app_s_own_loop(app: PipelineApp) -> None:
+    async with app.lifespan(None):
+        await all_verbs(app)
+        with pytest.raises(HomeLoopError):
+            app.get_sync("a job")
+
+
+async def test_the_same_awaited_on_another_loop(app: PipelineApp) -> None:
+    app.run_sync("tell")
+    await all_verbs(app)
+
+
+async def all_verbs(app: PipelineApp) -> None:
+    job = await app.submit("say", word="fail")
+    async with aclosing(app.events(job)) as events:
+        kinds = [event.kind async for event in events]
+    assert kinds[-1] == "run_failed"
+    failed = await app.get(job)
+    assert failed.error is not None
+    assert (failed.status, failed.error["status"], failed.outputs) == ("failed", 418, None)
+    again = await app.retry(failed)
+    assert (again.id == job.id, again.status) == (False, "queued")
+    assert (await app.list("queued", "running", "failed")).jobs[0].id == again.id
+    waiting = await app.submit("say", word="wait")
+    async with aclosing(app.events(waiting)) as events:
+        async for event in events:
+            if event.kind == "step_started":
+                assert (await app.cancel(waiting, "enough of it")).cancel_requested
+            last = event
+    assert (last.kind, (await app.get(waiting)).reason) == ("run_cancelled", "enough of it")
+
+
+def test_lists_are_filtered_and_have_pages(app: PipelineApp) -> None:
+    jobs = [until_ended(app, app.submit_sync(name, word=word)) for name, word in WORDS]
+    ids = [job.id for job in jobs]
+    assert [job.id for job in app.list_sync().jobs] == ids[::-1]
+    assert [job.id for job in app.list_sync("failed").jobs] == [ids[2], ids[1]]
+    assert [job.id for job in app.list_sync("failed", pipeline="say").jobs] == [ids[1]]
+    first = app.list_sync(limit=2)
+    assert [job.id for job in first.jobs] == ids[:1:-1]
+    last = app.list_sync(limit=2, cursor=first.cursor)
+    assert ([job.id for job in last.jobs], last.cursor) == (ids[1::-1], None)
+
+
+def test_what_cannot_be_listed(app: PipelineApp) -> None:
+    for _ in range(2):
+        app.submit_sync("say", word="a")
+    wrong: list[Any] = [{"limit": limit} for limit in (0, -1, 2**63, 1.5, "5", True)]
+    for options in (*wrong, {"cursor": 5}, {"cursor": "a"}):
+        with pytest.raises(InvalidInputsError, match=next(iter(options))):
+            app.list_sync(**options)
+    done: Any = "done"
+    with pytest.raises(InvalidInputsError, match="one or more of queued, "):
+        app.list_sync(done)
+
+
+def test_whoever_has_no_event_yet_misses_none(app: PipelineApp) -> None:
+    job = app.submit_sync("say", word="hello")
+    assert [event.kind for event in app.events_sync(job, after=-5)][:2] == ["run_started", "step_started"]
+
+
+def test_what_a_text_may_hold_that_no_store_can_write(app: PipelineApp) -> None:
+    job = app.submit_sync("say", word="wait")
+    assert "?" in str(app.cancel_sync(job, "a \ud800").reason)
+    until_ended(app, job)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"priority": wrong} for wrong in ("high", 1.5, True, 2**31, -(2**31) - 1)),
+        *({"queue": wrong} for wrong in ("", 5, "a\0", "\ud800", "x" * 201)),
+        *({"max_attempts": wrong} for wrong in ("3", 1.5, 0)),
+        *({"delay": wrong} for wrong in ("1", -1, float("nan"), float("inf"))),
+        *({"run_name": wrong} for wrong in (5, "\ud800")),
+    ],
+)
+def test_what_a_job_cannot_be_told(options: Any) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(options))):
+        PipelineApp(say).calling(**options)
+
+
+WORDS = [("say", "a"), ("say", "fail"), ("tell", "fail"), ("tell", "b")]
+
+
+def test_what_has_ended_well_is_not_cancelled_and_not_retried(app: PipelineApp) -> None:
+    job = until_ended(app, app.submit_sync("say", word="hello"))
+    with pytest.raises(JobEndedError):
+        app.cancel_sync(job)
+    with pytest.raises(JobEndedError):
+        app.retry_sync(job)
+    waiting = app.submit_sync("say", word="wait")
+    with pytest.raises(JobNotEndedError):
+        app.retry_sync(waiting)
+    app.cancel_sync(waiting)
+    assert until_ended(app, waiting).reason == "cancelled on request"
+    again = app.retry_sync(waiting)
+    assert (again.id == waiting.id, again.parameters) == (False, {"word": "wait"})
+    app.cancel_sync(again)
+
+
+def test_whoever_acts_sees_what_is_their_own_and_the_team_s_code_sees_all(app: PipelineApp) -> None:
+    with acting_as("ada"):
+        job = app.submit_sync("say", word="wait")
+        assert app.get_sync(job).id == job.id
+    verbs: list[Callable[[], object]] = [
+        lambda: app.get_sync(job),
+        lambda: app.cancel_sync(job),
+        lambda: app.retry_sync(job),
+        lambda: list(app.events_sync(job)),
+    ]
+    with acting_as("bob"):
+        assert not app.list_sync().jobs
+        for verb in verbs:
+            with pytest.raises(NotFoundError):
+                verb()
+    with pytest.raises(NotFoundError):
+        app.calling(principal=None).get_sync(job)
+    assert [found.id for found in app.list_sync().jobs] == [job.id]
+    assert app.calling(principal="ada").cancel_sync(job).reason == "cancelled on request of ada"
+    assert until_ended(app, job).status == "cancelled"
+    again = app.retry_sync(job)  # by the team's own code, for her
+    assert again.request.principal is not None
+    assert again.request.principal.name == "ada"
+    app.cancel_sync(again)
+
+
+def test_events_that_are_left_early_change_nothing(app: PipelineApp) -> None:
+    job = app.submit_sync("say", word="wait")
+    with closing(app.events_sync(job)) as events:
+        assert next(events).kind == "run_started"
+    assert app.get_sync(job).status == "running"
+    app.cancel_sync(job)
+
+
+def test_one_thread_follows_what_another_one_cancels(app: PipelineApp) -> None:
+    job = app.submit_sync("say", word="wait")
+    told: list[str] = []
+    reader = threading.Thread(target=lambda: told.extend(event.kind for event in app.events_sync(job)))
+    reader.start()
+    app.cancel_sync(job)
+    reader.join(30)
+    assert told[-1] == "run_cancelled"
+
+
+# ------------------------------------------------------------------------------------------ once only
+
+
+def test_a_job_that_is_submitted_twice_with_a_key_is_one(app: PipelineApp) -> None:
+    once = app.calling(idempotency_key="nightly")
+    first = once.submit_sync("say", word="a")
+    assert once.submit_sync("say", word="a").id == first.id
+    assert until_ended(app, first).status == "succeeded"
+    again = once.submit_sync("say", word="a")
+    assert (again.id, again.status) == (first.id, "succeeded"), "also when it has ended"
+    others = [
+        app.calling(idempotency_key="weekly").submit_sync("say", word="a"),
+        app.calling(idempotency_key="nightly", principal="ada").submit_sync("say", word="a"),
+        once.submit_sync("tell", word="a"),
+        app.submit_sync("say", word="a"),
+    ]
+    assert len({job.id for job in [first, *others]}) == 5, "of another caller, another pipeline, without one"
+
+
+@pytest.mark.parametrize(
+    "other", [{"queue": "slow"}, {"delay": 60}, {"timeout": 5}, {"expires": 60}, {"run_name": "n"}]
+)
+def test_a_key_that_came_with_something_else_is_refused(app: PipelineApp, other: Any) -> None:
+    first = app.calling(idempotency_key="k").submit_sync("say", word="a")
+    with pytest.raises(IdempotencyMismatchError):
+        app.calling(idempotency_key="k").submit_sync("say", word="b")
+    with pytest.raises(IdempotencyMismatchError):
+        app.calling(idempotency_key="k", **other).submit_sync("say", word="a")
+    assert [job.id for job in app.list_sync().jobs] == [first.id]
+
+
+def test_a_key_stands_for_its_first_request_whichever_way_it_came(app: PipelineApp) -> None:
+    app.calling(idempotency_key="k", principal="ada").submit_sync("say", word="a")
+    with app.client_sync(principal="ada") as client:
+        answer = client.post(
+            "/pipelines/say/submit", json={"parameters": {"word": "a"}}, headers={"Idempotency-Key": '"k"'}
+        )
+        assert (answer.status_code, answer.json()["code"]) == (422, "idempotency-mismatch"), "a body is something else"
+        sent: dict[str, Any] = {"json": {"parameters": {"word": "a"}}, "headers": {"Idempotency-Key": '"other"'}}
+        assert client.post("/pipelines/say/submit", **sent).status_code == 202
+    with pytest.raises(IdempotencyMismatchError):
+        app.calling(idempotency_key="other", principal="ada").submit_sync("say", word="a")
+
+
+def test_a_retry_with_a_key_is_one_in_process_and_over_http(app: PipelineApp) -> None:
+    failed = until_ended(app, app.calling(principal="ada").submit_sync("say", word="fail"))
+    once = app.calling(idempotency_key="again", principal="ada")
+    second = once.retry_sync(failed)
+    assert (second.id != failed.id, once.retry_sync(failed).id) == (True, second.id)
+    with app.client_sync(principal="ada") as client:
+        answer = client.post(f"/jobs/{failed.id}/retry", headers={"Idempotency-Key": '"again"'})
+    assert (answer.status_code, answer.json()["job_id"]) == (202, second.id)
+    assert answer.headers["idempotency-replayed"] == "true"
+    assert app.calling(principal="ada").retry_sync(failed).id != second.id
+
+
+async def test_j1_a_hundred_of_the_teams_own_calls_with_one_key_are_one_job(app: PipelineApp) -> None:
+    once = app.calling(idempotency_key="race")
+    async with app.lifespan(None):
+        jobs = await asyncio.gather(*(once.submit("say", word="a") for _ in range(100)))
+        failed = await app.submit("say", word="fail")
+        async with aclosing(app.events(failed)) as events:
+            assert [event.kind async for event in events][-1] == "run_failed"
+        retried = await asyncio.gather(*(once.retry(failed) for _ in range(100)))
+    assert (len({job.id for job in jobs}), len({job.id for job in retried})) == (1, 1)
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "é", "a\n"])
+def test_keys_that_cannot_be(key: str) -> None:
+    with pytest.raises(ConfigurationError, match="1 to 255 printable"):
+        PipelineApp(say).calling(idempotency_key=key)
+
+
+def test_a_run_takes_no_key() -> None:
+    app = PipelineApp(say)
+    with pytest.raises(ConfigurationError, match="idempotency_key are for jobs"):
+        app.calling(idempotency_key="k").run_sync(word="a")
+    app.lifecycle.close()
