@@ -20,12 +20,16 @@ def body(text: str):  # type: ignore[no-untyped-def]
     return double(text)
 
 
+def ended(outputs: Any) -> None:
+    """A hook."""
+
+
 @step(
     name="twice",
     retry=Retry(attempts=2, on=(OSError,)),
     timeout=3,
     on_start="hooks:start",
-    on_end=print,
+    on_end=ended,
     public_errors=ValueError,
     error_statuses={KeyError: 404},
 )
@@ -43,7 +47,7 @@ def test_a_step_as_data() -> None:
     spec = double.spec
     assert (spec.name, spec.kind, spec.generator, spec.timeout, spec.doc) == ("twice", "thread", False, 3, "Doubles.")
     assert spec.retry == Retry(attempts=2, on=(OSError,))
-    assert spec.hooks == Hooks(on_start=Hook("hooks:start"), on_end=Hook(print))
+    assert spec.hooks == Hooks(on_start=Hook("hooks:start"), on_end=Hook(ended))
     assert spec.public_errors == (ValueError,)
     assert spec.error_statuses == {KeyError: 404}
     assert [parameter.name for parameter in spec.parameters] == ["text"]

@@ -122,6 +122,9 @@ def ray_here() -> Iterator[RayHere]:
         same = {"env_vars": {"PYTHONPATH": environment()["PYTHONPATH"]}}
         ray.init(num_cpus=2, runtime_env=same, **quiet)
     try:
-        yield RayHere()
+        with pytest.MonkeyPatch.context() as patched:
+            # Where it says that a worker died, Ray would put a `print` of its own in the place of Python's.
+            patched.setenv("RAY_TQDM_PATCH_PRINT", "0")
+            yield RayHere()
     finally:
         ray.shutdown()
