@@ -1,8 +1,9 @@
-"""A product whose processes are killed while it works: two steps a job, each of which notes that it ran."""
+"""A product whose processes are killed while it works: two steps a job, each of which notes that it ran, and where."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from pathlib import Path
 
@@ -19,6 +20,7 @@ def note(words: str) -> None:
 
 @step
 async def first(number: int, context: StepContext) -> int:
+    note(f"begun {context.run_id} {os.getpid()}")
     await asyncio.sleep(0.03)
     note(f"first {context.run_id}")
     return number + 1
@@ -44,7 +46,14 @@ def made() -> PipelineApp:
     )
 
 
+def tell() -> None:
+    """What is logged, with the time and the process, in a file of its own as well."""
+    told: list[logging.Handler] = [logging.StreamHandler(), logging.FileHandler(RAN.with_suffix(".told"))]
+    logging.basicConfig(format="%(created).3f %(process)d %(message)s", handlers=told)
+
+
 if "DATABASE" in os.environ:
+    tell()
     pipelines = made()
 
 if os.environ.get("HOST") == "django":

@@ -9,12 +9,13 @@ import itertools
 import json
 import os
 import random
+import re
 import signal
 import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,7 +40,7 @@ class Chaos:
         self._worker = next(commands)
         self.url = f"{server.url}/ai"
         self.accepted: list[str] = []
-        self.killed: list[float] = []
+        self.killed: dict[int, float] = {}
         self.faults: list[str] = []
         self._over = threading.Event()
 
@@ -103,7 +104,7 @@ class Chaos:
             os.kill(victim, signal.SIGKILL)
         except ProcessLookupError:
             return
-        self.killed.append(time.time())
+        self.killed[victim] = time.time()
         if victim == self._worker.process.pid:
             self._worker = next(self._commands)
 
@@ -181,7 +182,7 @@ def test_j2_whoever_is_killed_nothing_accepted_is_lost(host: str, store: str, ki
             left = {job_id for job_id in left if _status(chaos, job_id) not in ENDED}
         statuses = Counter(_status(chaos, job_id) for job_id in chaos.accepted)
         ended = [job_id for job_id in chaos.accepted if job_id not in left]
-        recoveries = sorted(after for job_id in ended for after in _recoveries(chaos, job_id))
+        starts = {job_id: _starts(chaos, job_id) for job_id in ended}
         others = [_record(chaos, job_id) for job_id in chaos.accepted if _status(chaos, job_id) != "succeeded"]
 
     assert not others, "\n\n".join(others)
@@ -193,9 +194,11 @@ def test_j2_whoever_is_killed_nothing_accepted_is_lost(host: str, store: str, ki
     assert min(finished) >= 1
     again = sum(finished) - len(finished)
     print(f"{host}, {store}, {kills} kills: {len(finished)} jobs accepted, {again} last steps begun twice")
-    if recoveries:
-        half = recoveries[len(recoveries) // 2]
-        print(f"  {len(recoveries)} begun again, half of them within {half:.2f} s, all within {recoveries[-1]:.2f} s")
+    taken, begun = _recoveries(chaos.killed, starts, times, ran.with_suffix(".told").read_text())
+    for what, found in (("taken by another process", taken), ("begun again", begun)):
+        if found:
+            half = found[len(found) // 2]
+            print(f"  {len(found)} {what}, half of them within {half:.2f} s, all within {found[-1]:.2f} s")
 
 
 def _answers(server: Server) -> bool:
@@ -213,13 +216,32 @@ def _status(chaos: Chaos, job_id: str) -> str:
     return str(found.json().get("status", json.dumps(found.json()))) if found.status_code == 200 else "not answered"
 
 
-def _recoveries(chaos: Chaos, job_id: str) -> Iterator[float]:
-    """Seconds between each kill that hit a job and its next ``run_started``."""
+def _starts(chaos: Chaos, job_id: str) -> list[float]:
+    """When it was begun, each time."""
     told = httpx.get(f"{chaos.url}/jobs/{job_id}/events", timeout=30).text
-    events = [json.loads(line[6:]) for line in told.splitlines() if line.startswith("data: ")]
-    for before, event in itertools.pairwise(events):
-        if event["kind"] == "run_started":
-            yield event["time"] - next((at for at in chaos.killed if at >= before["time"]), before["time"])
+    events = (json.loads(line[6:]) for line in told.splitlines() if line.startswith("data: "))
+    return [event["time"] for event in events if event["kind"] == "run_started"]
+
+
+def _recoveries(
+    killed: Mapping[int, float], starts: Mapping[str, list[float]], ran: Iterable[str], told: str
+) -> tuple[list[float], list[float]]:
+    """Seconds, sorted, from the end of each process that had a job until another one had taken the job, and from the
+    last of these ends until the job was begun again."""
+    holders: dict[str, list[tuple[float, int]]] = defaultdict(list)
+    for _, job_id, process in (line.split() for line in ran if line.startswith("begun ")):
+        if not holders[job_id]:
+            holders[job_id].append((starts.get(job_id, [0.0])[0], int(process)))
+    for at, process, job_id in re.findall(r"^(\S+) (\d+) job (\S+) was in a process that ended", told, re.MULTILINE):
+        holders[job_id].append((float(at), int(process)))
+    taken, begun = [], []
+    for job_id, each in holders.items():
+        steps = [(killed[one], at) for (_, one), (at, _) in itertools.pairwise(each) if one in killed]
+        taken += [at - ended for ended, at in steps]
+        again = starts.get(job_id, [])
+        if steps and len(again) > 1:
+            begun.append(again[-1] - steps[-1][0])
+    return sorted(taken), sorted(begun)
 
 
 def _record(chaos: Chaos, job_id: str) -> str:

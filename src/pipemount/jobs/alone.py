@@ -74,6 +74,7 @@ class Alone:
         """
         if (target := self.target) is None:
             return "unable"
+        logger.warning("job %s was in a process that ended, and is performed alone in one", lease.job.id)
         if not await self._has_turn(work):
             return "crashed"
         try:
@@ -98,7 +99,6 @@ class Alone:
         return not work.let_go
 
     async def _perform(self, target: str, lease: Lease, work: Work) -> Ended:
-        logger.warning("job %s was in a process that ended, and is performed alone in one", lease.job.id)
         with ThreadPoolExecutor(1, "pipemount-alone") as threads:
             loop = asyncio.get_running_loop()
             process = await loop.run_in_executor(threads, _started, target, lease)
