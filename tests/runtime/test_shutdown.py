@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.servers import UNMEASURED
 
 from pipemount.runtime import shutdown
 
@@ -43,11 +42,9 @@ NO_FORK_WARNING = ("-W", "ignore::DeprecationWarning") if sys.version_info >= (3
 
 def run(script: str, *options: str, status: int = 0) -> list[str]:
     """The lines that a script prints."""
-    # Where nobody handles SIGTERM coverage.py would.
-    unmeasured = UNMEASURED if script.startswith(SIGTERM) else {}
     done = subprocess.run(
         [sys.executable, "-W", "error", *options, "-c", SETUP + script],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **unmeasured},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         timeout=60,

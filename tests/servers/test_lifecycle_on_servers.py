@@ -87,11 +87,8 @@ HYPERCORN_2 = Server(
     command=(*SERVERS["hypercorn"].command, "--workers", "2"),
     workers=2,
     lifespan=True,
-    unhandled=True,
 )
-WERKZEUG = Server(
-    name="werkzeug", kind="wsgi", command=("tests.servers.development", "{app}", "{port}"), unhandled=True
-)
+WERKZEUG = Server(name="werkzeug", kind="wsgi", command=("tests.servers.development", "{app}", "{port}"))
 
 
 @pytest.mark.server

@@ -15,7 +15,7 @@ from typing import Any
 from pipemount.testing.hosts.process import environment
 
 from .engines import Engine
-from .servers import ROOT, UNMEASURED, Server, serve, wait_until
+from .servers import ROOT, Server, serve, wait_until
 
 __all__ = ["Carrying", "Worker"]
 
@@ -89,7 +89,7 @@ class Carrying:
             process = subprocess.Popen(
                 [sys.executable, "-W", "ignore", "-m", *self.engine.worker(self._workers), *options],
                 cwd=ROOT,
-                env={**environment(), **UNMEASURED, **self._environment, **own},
+                env={**environment(), **self._environment, **own},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

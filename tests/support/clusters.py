@@ -14,7 +14,7 @@ import pytest
 from pipemount.pipelines.executors import StepExecutor
 from pipemount.testing.hosts.process import environment
 
-from .servers import ROOT, UNMEASURED, free_port, wait_until
+from .servers import ROOT, free_port, wait_until
 
 __all__ = ["DaskCluster", "Engine", "RayHere", "dask_cluster", "ray_here"]
 
@@ -71,7 +71,7 @@ class DaskCluster:
             process = subprocess.Popen(
                 [sys.executable, "-W", "ignore", "-m", f"distributed.cli.dask_{what}", *arguments],
                 cwd=ROOT,
-                env=environment() | UNMEASURED,
+                env=environment(),
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -117,8 +117,7 @@ def ray_here() -> Iterator[RayHere]:
 
     quiet: Any = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False}
     with pytest.MonkeyPatch.context() as patched:
-        for name, value in (UNMEASURED | {"RAY_USAGE_STATS_ENABLED": "0"}).items():
-            patched.setenv(name, value)
+        patched.setenv("RAY_USAGE_STATS_ENABLED", "0")
         same = {"env_vars": {"PYTHONPATH": environment()["PYTHONPATH"]}}
         ray.init(num_cpus=2, runtime_env=same, **quiet)
     try:

@@ -11,12 +11,9 @@ from pipemount.testing.hosts.client import Reply
 from pipemount.testing.hosts.process import ServerProcess as Server
 from pipemount.testing.hosts.process import free_port, serving, wait_until
 
-__all__ = ["UNMEASURED", "Reply", "Server", "free_port", "serve", "wait_until"]
+__all__ = ["Reply", "Server", "free_port", "serve", "wait_until"]
 
 ROOT = Path(__file__).parents[2]
-
-UNMEASURED = {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
-"""Of processes that are killed, so that coverage.py would work for nothing, or that are looked at as they are."""
 
 
 @contextlib.contextmanager

@@ -22,9 +22,6 @@ __all__ = ["Pair", "Running", "pairs", "pairs_of", "servers_of"]
 FEW = ("uvicorn", "uvicorn --lifespan off", "gunicorn gthread")
 """Servers for hosts that are, to a server, bare ASGI or WSGI."""
 
-UNMEASURED = {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
-"""Where nobody handles SIGTERM, coverage.py would."""
-
 
 class Running:
     """A product that a server serves: what clauses are written against.
@@ -144,7 +141,7 @@ class Pair:
         self.host().prepare(place)
         below = self.server.root_path if rooted else ()
         command = self.server.line("pipemount.testing.hosts.serve:app", *options, *below)
-        env = told.env | (dict(self.server.root_env) if rooted else {}) | (UNMEASURED if self.server.unhandled else {})
+        env = told.env | (dict(self.server.root_env) if rooted else {})
         with serving(command, folder=place, env=env, wait=wait) as server:
             asked = "/proxy" if rooted and self.server.root_path_sent else ""
             if wait and self.server.ready_line:  # it loses sight of workers that SIGTERM finds starting

@@ -40,7 +40,6 @@ class Server:
         cuts_streams: Whether SIGTERM cuts open responses off, so that no last event can be sent.
         cuts_sockets: Whether SIGTERM cuts WebSockets off.
         no_sockets: Why it has no WebSockets; empty if it does.
-        unhandled: Whether nobody handles SIGTERM in it, so that the pipelines do.
         unheard: Whether an open stream cannot hear that it stops, and ends at its greatest age.
     """
 
@@ -62,7 +61,6 @@ class Server:
     cuts_sockets: bool = False
     no_sockets: str = ""
     unheard: bool = False
-    unhandled: bool = False
 
     @property
     def installed(self) -> bool:
@@ -218,7 +216,6 @@ _ALL = (
         root_path_sent=True,
         command=("waitress", "--listen=127.0.0.1:{port}", "--threads=8", APP),
         at_once=8,
-        unhandled=True,
     ),
 )
 
