@@ -6,13 +6,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from time import time
 from typing import Any
 
 import pytest
 from tests.support.stores import Database, Kept
 
-from pipemount import PipelineApp, PipelineError, Settings, get_step_context, pipeline, step
+from pipemount import Limits, PipelineApp, PipelineError, Settings, get_step_context, pipeline, step
 from pipemount.errors import ConfigurationError, StoreError
 from pipemount.jobs.models import Job, JobRequest, Lease
 from pipemount.service import new_run_id
@@ -38,6 +39,16 @@ async def hold(a: int) -> int:
 @pipeline
 def holding(a: int) -> Any:
     return hold(a)
+
+
+@step
+async def double(a: int) -> int:
+    return 2 * a
+
+
+@pipeline
+def doubling(a: int) -> Any:
+    return double(a)
 
 
 @pytest.fixture(autouse=True)
@@ -150,6 +161,51 @@ async def test_a_queue_has_no_more_places_than_it_may_have(database: Database) -
         GATES[2].set()
         await ended(database, second)
         assert (await database.get(nobodys)).status == "queued", "nobody here takes from that queue"
+
+
+async def test_what_waits_in_a_queue_is_begun_as_soon_as_it_may(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipemount.jobs.claiming.LOOK", 60.0)
+    GATES.update({a: asyncio.Event() for a in range(6)})
+    for a in range(6):
+        await database.submit(asked(a, queue="slow"))
+    async with asyncio.timeout(30), running(database, queues={"default": None, "slow": 5}):
+        while len(BEGUN) < 5:
+            await asyncio.sleep(0.001)
+    assert BEGUN == [0, 1, 2, 3, 4]
+
+
+async def test_more_than_is_claimed_in_one_go_is_begun_as_soon_as_there_are_places(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipemount.jobs.claiming.LOOK", 60.0)
+    GATES.update({a: asyncio.Event() for a in range(80)})
+    for a in range(80):
+        await database.submit(asked(a))
+    async with asyncio.timeout(30), running(database):
+        while len(BEGUN) < 80:
+            await asyncio.sleep(0.001)
+        for gate in GATES.values():
+            gate.set()
+
+
+async def test_jobs_that_wait_for_their_pipelines_place_hold_up_no_other_pipeline(database: Database) -> None:
+    GATES[0] = asyncio.Event()
+    ids = [(await database.submit(asked(a))).job.id for a in range(3)]
+    app = PipelineApp(
+        {"holding": holding, "quick": doubling},
+        settings=Settings(pipeline_limits={"holding": Limits(1, 9)}, cleanup_timeout=0.2),
+        jobs=Kept(database),
+    )
+    async with asyncio.timeout(30), app.lifespan(None):
+        await found(database, ids[0], "running")
+        quick = await database.submit(replace(asked(1), pipeline="quick"))  # by another process
+        assert (await ended(database, quick.job.id)).status == "succeeded"
+        assert BEGUN == [0]
+        GATES[0].set()
+        for job_id in ids:
+            assert (await ended(database, job_id)).status == "succeeded"
 
 
 async def test_a_delayed_job_is_begun_at_its_time(database: Database) -> None:

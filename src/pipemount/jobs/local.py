@@ -325,6 +325,8 @@ class LocalRunner:
         """With a place, which is given back."""
         began, who = monotonic(), work.job.request.principal
         work.placed()
+        if self._claiming is not None:
+            self._claiming.placed()
         try:
             lease = work.lease or await self._store.claim_job(work.job.id, self.worker or WORKER)
             run_at = None if lease is None else await self.performing.perform(lease, work, service)

@@ -161,9 +161,9 @@ class Admission:
         """Take a place that nobody waits for, if there is one; never waits, never refuses."""
         return not self.queued and self._take()
 
-    def has_room(self, pipeline: str) -> bool:
-        """Whether a pipeline has fewer runs than it may have."""
-        return True
+    def room(self, pipeline: str) -> int:
+        """How many runs more a pipeline may have at the same time, as far as its own share is concerned."""
+        return self.limit
 
     def _take(self) -> bool:
         try:

@@ -109,10 +109,10 @@ class SharedAdmission(Admission):
         with self._lock:
             return not self.queued and self._take_share(pipeline, caller_of(who))
 
-    def has_room(self, pipeline: str) -> bool:
+    def room(self, pipeline: str) -> int:
         """As of an ``Admission``."""
         share = self._of_pipelines.get(pipeline)
-        return share is None or share.has_room
+        return self.limit if share is None else max(0, share.limits.concurrency - share.active)
 
     def charge(self, who: Principal | None, count: int) -> None:
         """As of an ``Admission``."""
