@@ -233,6 +233,17 @@ async def test_a_job_that_waits_for_its_callers_place_holds_up_nobody_else(datab
         assert (await ended(database, await submitted(app, 3, principal=bob))).status == "succeeded"
 
 
+async def test_a_delay_that_is_shorter_than_the_pause_between_two_looks_is_no_longer(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipemount.jobs.claiming.LOOK", 60.0)
+    monkeypatch.setattr(database, "wait_for_work", lambda timeout: asyncio.sleep(timeout), raising=False)
+    async with asyncio.timeout(30), running(database) as app:
+        await ended(database, await submitted(app, 1))  # by now it waits
+        await asyncio.sleep(0.1)
+        await ended(database, await submitted(app, 2, run_at=time() + 0.2))
+
+
 async def test_who_waits_for_an_answer_is_not_kept_from_it_by_jobs(database: Database) -> None:
     settings = Settings(max_concurrency=1, max_queue=64, cleanup_timeout=0.2)
     async with running(database, settings) as app:

@@ -66,10 +66,13 @@ class Claiming:
 
     def tell(self, run_at: float | None = None) -> None:
         """There may be something to claim, or room for it; ``run_at``: then, in seconds since the epoch."""
-        if run_at is None or run_at <= time():
+        left = 0.0 if run_at is None else run_at - time()
+        if run_at is None or left <= 0:
             self._told.set()
-        else:
+        elif left > LOOK:
             heappush(self._due, run_at)
+        else:  # who waits for work at this moment may have more patience than that
+            asyncio.get_running_loop().call_later(left, self._told.set)
 
     def placed(self) -> None:
         """A job that was claimed has its place: perhaps it keeps others from being claimed no more."""
