@@ -218,19 +218,21 @@ async def test_a_delayed_job_is_begun_at_its_time(database: Database) -> None:
         assert job.started is not None and job.started >= at
 
 
-async def test_a_job_that_waits_for_its_callers_place_holds_up_nobody_else(database: Database) -> None:
+async def test_jobs_that_wait_for_their_callers_place_hold_up_nobody_else(database: Database) -> None:
     ada, bob = (Principal(name, frozenset({"invoke"})) for name in ("ada", "bob"))
-    GATES.update({1: asyncio.Event()})
+    GATES[0] = asyncio.Event()
+    hers = [(await database.submit(asked(a, principal=ada))).job.id for a in range(4)]
     settings = Settings(cleanup_timeout=0.2, key_concurrency=1, key_queue=9)
-    async with running(database, settings) as app:
-        first = await submitted(app, 1, principal=ada)
-        await found(database, first, "running")
-        second = await submitted(app, 2, principal=ada)
-        await found(database, second, "running")
-        assert BEGUN == [1], "it is claimed, and waits for the one place that ada has"
-        GATES[1].set()
-        assert (await ended(database, second)).status == "succeeded"
-        assert (await ended(database, await submitted(app, 3, principal=bob))).status == "succeeded"
+    async with asyncio.timeout(30), running(database, settings):
+        await found(database, hers[0], "running")
+        for who in (bob, None):
+            job = (await database.submit(asked(9, principal=who))).job  # by another process
+            assert (await ended(database, job.id)).status == "succeeded"
+        assert BEGUN == [0, 9, 9]
+        assert (await database.get(hers[1])).status == "queued", "others may have it"
+        GATES[0].set()
+        for job_id in hers:
+            assert (await ended(database, job_id)).status == "succeeded"
 
 
 async def test_a_delay_that_is_shorter_than_the_pause_between_two_looks_is_no_longer(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from heapq import heappop, heappush
 from time import monotonic, time
 
-from ..runtime.admission import Admission
+from ..runtime.admission import Admission, Caller
 from .models import Lease
 from .store import Store
 from .work import Work
@@ -30,8 +30,8 @@ class Claiming:
 
     As many are claimed, the most urgent ones in the store, as there are places that nobody wants; each then takes its
     place, or waits for it in the line in which all wait. Where there was none for a while, one is claimed all the same.
-    It is never more than any of the pipelines and queues has room for: what is claimed and cannot begin holds up the
-    others.
+    It is never more than any of the pipelines, queues and callers has room for: what is claimed and cannot begin holds
+    up the others.
 
     Args:
         store: Where they are.
@@ -121,10 +121,11 @@ class Claiming:
         rooms = {name: room for name in self._pipelines if (room := self._admission.room(name))}
         if not count or not rooms:
             return 0, False
-        if not (count := self._spare(min(count, *rooms.values()))):
+        each, full = self._admission.callers_room()
+        if not (count := self._spare(min(count, each, *rooms.values()))):
             return 0, False
         async with self._asking:
-            claimed = await self._store.claim(self._worker, [*rooms], count, queues)
+            claimed = await self._store.claim(self._worker, [*rooms], count, queues, [*map(_owner, full)])
             for lease in claimed:
                 self._begin(lease)
         return len(claimed), len(claimed) == count
@@ -153,3 +154,8 @@ class Claiming:
             self._in_vain_since = None
             return 1
         return spare
+
+
+def _owner(caller: Caller) -> str:
+    """As ``owner_of`` has it."""
+    return ":".join(caller) if caller is not None and any(caller) else ""

@@ -6,6 +6,7 @@ import asyncio
 import math
 import threading
 from collections import Counter, deque
+from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -164,6 +165,10 @@ class Admission:
     def room(self, pipeline: str) -> int:
         """How many runs more a pipeline may have at the same time, as far as its own share is concerned."""
         return self.limit
+
+    def callers_room(self) -> tuple[int, Sequence[Caller]]:
+        """How many runs more each caller may have at the same time, at least, and those who may have none."""
+        return self.limit, ()
 
     def _take(self) -> bool:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from time import monotonic
 
 from ..errors import ConfigurationError, OverloadedError, RateLimitedError
@@ -113,6 +113,16 @@ class SharedAdmission(Admission):
         """As of an ``Admission``."""
         share = self._of_pipelines.get(pipeline)
         return self.limit if share is None else max(0, share.limits.concurrency - share.active)
+
+    def callers_room(self) -> tuple[int, Sequence[Caller]]:
+        """As of an ``Admission``."""
+        if self._key is None:
+            return super().callers_room()
+        most = self._key.concurrency
+        with self._lock:
+            rooms = {caller: most - share.active for caller, share in self._of_callers.items()}
+        full = [caller for caller, room in rooms.items() if room <= 0]
+        return min([most, *(room for room in rooms.values() if room > 0)]), full
 
     def charge(self, who: Principal | None, count: int) -> None:
         """As of an ``Admission``."""

@@ -223,9 +223,10 @@ class SQLiteStore:
                 self._place.let_go(worker)
 
     async def claim(
-        self, worker: str, pipelines: Sequence[str], count: int, queues: Sequence[str] = ()
+        self, worker: str, pipelines: Sequence[str], count: int, queues: Sequence[str] = (), but_of: Sequence[str] = ()
     ) -> Sequence[Lease]:
-        return await self._write(partial(writes.claim, worker=worker, pipelines=pipelines, count=count, queues=queues))
+        wanted = {"worker": worker, "pipelines": pipelines, "count": count, "queues": queues, "but_of": but_of}
+        return await self._write(partial(writes.claim, **wanted))  # type: ignore[arg-type]  # by name
 
     async def claim_job(self, job_id: str, worker: str) -> Lease | None:
         return await self._write(partial(writes.claim_job, job_id=job_id, worker=worker))
