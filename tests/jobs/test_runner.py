@@ -15,6 +15,7 @@ from tests.support.stores import Database, Kept
 
 from pipemount import Limits, PipelineApp, PipelineError, Settings, get_step_context, pipeline, step
 from pipemount.errors import ConfigurationError, StoreError
+from pipemount.jobs import leases
 from pipemount.jobs.models import Job, JobRequest, Lease
 from pipemount.service import new_run_id
 from pipemount.types import Principal
@@ -288,6 +289,22 @@ async def test_a_cancel_reaches_the_process_that_performs_the_job(database: Data
         job = await ended(database, job_id)
         assert (job.status, job.reason) == ("cancelled", "enough")
         assert (await kinds(database, job_id))[-1] == "run_cancelled"
+
+
+async def test_a_cancel_is_found_among_however_many_of_other_processes(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "CANCELLING", replace(leases.CANCELLING, limit=2))
+    GATES[1] = asyncio.Event()
+    async with running(database, Settings(cleanup_timeout=0.2, job_heartbeat=60, job_lease=300)) as app:
+        job_id = await submitted(app, 1)
+        await found(database, job_id, "running")
+        for _ in range(5):
+            theirs = (await database.submit(replace(asked(2), pipeline="elsewhere"))).job.id
+            assert await database.claim_job(theirs, "another process")
+            await database.request_cancel(theirs, "enough")
+        await database.request_cancel(job_id, "enough")
+        assert (await ended(database, job_id)).status == "cancelled"
 
 
 async def test_a_job_may_be_cancelled_at_the_moment_at_which_it_is_claimed(
