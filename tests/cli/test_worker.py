@@ -9,7 +9,7 @@ import pytest
 from .conftest import Pipemount
 
 APPS = """
-from pipemount import PipelineApp, pipeline, step
+from pipemount import Local, PipelineApp, pipeline, step
 
 @step
 def echo(a: int) -> int:
@@ -20,6 +20,7 @@ def echoing(a: int):
     return echo(a)
 
 plain = PipelineApp(echoing)
+kept = PipelineApp(echoing, jobs=Local('sqlite:///jobs.db'))
 """
 
 
@@ -36,3 +37,12 @@ def test_what_has_no_jobs_to_perform(project: Path, pipemount: Pipemount, target
     result = pipemount("worker", target)
     assert result.exit_code != 0
     assert why in " ".join(result.output.split())
+
+
+def test_a_queue_that_no_job_can_be_in_is_refused(project: Path, pipemount: Pipemount) -> None:
+    """As of a variable of the shell that nobody has set."""
+    (project / "offers.py").write_text(APPS)
+    result = pipemount("worker", "offers:kept", "--queue", "")
+    assert result.exit_code != 0
+    assert "queue='': give it a name" in " ".join(result.output.split())
+    assert not (project / "jobs.db").exists()

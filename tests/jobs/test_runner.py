@@ -6,14 +6,16 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from time import time
 from typing import Any
 
 import pytest
 from tests.support.stores import Database, Kept
 
-from pipemount import PipelineApp, PipelineError, Settings, get_step_context, pipeline, step
+from pipemount import Limits, PipelineApp, PipelineError, Settings, get_step_context, pipeline, step
 from pipemount.errors import ConfigurationError, StoreError
+from pipemount.jobs import leases
 from pipemount.jobs.models import Job, JobRequest, Lease
 from pipemount.service import new_run_id
 from pipemount.types import Principal
@@ -38,6 +40,16 @@ async def hold(a: int) -> int:
 @pipeline
 def holding(a: int) -> Any:
     return hold(a)
+
+
+@step
+async def double(a: int) -> int:
+    return 2 * a
+
+
+@pipeline
+def doubling(a: int) -> Any:
+    return double(a)
 
 
 @pytest.fixture(autouse=True)
@@ -152,6 +164,51 @@ async def test_a_queue_has_no_more_places_than_it_may_have(database: Database) -
         assert (await database.get(nobodys)).status == "queued", "nobody here takes from that queue"
 
 
+async def test_what_waits_in_a_queue_is_begun_as_soon_as_it_may(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipemount.jobs.claiming.LOOK", 60.0)
+    GATES.update({a: asyncio.Event() for a in range(6)})
+    for a in range(6):
+        await database.submit(asked(a, queue="slow"))
+    async with asyncio.timeout(30), running(database, queues={"default": None, "slow": 5}):
+        while len(BEGUN) < 5:
+            await asyncio.sleep(0.001)
+    assert BEGUN == [0, 1, 2, 3, 4]
+
+
+async def test_more_than_is_claimed_in_one_go_is_begun_as_soon_as_there_are_places(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipemount.jobs.claiming.LOOK", 60.0)
+    GATES.update({a: asyncio.Event() for a in range(80)})
+    for a in range(80):
+        await database.submit(asked(a))
+    async with asyncio.timeout(30), running(database):
+        while len(BEGUN) < 80:
+            await asyncio.sleep(0.001)
+        for gate in GATES.values():
+            gate.set()
+
+
+async def test_jobs_that_wait_for_their_pipelines_place_hold_up_no_other_pipeline(database: Database) -> None:
+    GATES[0] = asyncio.Event()
+    ids = [(await database.submit(asked(a))).job.id for a in range(3)]
+    app = PipelineApp(
+        {"holding": holding, "quick": doubling},
+        settings=Settings(pipeline_limits={"holding": Limits(1, 9)}, cleanup_timeout=0.2),
+        jobs=Kept(database),
+    )
+    async with asyncio.timeout(30), app.lifespan(None):
+        await found(database, ids[0], "running")
+        quick = await database.submit(replace(asked(1), pipeline="quick"))  # by another process
+        assert (await ended(database, quick.job.id)).status == "succeeded"
+        assert BEGUN == [0]
+        GATES[0].set()
+        for job_id in ids:
+            assert (await ended(database, job_id)).status == "succeeded"
+
+
 async def test_a_delayed_job_is_begun_at_its_time(database: Database) -> None:
     async with running(database) as app:
         at = time() + 0.3
@@ -162,19 +219,32 @@ async def test_a_delayed_job_is_begun_at_its_time(database: Database) -> None:
         assert job.started is not None and job.started >= at
 
 
-async def test_a_job_that_waits_for_its_callers_place_holds_up_nobody_else(database: Database) -> None:
+async def test_jobs_that_wait_for_their_callers_place_hold_up_nobody_else(database: Database) -> None:
     ada, bob = (Principal(name, frozenset({"invoke"})) for name in ("ada", "bob"))
-    GATES.update({1: asyncio.Event()})
+    GATES[0] = asyncio.Event()
+    hers = [(await database.submit(asked(a, principal=ada))).job.id for a in range(4)]
     settings = Settings(cleanup_timeout=0.2, key_concurrency=1, key_queue=9)
-    async with running(database, settings) as app:
-        first = await submitted(app, 1, principal=ada)
-        await found(database, first, "running")
-        second = await submitted(app, 2, principal=ada)
-        await found(database, second, "running")
-        assert BEGUN == [1], "it is claimed, and waits for the one place that ada has"
-        GATES[1].set()
-        assert (await ended(database, second)).status == "succeeded"
-        assert (await ended(database, await submitted(app, 3, principal=bob))).status == "succeeded"
+    async with asyncio.timeout(30), running(database, settings):
+        await found(database, hers[0], "running")
+        for who in (bob, None):
+            job = (await database.submit(asked(9, principal=who))).job  # by another process
+            assert (await ended(database, job.id)).status == "succeeded"
+        assert BEGUN == [0, 9, 9]
+        assert (await database.get(hers[1])).status == "queued", "others may have it"
+        GATES[0].set()
+        for job_id in hers:
+            assert (await ended(database, job_id)).status == "succeeded"
+
+
+async def test_a_delay_that_is_shorter_than_the_pause_between_two_looks_is_no_longer(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipemount.jobs.claiming.LOOK", 60.0)
+    monkeypatch.setattr(database, "wait_for_work", lambda timeout: asyncio.sleep(timeout), raising=False)
+    async with asyncio.timeout(30), running(database) as app:
+        await ended(database, await submitted(app, 1))  # by now it waits
+        await asyncio.sleep(0.1)
+        await ended(database, await submitted(app, 2, run_at=time() + 0.2))
 
 
 async def test_who_waits_for_an_answer_is_not_kept_from_it_by_jobs(database: Database) -> None:
@@ -219,6 +289,22 @@ async def test_a_cancel_reaches_the_process_that_performs_the_job(database: Data
         job = await ended(database, job_id)
         assert (job.status, job.reason) == ("cancelled", "enough")
         assert (await kinds(database, job_id))[-1] == "run_cancelled"
+
+
+async def test_a_cancel_is_found_among_however_many_of_other_processes(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "CANCELLING", replace(leases.CANCELLING, limit=2))
+    GATES[1] = asyncio.Event()
+    async with running(database, Settings(cleanup_timeout=0.2, job_heartbeat=60, job_lease=300)) as app:
+        job_id = await submitted(app, 1)
+        await found(database, job_id, "running")
+        for _ in range(5):
+            theirs = (await database.submit(replace(asked(2), pipeline="elsewhere"))).job.id
+            assert await database.claim_job(theirs, "another process")
+            await database.request_cancel(theirs, "enough")
+        await database.request_cancel(job_id, "enough")
+        assert (await ended(database, job_id)).status == "cancelled"
 
 
 async def test_a_job_may_be_cancelled_at_the_moment_at_which_it_is_claimed(

@@ -437,6 +437,38 @@ async def test_a_file_that_cannot_be_written_leaves_nothing_behind(store: SQLite
     assert lease.job.request.inputs == LARGE
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_nothing_is_accepted_into_a_file_that_was_removed_or_replaced(
+    store: SQLiteStore, path: Path, replaced: bool
+) -> None:
+    await submitted(store)
+    for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+        name.unlink()
+    if replaced:
+        path.touch()
+    with pytest.raises(StoreError, match="removed or replaced"):
+        await store.check()
+    with pytest.raises(StoreError, match="removed or replaced"):
+        await submitted(store)
+
+
+async def test_a_file_that_breaks_while_somebody_waits_is_told_to_all_and_hangs_nobody(
+    store: SQLiteStore, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = await submitted(store)
+    waiting = asyncio.create_task(store.wait(job.id, 5, 60))
+    await store.get(job.id)
+    path.write_bytes(b"garbage!" * 4096)
+    Path(f"{path}-wal").write_bytes(b"")
+    Path(f"{path}-shm").write_bytes(b"\xff" * 32768)
+    async with asyncio.timeout(30):
+        while "cannot be seen" not in caplog.text:
+            await asyncio.sleep(0.01)
+        with pytest.raises(StoreError, match="broken"):
+            await store.get(job.id)
+    waiting.cancel()
+
+
 async def test_while_another_program_writes_writes_wait_and_reads_go_on(
     path: Path, open_file: OpenFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from heapq import heappop, heappush
 from time import monotonic, time
 
-from ..runtime.admission import Admission
+from ..runtime.admission import Admission, Caller
 from .models import Lease
 from .store import Store
 from .work import Work
@@ -30,6 +30,8 @@ class Claiming:
 
     As many are claimed, the most urgent ones in the store, as there are places that nobody wants; each then takes its
     place, or waits for it in the line in which all wait. Where there was none for a while, one is claimed all the same.
+    It is never more than any of the pipelines, queues and callers has room for: what is claimed and cannot begin holds
+    up the others.
 
     Args:
         store: Where they are.
@@ -60,13 +62,23 @@ class Claiming:
         self._due: list[float] = []
         self._in_vain_since: float | None = None
         self._asking = asyncio.Lock()
+        self._held_up = False
 
     def tell(self, run_at: float | None = None) -> None:
         """There may be something to claim, or room for it; ``run_at``: then, in seconds since the epoch."""
-        if run_at is None or run_at <= time():
+        left = 0.0 if run_at is None else run_at - time()
+        if run_at is None or left <= 0:
             self._told.set()
-        else:
+        elif left > LOOK:
             heappush(self._due, run_at)
+        else:  # who waits for work at this moment may have more patience than that
+            asyncio.get_running_loop().call_later(left, self._told.set)
+
+    def placed(self) -> None:
+        """A job that was claimed has its place: perhaps it keeps others from being claimed no more."""
+        if self._held_up:
+            self._held_up = False
+            self._told.set()
 
     async def settled(self) -> None:
         """Return when what the store is giving out at this moment was begun."""
@@ -106,13 +118,14 @@ class Claiming:
     async def _claim(self) -> tuple[int, bool]:
         """Claim what there is room for: how many, and whether there may be more for us."""
         count, queues = self._room()
-        pipelines = [name for name in self._pipelines if self._admission.has_room(name)]
-        if not count or not pipelines:
+        rooms = {name: room for name in self._pipelines if (room := self._admission.room(name))}
+        if not count or not rooms:
             return 0, False
-        if not (count := self._spare(count)):
+        each, full = self._admission.callers_room()
+        if not (count := self._spare(min(count, each, *rooms.values()))):
             return 0, False
         async with self._asking:
-            claimed = await self._store.claim(self._worker, pipelines, count, queues)
+            claimed = await self._store.claim(self._worker, [*rooms], count, queues, [*map(_owner, full)])
             for lease in claimed:
                 self._begin(lease)
         return len(claimed), len(claimed) == count
@@ -120,15 +133,16 @@ class Claiming:
     def _room(self) -> tuple[int, Sequence[str]]:
         """How many jobs may be claimed, and out of which queues; none for all."""
         held = self._held()
-        if any(work.waits for work in held):  # there is no place for it yet
+        self._held_up = any(work.waits for work in held)
+        if self._held_up:  # there is no place for it yet
             return 0, ()
         free = AT_ONCE if self._concurrency is None else self._concurrency - len(held)
         if not self._queues:
             return max(0, min(AT_ONCE, free)), ()
         taken = Counter(work.job.request.queue for work in held)
-        open_ones = [name for name, limit in self._queues.items() if limit is None or taken[name] < limit]
-        limited = any(self._queues[name] is not None for name in open_ones)
-        return (max(0, min(1 if limited else AT_ONCE, free)) if open_ones else 0), open_ones
+        rooms = {name: AT_ONCE if limit is None else limit - taken[name] for name, limit in self._queues.items()}
+        open_ones = {name: room for name, room in rooms.items() if room > 0}
+        return (max(0, min(AT_ONCE, free, *open_ones.values())) if open_ones else 0), [*open_ones]
 
     def _spare(self, count: int) -> int:
         """Places that nobody wants, ``count`` at most; one where there was none for a while."""
@@ -140,3 +154,8 @@ class Claiming:
             self._in_vain_since = None
             return 1
         return spare
+
+
+def _owner(caller: Caller) -> str:
+    """As ``owner_of`` has it."""
+    return ":".join(caller) if caller is not None and any(caller) else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from .models import JobQuery
 from .rounds import Rounds
@@ -56,7 +57,10 @@ class Leases:
 
     async def _look_for_cancels(self) -> None:
         works = {work.job.id: work for work in self._held()}
-        if works:
-            for job in (await self._store.list(CANCELLING)).jobs:
+        query: JobQuery | None = CANCELLING if works else None
+        while query is not None:  # those of other processes may be many, and take their time
+            page = await self._store.list(query)
+            for job in page.jobs:
                 if job.id in works:
                     works[job.id].cancel(job.reason or "cancelled")
+            query = None if page.cursor is None else replace(query, cursor=page.cursor)

@@ -11,6 +11,7 @@ from time import monotonic, time
 from typing import Any
 from uuid import uuid4
 
+from ..pipelines.options import checked_queue
 from ..runtime.admission import OWN, Admission
 from ..runtime.stragglers import Stragglers
 from ..service import Service
@@ -101,11 +102,14 @@ class LocalRunner:
         Args:
             concurrency: At the same time, if not as he said.
             queues: Only jobs in these.
+
+        Raises:
+            ConfigurationError: No job can be in one of them.
         """
         self.takes = True
         self.concurrency = concurrency or self.concurrency
         if queues:
-            self.queues = {name: self.queues.get(name) for name in queues}
+            self.queues = {checked_queue(name): self.queues.get(name) for name in queues}
 
     # ------------------------------------------------------------------------------- start and stop
 
@@ -325,6 +329,8 @@ class LocalRunner:
         """With a place, which is given back."""
         began, who = monotonic(), work.job.request.principal
         work.placed()
+        if self._claiming is not None:
+            self._claiming.placed()
         try:
             lease = work.lease or await self._store.claim_job(work.job.id, self.worker or WORKER)
             run_at = None if lease is None else await self.performing.perform(lease, work, service)

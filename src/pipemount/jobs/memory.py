@@ -91,13 +91,15 @@ class MemoryStore:
             self._wait_again(record, None, cut_short=True)
 
     async def claim(
-        self, worker: str, pipelines: Sequence[str], count: int, queues: Sequence[str] = ()
+        self, worker: str, pipelines: Sequence[str], count: int, queues: Sequence[str] = (), but_of: Sequence[str] = ()
     ) -> Sequence[Lease]:
         due = (each for each in self._records.values() if each.due)
         wanted = [
             each
             for each in due
-            if each.job.request.pipeline in pipelines and (not queues or each.job.request.queue in queues)
+            if each.job.request.pipeline in pipelines
+            and (not queues or each.job.request.queue in queues)
+            and (owner_of(each.job.request.principal) or "") not in but_of
         ]
         wanted.sort(key=lambda each: -each.job.request.priority)
         return [record.claim(worker) for record in wanted[:count]]

@@ -56,7 +56,7 @@ class Store(Protocol):
         ...
 
     async def claim(
-        self, worker: str, pipelines: Sequence[str], count: int, queues: Sequence[str] = ()
+        self, worker: str, pipelines: Sequence[str], count: int, queues: Sequence[str] = (), but_of: Sequence[str] = ()
     ) -> Sequence[Lease]:
         """At most ``count`` queued jobs of these pipelines that are due; each is ``running`` now.
 
@@ -67,6 +67,7 @@ class Store(Protocol):
             pipelines: Only those of these.
             count: At most so many.
             queues: Only those in these; empty for all.
+            but_of: None of these principals' (``owner_of``; ``""`` is nobody).
         """
         ...
 

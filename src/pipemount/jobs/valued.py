@@ -147,10 +147,10 @@ class ValuedStore:
     # ---------------------------------------------------------------------------------------- leases
 
     async def claim(
-        self, worker: str, pipelines: Sequence[str], count: int, queues: Sequence[str] = ()
+        self, worker: str, pipelines: Sequence[str], count: int, queues: Sequence[str] = (), but_of: Sequence[str] = ()
     ) -> Sequence[Lease]:
         """As ``Store.claim``; a job whose inputs are lost has failed then, and is not among them."""
-        leases = await self._store.claim(worker, pipelines, count, queues)
+        leases = await self._store.claim(worker, pipelines, count, queues, but_of)
         found = await asyncio.gather(*(self._leased(lease) for lease in leases))
         return [lease for lease in found if lease is not None]
 

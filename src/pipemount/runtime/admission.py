@@ -6,6 +6,7 @@ import asyncio
 import math
 import threading
 from collections import Counter, deque
+from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -161,9 +162,13 @@ class Admission:
         """Take a place that nobody waits for, if there is one; never waits, never refuses."""
         return not self.queued and self._take()
 
-    def has_room(self, pipeline: str) -> bool:
-        """Whether a pipeline has fewer runs than it may have."""
-        return True
+    def room(self, pipeline: str) -> int:
+        """How many runs more a pipeline may have at the same time, as far as its own share is concerned."""
+        return self.limit
+
+    def callers_room(self) -> tuple[int, Sequence[Caller]]:
+        """How many runs more each caller may have at the same time, at least, and those who may have none."""
+        return self.limit, ()
 
     def _take(self) -> bool:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from time import monotonic
 
 from ..errors import ConfigurationError, OverloadedError, RateLimitedError
@@ -109,10 +109,20 @@ class SharedAdmission(Admission):
         with self._lock:
             return not self.queued and self._take_share(pipeline, caller_of(who))
 
-    def has_room(self, pipeline: str) -> bool:
+    def room(self, pipeline: str) -> int:
         """As of an ``Admission``."""
         share = self._of_pipelines.get(pipeline)
-        return share is None or share.has_room
+        return self.limit if share is None else max(0, share.limits.concurrency - share.active)
+
+    def callers_room(self) -> tuple[int, Sequence[Caller]]:
+        """As of an ``Admission``."""
+        if self._key is None:
+            return super().callers_room()
+        most = self._key.concurrency
+        with self._lock:
+            rooms = {caller: most - share.active for caller, share in self._of_callers.items()}
+        full = [caller for caller, room in rooms.items() if room <= 0]
+        return min([most, *(room for room in rooms.values() if room > 0)]), full
 
     def charge(self, who: Principal | None, count: int) -> None:
         """As of an ``Admission``."""

@@ -197,6 +197,7 @@ CLAIM = with_parts(
         SELECT number FROM {schema}.jobs
         WHERE <is due> AND pipeline = ANY (%(pipelines)s::text[])
         AND (cardinality(%(queues)s::text[]) = 0 OR queue = ANY (%(queues)s::text[]))
+        AND owner <> ALL (%(but_of)s::text[])
         ORDER BY priority DESC, number LIMIT %(count)s FOR UPDATE SKIP LOCKED
     ))
     RETURNING *

@@ -168,10 +168,10 @@ class PostgresStore:
         self._tell_of_work(given_back)
 
     async def claim(
-        self, worker: str, pipelines: Sequence[str], count: int, queues: Sequence[str] = ()
+        self, worker: str, pipelines: Sequence[str], count: int, queues: Sequence[str] = (), but_of: Sequence[str] = ()
     ) -> Sequence[Lease]:
         wanted = {"worker": worker, "id": None, "pipelines": [*pipelines], "queues": [*queues], "count": count}
-        rows = await self._claimed_before(wanted) or await self._claim(statements.CLAIM, wanted)
+        rows = await self._claimed_before(wanted) or await self._claim(statements.CLAIM, wanted | {"but_of": [*but_of]})
         return [lease_of(row) for row in sorted(rows, key=lambda row: (-row["priority"], row["number"]))]
 
     async def claim_job(self, job_id: str, worker: str) -> Lease | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from pathlib import Path
 from time import monotonic
 
 from ...errors import ConfigurationError, StoreError
 
-__all__ = ["BUSY", "as_store_error", "check_place", "connect", "look_over", "prepare"]
+__all__ = ["BUSY", "OpenFile", "as_store_error", "check_place", "connect", "look_over", "prepare"]
 
 BUSY = 5.0
 """Seconds that a write waits for a program that is none of ours."""
@@ -43,6 +44,30 @@ OVER_A_NETWORK = frozenset(
 """File systems on which neither locks nor shared memory hold between hosts."""
 
 MOUNTS = Path("/proc/self/mounts")
+
+
+class OpenFile:
+    """A database that is open. SQLite goes on with a file that has no name any more: what it commits is lost.
+
+    Args:
+        path: Of the file, which is there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._opened = path, _identity(path)
+
+    def check(self) -> None:
+        """Raise ``OSError`` where the file was removed, or another one is in its place. It takes a microsecond."""
+        if self._opened is None or _identity(self._path) != self._opened:
+            raise FileNotFoundError(errno.ENOENT, "its file was removed or replaced while it was open; start anew")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def connect(path: Path) -> sqlite3.Connection:

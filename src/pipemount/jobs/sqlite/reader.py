@@ -22,6 +22,9 @@ logger = logging.getLogger("pipemount")
 LOOK = 0.01
 """Seconds between two looks for what others have written, while somebody waits for it."""
 
+PAUSE = 1.0
+"""Seconds until the next look where one failed."""
+
 Result = TypeVar("Result")
 
 Read: TypeAlias = Callable[[sqlite3.Connection], Result]
@@ -123,7 +126,12 @@ class Reader:
 
     def _look(self, connection: sqlite3.Connection) -> None:
         self._looked = monotonic()
-        [version] = connection.execute("PRAGMA data_version").fetchone()
+        try:
+            [version] = connection.execute("PRAGMA data_version").fetchone()
+        except sqlite3.Error as error:  # it may pass; whoever waits has a time of his own
+            logger.warning("what is written of jobs cannot be seen: %s", error)
+            self._looked += PAUSE
+            return
         if version != self._version:
             self._version = version
             self._tell(self._changed)

@@ -16,7 +16,7 @@ from ...settings import Settings
 from ..models import Job, JobEvent, JobQuery, JobRequest, JobStatus, Lease, LeaseState, Outcome, Page, Submitted
 from . import handing, reading, retention, writes
 from .backup import back_up, clear_held
-from .connecting import as_store_error, check_place, connect, look_over, prepare
+from .connecting import OpenFile, as_store_error, check_place, connect, look_over, prepare
 from .locks import Place, enter, leave
 from .payloads import Payloads, clear
 from .reader import Read, Reader, Result
@@ -59,6 +59,7 @@ class SQLiteStore:
         self._reader: Reader | None = None
         self._place: Place
         self._payloads: Path
+        self._file: OpenFile
         self._joined: list[str] = []
         self._jobs, self._work = ForJobs(), ForWork()
         self._telling: asyncio.Task[None] | None = None
@@ -115,7 +116,10 @@ class SQLiteStore:
         self._place = enter(folder)
         try:
             self._payloads.mkdir(exist_ok=True)
-            return Transaction(self._opened(path), self._settings, Payloads(self._payloads), self._place, self._jobs)
+            connection = self._opened(path)
+            self._file = OpenFile(path)
+            payloads = Payloads(self._payloads)
+            return Transaction(connection, self._settings, payloads, self._place, self._file, self._jobs)
         except BaseException:
             leave(self._place)
             raise
@@ -161,6 +165,7 @@ class SQLiteStore:
 
     async def check(self) -> None:
         await self._read(reading.counts)
+        await self._read(lambda _: self._file.check())
         if self._writer is not None and self._writer.failed:
             self._writer.failed = False  # the probe says so again
             await self._write(writes.probe)
@@ -218,9 +223,10 @@ class SQLiteStore:
                 self._place.let_go(worker)
 
     async def claim(
-        self, worker: str, pipelines: Sequence[str], count: int, queues: Sequence[str] = ()
+        self, worker: str, pipelines: Sequence[str], count: int, queues: Sequence[str] = (), but_of: Sequence[str] = ()
     ) -> Sequence[Lease]:
-        return await self._write(partial(writes.claim, worker=worker, pipelines=pipelines, count=count, queues=queues))
+        wanted = {"worker": worker, "pipelines": pipelines, "count": count, "queues": queues, "but_of": but_of}
+        return await self._write(partial(writes.claim, **wanted))  # type: ignore[arg-type]  # by name
 
     async def claim_job(self, job_id: str, worker: str) -> Lease | None:
         return await self._write(partial(writes.claim_job, job_id=job_id, worker=worker))

@@ -7,6 +7,7 @@ from collections.abc import Container, Mapping
 from typing import Any, NamedTuple
 
 from ...settings import Settings
+from .connecting import OpenFile
 from .locks import Place
 from .payloads import Payloads
 
@@ -56,16 +57,18 @@ class Transaction:
         settings: Settings,
         payloads: Payloads,
         place: Place,
+        file: OpenFile,
         awaited: Container[str],
     ) -> None:
         self.connection, self.settings, self.payloads, self.place = connection, settings, payloads, place
-        self.awaited = awaited
+        self._file, self.awaited = file, awaited
         self.changes: dict[str, Change] = {}
         self.came = False
         self._committed = Changes({}, False)
 
     def begin(self) -> None:
-        """Wait until no other program writes."""
+        """Wait until no other program writes. Raises ``OSError`` where the file is not what its path names any more."""
+        self._file.check()
         self.connection.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:

@@ -91,18 +91,25 @@ def _cut(columns: dict[str, Any]) -> dict[str, bytes]:
 
 
 def claim(
-    transaction: Transaction, worker: str, pipelines: Sequence[str], count: int, queues: Sequence[str]
+    transaction: Transaction,
+    worker: str,
+    pipelines: Sequence[str],
+    count: int,
+    queues: Sequence[str],
+    but_of: Sequence[str],
 ) -> Sequence[Lease]:
     """As ``Store.claim``."""
     now = time()
     transaction.run("UPDATE jobs SET due = NULL WHERE due <= ?", (now,))
     found: list[tuple[int, int]] = []
+    marks = ", ".join("?" * len(but_of))
     for pipeline in dict.fromkeys(pipelines):
         for queue in queues or _queues(transaction, pipeline):
             rows = transaction.all(
-                "SELECT -priority, number FROM jobs WHERE status = 'queued' AND due IS NULL AND pipeline = ? "
-                "AND queue = ? AND (begin_by IS NULL OR begin_by > ?) ORDER BY priority DESC, number LIMIT ?",
-                (pipeline, queue, now, count),
+                "SELECT -priority, number FROM jobs WHERE status = 'queued' AND due IS NULL AND pipeline = ? "  # noqa: S608 - question marks
+                f"AND queue = ? AND (begin_by IS NULL OR begin_by > ?) AND owner NOT IN ({marks}) "
+                "ORDER BY priority DESC, number LIMIT ?",
+                (pipeline, queue, now, *but_of, count),
             )
             found += [(row[0], row[1]) for row in rows]
     return [_claimed(transaction, number, worker) for _, number in sorted(found)[:count]]

@@ -9,7 +9,7 @@ import pytest
 
 from ...jobs.models import Outcome
 from ...jobs.store import Store
-from .asking import DONE, FAILED, FAR, ONLY_ONCE, claimed, event, found, leased, read, submitted
+from .asking import ADA, BOB, DONE, FAILED, FAR, ONLY_ONCE, claimed, event, found, leased, read, submitted
 
 __all__ = ["Leases"]
 
@@ -77,6 +77,12 @@ class Leases:
         assert await claimed(store, queues=("nobody's",)) == []
         assert await claimed(store, queues=("fast", "slow")) == [slow, fast]
         assert await claimed(store) == [plain]
+
+    async def test_jobs_of_those_who_have_enough_are_not_claimed(self, store: Store) -> None:
+        hers, his, nobodys = [(await submitted(store, principal=who)).id for who in (ADA, BOB, None)]
+        for but_of, expected in ((["key:ada", ""], his), (["key:ada", "django:bob"], nobodys), ([""], hers)):
+            leases = await store.claim("w", ["sum"], 9, (), but_of)
+            assert [lease.job.id for lease in leases] == [expected]
 
     async def test_queues_and_pipelines_do_not_change_the_order(self, store: Store) -> None:
         asked = [("b", "x", 0), ("a", "y", 1), ("a", "x", 0), ("b", "y", 1), ("a", "x", 1)]
