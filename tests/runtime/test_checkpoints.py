@@ -187,7 +187,7 @@ async def test_the_items_of_a_set_are_the_same_in_every_process(thing: Any) -> N
     kept = Kept()
     kept.dies_after = 1
     assert isinstance((await attempt(thing, kept, values=one))[0], asyncio.CancelledError)
-    assert set(kept) == {"double[0]"}
+    assert len(kept) == 1, "either of them, whichever ended first"
     kept.dies_after = float("inf")
     assert (await attempt(thing, kept, values=other))[0] == {"output": [0, 16]}
 
