@@ -11,6 +11,7 @@ from time import monotonic, time
 from typing import Any
 from uuid import uuid4
 
+from ..pipelines.options import checked_queue
 from ..runtime.admission import OWN, Admission
 from ..runtime.stragglers import Stragglers
 from ..service import Service
@@ -101,11 +102,14 @@ class LocalRunner:
         Args:
             concurrency: At the same time, if not as he said.
             queues: Only jobs in these.
+
+        Raises:
+            ConfigurationError: That can be no queue's name.
         """
         self.takes = True
         self.concurrency = concurrency or self.concurrency
         if queues:
-            self.queues = {name: self.queues.get(name) for name in queues}
+            self.queues = {checked_queue(name): self.queues.get(name) for name in queues}
 
     # ------------------------------------------------------------------------------- start and stop
 
