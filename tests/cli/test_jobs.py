@@ -127,6 +127,22 @@ def test_jobs_are_listed(pipemount: Pipemount, submit: Callable[..., str]) -> No
     assert len(json.loads(pipemount("jobs", "list", URL, "--limit", "2", "--json").stdout)) == 2
 
 
+def test_the_short_url_of_a_pipeline_has_no_jobs_and_the_full_one_is_named(
+    app: PipelineApp, pipemount: Pipemount
+) -> None:
+    full = f"{URL}/pipelines/counting"
+    for short in (f"{URL}/counting", f"{URL}/counting/submit"):
+        done = pipemount("submit", short, "-p", "number=1")
+        id = done.stdout.strip()
+        assert done.stderr == f"queued; pipemount jobs logs -f {full} {id}\n"
+    for asked in (("jobs", "show", short, id), ("jobs", "list", f"{URL}/counting/")):
+        lost = pipemount(*asked)
+        assert (lost.exit_code, lost.stderr) == (2, f"error: {asked[2]} has no jobs below it; write {full}\n")
+    assert pipemount("jobs", "logs", "-f", full, id).exit_code == 0
+    for url in (URL, full):  # there are jobs, but not this one
+        assert "no such job" in pipemount("jobs", "show", url, "nope").stderr
+
+
 @pytest.mark.parametrize("settings", [Settings(paths={"/invoke": "/count", "/submit": "/later", "/jobs": "/tasks"})])
 def test_an_app_with_paths_of_its_own(app: PipelineApp, pipemount: Pipemount, monkeypatch: pytest.MonkeyPatch) -> None:
     lost = pipemount("invoke", URL, "-p", "number=1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from io import StringIO
@@ -140,6 +141,17 @@ def test_logs(server: PipelineApp, here: PipelineApp) -> None:
     assert manage("logs", job.id).splitlines()[-1].endswith("step_started   wait")
     server.cancel_sync(job)
     assert "run_cancelled" in manage("logs", "-f", job.id).splitlines()[-1]
+
+
+@pytest.mark.usefixtures("here")
+def test_nobody_reads_on() -> None:
+    """As behind ``| head``: the command ends without a traceback, also when the interpreter flushes at its end."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as out:  # noqa: PTH123 - a descriptor, which has no path
+        with pytest.raises(SystemExit, match="1"):
+            call_command("pipemount_jobs", "list", stdout=out)
+        out.write("what was still to be written")
 
 
 def test_what_is_not_there(here: PipelineApp, settings: Any) -> None:

@@ -48,6 +48,10 @@ def test_a_file_is_named_as_others_name_it(url: str, path: str) -> None:
     [
         {"url": "jobs.db"},
         {"url": "sqlite://"},
+        {"url": "sqlite:jobs.db"},
+        {"url": "sqlite:/var/lib/jobs.db"},
+        {"url": Path("jobs.db")},
+        {"url": None},
         {"url": "sqlite:///"},
         {"url": "sqlite://host/jobs.db"},
         {"url": "sqlite:///jobs.db?mode=ro"},
@@ -68,6 +72,12 @@ def test_a_file_is_named_as_others_name_it(url: str, path: str) -> None:
 def test_what_cannot_be_arranged(options: Any) -> None:
     with pytest.raises(ConfigurationError):
         Local(**options)
+
+
+@pytest.mark.parametrize("jobs", ["postgresql://jobs:secret@db/jobs", Path("jobs.db"), Local, object()])
+def test_what_is_no_arrangement(jobs: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"jobs= was given a \w+; write jobs=Local\('sqlite:///jobs.db'\)"):
+        PipelineApp(echoing, jobs=jobs)
 
 
 def test_a_password_is_not_told() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipemount import Settings
+from pipemount import Settings, StepContext
 from pipemount.jobs import leases
 from pipemount.jobs.sqlite import SQLiteStore
 from pipemount.jobs.sqlite.connecting import connect, prepare
@@ -44,6 +44,14 @@ def test_every_test_that_the_page_names_is_there() -> None:
     assert len(named) > len(SAID)
     assert PAGE.count("`tests/") == len(NAMED.findall(PAGE)), "each is a line of its own"
     assert [name for name in named if not is_there(*name.split("::"))] == []
+
+
+def test_what_the_pages_say_that_a_step_can_ask_its_context_is_there() -> None:
+    """On each page: an attribute in a sentence is executed by nobody."""
+    pages = sorted((ROOT / "docs").rglob("*.md"))
+    said = {(page.name, name) for page in pages for name in re.findall(r"`(?:context|ctx)\.(\w+)", page.read_text())}
+    assert ("promises.md", "cancelled") in said
+    assert sorted((page, name) for page, name in said if not hasattr(StepContext, name)) == []
 
 
 def is_there(path: str, *names: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
@@ -12,10 +13,10 @@ from .jobs import tell_submitted
 from .options import AsJson, Expires, Param, Params, Paths, Quiet, RemoteKey, Timeout, Url
 from .printing import note, print_json, print_outputs
 from .progress import listening
-from .remote import client_of
+from .remote import client_of, full_url
 
 if TYPE_CHECKING:
-    from ..client import Client
+    from ..client import Client, Job
     from ..runtime.events import Event
     from ..types import JsonObject
 
@@ -106,4 +107,10 @@ def submit(
     with client_of(url, key, paths) as client:
         asking = client.calling(timeout=timeout, run_name=run_name, idempotency_key=idempotency_key, expires=expires)
         job = asking.submit(**inputs)
-    tell_submitted(job, url, quiet=quiet, as_json=as_json)
+    tell_submitted(job, url if quiet or as_json else _with_jobs(url, key, job), quiet=quiet, as_json=as_json)
+
+
+def _with_jobs(url: str, key: str | None, job: Job) -> str:
+    """Where commands find the job: as ``url`` says, unless the server says that it is elsewhere."""
+    told = str(job.document.get("poll_url", ""))
+    return url if told.startswith(urlsplit(url).path.rstrip("/") + "/") else full_url(url, key)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from ..errors import ConfigurationError, NotFoundError, PipemountError
 from .exits import CommandError, ExitCode
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from ..client import Client
     from ..types import JsonObject
 
-__all__ = ["client_of", "fetch_description"]
+__all__ = ["client_of", "fetch_description", "full_url"]
 
 ATTEMPTS = 3
 PATIENCE = 10.0
@@ -56,6 +57,8 @@ def client_of(
         except NotFoundError:
             if not of_jobs:
                 _name_pipelines(url, client)
+            if (full := full_url(url, key)) != url:
+                raise CommandError(f"{url} has no jobs below it; write {full}") from None
             raise
 
 
@@ -71,7 +74,7 @@ def _paths(given: Iterable[str]) -> dict[str, str]:
 
 def _name_pipelines(url: str, client: Client[..., Any]) -> None:
     """Where an app serves several pipelines, says which; otherwise leaves the 404 to speak."""
-    base = url.partition("?")[0].rstrip("/").removesuffix("/invoke")
+    base = _base(url)
     try:
         names = [str(each.get("name")) for each in client.pipelines()]
     except PipemountError:
@@ -79,6 +82,23 @@ def _name_pipelines(url: str, client: Client[..., Any]) -> None:
     if len(names) > 1 and "/pipelines/" not in base:
         choices = " or ".join(f"{base}/pipelines/{name}" for name in names)
         raise CommandError(f"{base} serves several pipelines; name one: {choices}")
+
+
+def _base(url: str) -> str:
+    return url.partition("?")[0].rstrip("/").removesuffix("/invoke").removesuffix("/submit")
+
+
+def full_url(url: str, key: str | None) -> str:
+    """``…/pipelines/weather``, which tells where the app's jobs are, if ``url`` is ``…/weather``; else ``url``."""
+    from ..client import Client, Retries
+
+    app, _, name = _base(url).rpartition("/")
+    if not urlsplit(app).netloc or app.endswith("/pipelines"):
+        return url
+    with Client(app, key=key, retries=Retries(attempts=1)) as client, suppress(PipemountError):
+        if any(each.get("name") == unquote(name) for each in client.pipelines()):
+            return f"{app}/pipelines/{name}"
+    return url
 
 
 def fetch_description(url: str, key: str | None) -> JsonObject:

@@ -21,7 +21,7 @@ from ..browsers import SecureHeaders
 from ..caller import stopped
 from ..errors import ConfigurationError, PipemountError
 from ..jobs.alone import Alone, find_target
-from ..jobs.arrangement import Arrangement
+from ..jobs.arrangement import Arrangement, checked
 from ..jobs.desk import Jobs
 from ..jobs.local import LocalRunner
 from ..jobs.memory import MemoryStore
@@ -115,7 +115,7 @@ class Application(Extensible):
         compiled = _compiled(pipelines)
         self.admission = admission_of(self.settings, compiled)
         self.services = {name: Service(name, one, self.settings, self.admission) for name, one in compiled.items()}
-        self._store: Store = MemoryStore(self.settings) if jobs is None else jobs.make_store(self.settings)
+        self._store: Store = MemoryStore(self.settings) if jobs is None else checked(jobs).make_store(self.settings)
         self.runner = self._runner(jobs)
         fingerprints = {name: one.info.fingerprint for name, one in compiled.items()}
         self.jobs = Jobs(self._store, self.runner, fingerprints)

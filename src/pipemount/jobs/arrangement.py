@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .local import LocalRunner
     from .store import Store
 
-__all__ = ["Arrangement", "Local", "check_address", "check_values", "store_at"]
+__all__ = ["Arrangement", "Local", "check_address", "check_values", "checked", "store_at"]
 
 POSTGRES = ("postgresql", "postgres")
 
@@ -109,6 +109,14 @@ class Local:
         return self.app
 
 
+def checked(jobs: Arrangement) -> Arrangement:
+    """``jobs``. Raises ``ConfigurationError`` where it is something else: an address, an engine's own app, a class."""
+    if isinstance(jobs, type) or not callable(getattr(jobs, "make_store", None)):
+        said = "str" if isinstance(jobs, str) else "class" if isinstance(jobs, type) else type(jobs).__qualname__
+        raise ConfigurationError(f"jobs= was given a {said}; write jobs=Local('sqlite:///jobs.db')")
+    return jobs
+
+
 def store_at(url: str, settings: Settings, values: str | None = None) -> Store:
     """The store at addresses as of ``Local``; nothing is opened yet. Raises ``ConfigurationError``."""
     check_address(url)
@@ -128,6 +136,8 @@ def store_at(url: str, settings: Settings, values: str | None = None) -> Store:
 
 def check_address(url: str, said: str = "Local(") -> None:
     """Raises ``ConfigurationError`` where no store can be at ``url``; ``said``: what its author wrote before it."""
+    if not isinstance(url, str):
+        raise ConfigurationError(f"{said}{url!r}): write a URL, sqlite:///jobs.db or postgresql://…")
     scheme = urlsplit(url).scheme
     if scheme == "sqlite":
         _path(url, said)
@@ -146,7 +156,7 @@ def check_values(url: str | None, said: str = "Local(") -> None:
 def _path(url: str, said: str = "Local(") -> Path:
     """``sqlite:///a.db`` is ``a.db``, ``sqlite:////a.db`` is ``/a.db``: as others have it."""
     parts = urlsplit(url)
-    if parts.netloc or len(parts.path) < 2 or parts.query or parts.fragment:
+    if not url.lower().startswith("sqlite:///") or parts.netloc or len(parts.path) < 2 or parts.query or parts.fragment:
         raise ConfigurationError(f"{said}{url!r}): write sqlite:/// and the path of a file, e.g. sqlite:///jobs.db")
     if parts.path == "/:memory:":
         raise ConfigurationError(f"{said}{url!r}): jobs are kept in memory where jobs= is left out")

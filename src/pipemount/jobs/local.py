@@ -104,7 +104,7 @@ class LocalRunner:
             queues: Only jobs in these.
 
         Raises:
-            ConfigurationError: No job can be in one of them.
+            ConfigurationError: That can be no queue's name.
         """
         self.takes = True
         self.concurrency = concurrency or self.concurrency

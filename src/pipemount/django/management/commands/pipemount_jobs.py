@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -54,6 +56,10 @@ class Command(BaseCommand):
         verb: Callable[..., None] = getattr(self, f"_{options['verb']}")
         try:
             verb(**{name: options[name] for name in TAKEN[options["verb"]]})
+            self.stdout.flush()
+        except BrokenPipeError:  # nobody reads on, as behind ``| head``; nor is anything to be flushed at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
+            sys.exit(1)
         except PipemountError as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
