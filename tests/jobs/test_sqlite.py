@@ -226,6 +226,20 @@ async def test_large_values_are_files_that_go_with_their_job(store: SQLiteStore)
     assert rows == 0
 
 
+async def test_a_file_that_cannot_be_removed_fails_no_write(
+    store: SQLiteStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    lease = await leased(store, inputs=LARGE)
+    [inputs] = store._payloads.iterdir()
+    await store.finish(lease, DONE)
+    inputs.unlink()
+    inputs.mkdir()
+    assert await store.delete(lease.job.id)
+    assert await store.get(lease.job.id) is None
+    assert "removed when their file is opened next" in caplog.text
+    inputs.rmdir()
+
+
 # ---------------------------------------------------------------------------------------- versions, place
 
 

@@ -6,6 +6,7 @@ What a crash leaves between the two is removed when the database is opened.
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +14,8 @@ from pathlib import Path
 from uuid import uuid4
 
 __all__ = ["FILES", "IN_ROW", "IN_TABLE", "Payloads", "clear", "read", "read_named"]
+
+logger = logging.getLogger("pipemount")
 
 IN_ROW = 1024
 """Bytes that a job's row may carry of each value: it is written anew whenever the job changes."""
@@ -94,7 +97,10 @@ class Payloads:
 
     def _remove(self, names: list[str]) -> None:
         for name in names:
-            (self.folder / name).unlink(missing_ok=True)
+            try:
+                (self.folder / name).unlink(missing_ok=True)
+            except OSError as error:  # what was written stands all the same
+                logger.warning("a value of jobs is removed when their file is opened next: %s", error)
         self._written, self._dropped = [], []
 
 
