@@ -7,6 +7,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from tests.support.remote import remote
 
 from pipemount import Settings
-from pipemount.errors import ConfigurationError, OverloadedError, StoreError
+from pipemount.errors import ConfigurationError, OverloadedError, StoreError, ValueLostError
 from pipemount.jobs.models import JobQuery, Outcome
 from pipemount.jobs.sql.rows import new_row
 from pipemount.jobs.sqlite import SQLiteStore, backup, connecting, payloads, writer
@@ -238,6 +239,45 @@ async def test_a_file_that_cannot_be_removed_fails_no_write(
     assert await store.get(lease.job.id) is None
     assert "removed when their file is opened next" in caplog.text
     inputs.rmdir()
+
+
+def remove_values(store: SQLiteStore) -> None:
+    """As a restore without the folder does."""
+    for each in store._payloads.iterdir():
+        each.unlink()
+
+
+async def test_a_job_whose_inputs_are_gone_fails_and_holds_up_no_other(store: SQLiteStore) -> None:
+    lost = [(await submitted(store, inputs=LARGE)).id for _ in range(2)]
+    fine = (await submitted(store)).id
+    remove_values(store)
+    assert [job.request.inputs for job in (await store.list(JobQuery())).jobs][1:] == [b"null", b"null"]
+    assert await claimed(store) == [fine]
+    assert await store.claim_job(lost[0], "w") is None
+    for job_id in lost:
+        job = await found(store, job_id)
+        assert (job.status, job.error and job.error["code"]) == ("failed", "value-lost")
+        assert [each.kind for each in await store.read_events(job_id, 0, 10)] == ["run_failed"]
+
+
+async def test_outputs_and_events_that_are_gone_are_told(store: SQLiteStore) -> None:
+    lease = await leased(store)
+    outcome = replace(DONE, result=LARGE)
+    assert await store.finish(lease, outcome, [event(1, "run_completed", outputs="y" * 300_000)])
+    remove_values(store)
+    with pytest.raises(ValueLostError, match="restore the folder"):
+        await store.get(lease.job.id)
+    with pytest.raises(ValueLostError):
+        await store.read_events(lease.job.id, 0, 10)
+    assert [job.result for job in (await store.list(JobQuery())).jobs] == [b"null"]
+
+
+async def test_a_step_whose_output_is_gone_runs_again(store: SQLiteStore) -> None:
+    lease = await leased(store)
+    await store.save_step(lease, "kept", b"1")
+    await store.save_step(lease, "lost", LARGE)
+    remove_values(store)
+    assert await store.read_steps(lease) == {"kept": b"1"}
 
 
 # ---------------------------------------------------------------------------------------- versions, place

@@ -8,12 +8,12 @@ from dataclasses import replace
 from time import time
 from typing import NamedTuple
 
-from ..errors import PipemountError, RunCancelledError, RunError
+from ..errors import PipemountError, RunCancelledError, RunError, ValueLostError
 from ..runtime.events import TERMINAL, Event, EventKind
 from .encoding import SHUTDOWN, cancelled_data, cancelled_members, encode, ending, error_members
 from .models import Job, JobEvent, Outcome
 
-__all__ = ["Performed", "outcome_of"]
+__all__ = ["Performed", "outcome_of", "outcome_of_lost"]
 
 logger = logging.getLogger("pipemount")
 
@@ -55,6 +55,15 @@ def outcome_of(
         event = replace(_terminal(job, last, "run_cancelled"), data=cancelled_data(job.id, why))
         return Outcome(status="cancelled", reason=why, error=cancelled_members(job.id, why)), encode(event)
     return _failure(job, error, last)
+
+
+def outcome_of_lost(job: Job, error: ValueLostError) -> tuple[Outcome, list[JobEvent]]:
+    """How a job ends that cannot be begun, and the event that says so."""
+    members = {**error_members(error), "run_id": job.id}
+    kind: EventKind = "run_failed"
+    data = {"error": members["detail"], "code": members["code"], "step": None}
+    last = encode(Event(kind, job.last_event + 1, job.id, time(), data=data))
+    return Outcome(status="failed", error=members), [last]
 
 
 def _failure(job: Job, error: BaseException, last: Event | None) -> tuple[Outcome, JobEvent]:

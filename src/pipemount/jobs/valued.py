@@ -10,9 +10,9 @@ from time import time
 from typing import Any
 
 from ..errors import StoreError, ValueLostError
-from ..runtime.events import PASSING, Event, EventKind
-from .encoding import encode, error_members
+from ..runtime.events import PASSING
 from .models import Job, JobEvent, JobQuery, JobRequest, Lease, Outcome, Page, Submitted
+from .outcomes import outcome_of_lost
 from .store import Store
 from .values import Values, is_reference
 
@@ -166,7 +166,7 @@ class ValuedStore:
         try:
             values = {name: await self._values.get(value) for name, value in found.items()}
         except ValueLostError as error:
-            await self._store.finish(lease, *_lost(lease.job, error))
+            await self._store.finish(lease, *outcome_of_lost(lease.job, error))
             return None
         except StoreError:
             await self._store.requeue(lease, time() + PAUSE)
@@ -263,12 +263,3 @@ def _is_large(value: bytes) -> bool:
 
 def _goes_elsewhere(event: JobEvent) -> bool:
     return event.kind not in PASSING and _is_large(event.body)
-
-
-def _lost(job: Job, error: ValueLostError) -> tuple[Outcome, list[JobEvent]]:
-    """How a job ends that cannot be begun."""
-    members = {**error_members(error), "run_id": job.id}
-    kind: EventKind = "run_failed"
-    data = {"error": members["detail"], "code": members["code"], "step": None}
-    last = encode(Event(kind, job.last_event + 1, job.id, time(), data=data))
-    return Outcome(status="failed", error=members), [last]

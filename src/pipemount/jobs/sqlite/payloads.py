@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from uuid import uuid4
 
+from .losses import mark
+
 __all__ = ["FILES", "IN_ROW", "IN_TABLE", "Payloads", "clear", "read", "read_named"]
 
 logger = logging.getLogger("pipemount")
@@ -113,29 +115,34 @@ def clear(folder: Path, connection: sqlite3.Connection) -> None:
 
 
 def read(folder: Path, connection: sqlite3.Connection, job: int, kind: str) -> Mapping[str, bytes]:
-    """The large values of a job whose names begin so. One whose job was forgotten just now is left out."""
+    """The large values of a job whose names begin so. One whose job was forgotten just now is left out.
+
+    In the place of one whose file is gone is what ``losses.mark`` gives.
+    """
     rows = connection.execute(
         "SELECT name, body, file FROM payloads WHERE job = ? AND name >= ? AND name < ? || char(1114111)",
         (job, kind, kind),
     )
-    return _bodies(folder, rows)
+    return _bodies(folder, connection, rows)
 
 
 def read_named(folder: Path, connection: sqlite3.Connection, job: int, names: Sequence[str]) -> Mapping[str, bytes]:
-    """Those of these names, and nothing else of what a job has; the same is left out."""
+    """Those of these names, and nothing else of what a job has; otherwise the same."""
     marks = ", ".join("?" * len(names))
     rows = connection.execute(
         f"SELECT name, body, file FROM payloads WHERE job = ? AND name IN ({marks})",  # noqa: S608 - question marks
         (job, *names),
     )
-    return _bodies(folder, rows)
+    return _bodies(folder, connection, rows)
 
 
-def _bodies(folder: Path, rows: Iterable[sqlite3.Row]) -> Mapping[str, bytes]:
+def _bodies(folder: Path, connection: sqlite3.Connection, rows: sqlite3.Cursor) -> Mapping[str, bytes]:
     found: dict[str, bytes] = {}
-    for row in rows:
+    for row in rows.fetchall():
         if row["file"] is None:
             found[row["name"]] = row["body"]
         elif (path := folder / row["file"]).exists():
             found[row["name"]] = path.read_bytes()
+        elif connection.execute("SELECT 1 FROM payloads WHERE file = ?", (row["file"],)).fetchone():
+            found[row["name"]] = mark(row["file"])
     return found

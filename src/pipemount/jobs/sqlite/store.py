@@ -14,10 +14,12 @@ from typing import Any, Literal
 from ...errors import StoreError
 from ...settings import Settings
 from ..models import Job, JobEvent, JobQuery, JobRequest, JobStatus, Lease, LeaseState, Outcome, Page, Submitted
+from ..outcomes import outcome_of_lost
 from . import handing, reading, retention, writes
 from .backup import back_up, clear_held
 from .connecting import OpenFile, as_store_error, check_place, connect, look_over, prepare
 from .locks import Place, enter, leave
+from .losses import check_events, lost_input, whole, without_lost
 from .payloads import Payloads, clear
 from .reader import Read, Reader, Result
 from .schema import migrate, version_of
@@ -189,13 +191,16 @@ class SQLiteStore:
     # ----------------------------------------------------------------------------------------- coming
 
     async def submit(self, request: JobRequest) -> Submitted:
-        return await self._write(partial(writes.submit, request=request))
+        submitted = await self._write(partial(writes.submit, request=request))
+        return submitted._replace(job=whole(submitted.job)) if submitted.reused else submitted
 
     async def get(self, job_id: str) -> Job | None:
-        return await self._read(lambda connection: reading.find(connection, self._payloads, job_id))
+        job = await self._read(lambda connection: reading.find(connection, self._payloads, job_id))
+        return None if job is None else whole(job)
 
     async def list(self, query: JobQuery) -> Page:
-        return await self._read(lambda connection: reading.jobs(connection, self._payloads, query))
+        page = await self._read(lambda connection: reading.jobs(connection, self._payloads, query))
+        return page._replace(jobs=[whole(job, strict=False) for job in page.jobs])
 
     async def counts(self) -> Mapping[JobStatus, int]:
         return await self._read(reading.counts)
@@ -226,10 +231,19 @@ class SQLiteStore:
         self, worker: str, pipelines: Sequence[str], count: int, queues: Sequence[str] = (), but_of: Sequence[str] = ()
     ) -> Sequence[Lease]:
         wanted = {"worker": worker, "pipelines": pipelines, "count": count, "queues": queues, "but_of": but_of}
-        return await self._write(partial(writes.claim, **wanted))  # type: ignore[arg-type]  # by name
+        leases = await self._write(partial(writes.claim, **wanted))  # type: ignore[arg-type]  # by name
+        return [lease for lease in leases if await self._has_inputs(lease)]
 
     async def claim_job(self, job_id: str, worker: str) -> Lease | None:
-        return await self._write(partial(writes.claim_job, job_id=job_id, worker=worker))
+        lease = await self._write(partial(writes.claim_job, job_id=job_id, worker=worker))
+        return lease if lease is not None and await self._has_inputs(lease) else None
+
+    async def _has_inputs(self, lease: Lease) -> bool:
+        """Whether a job can be begun; one whose inputs are lost has failed then."""
+        error = lost_input(lease.job)
+        if error is not None:
+            await self.finish(lease, *outcome_of_lost(lease.job, error))
+        return error is None
 
     async def unclaimed(self, patience: float, limit: int) -> Sequence[Job]:
         if not await self._read(partial(handing.any_unclaimed, patience=patience)):
@@ -272,7 +286,7 @@ class SQLiteStore:
         return await self._write(partial(writes.save_step, lease=lease, key=key, output=output))
 
     async def read_steps(self, lease: Lease) -> Mapping[str, bytes]:
-        return await self._read(lambda connection: reading.steps(connection, self._payloads, lease))
+        return without_lost(await self._read(lambda connection: reading.steps(connection, self._payloads, lease)))
 
     async def suspend(self, lease: Lease, question: Mapping[str, Any], events: Sequence[JobEvent] = ()) -> bool:
         return await self._write(partial(writes.suspend, lease=lease, question=question, events=events))
@@ -287,7 +301,8 @@ class SQLiteStore:
         return await self._write(partial(writes.finish, lease=lease, outcome=outcome, events=events))
 
     async def read_events(self, job_id: str, after: int, limit: int) -> Sequence[JobEvent]:
-        return await self._read(lambda connection: reading.events(connection, self._payloads, job_id, after, limit))
+        found = await self._read(lambda connection: reading.events(connection, self._payloads, job_id, after, limit))
+        return check_events(found)
 
     # ---------------------------------------------------------------------------------------- waiting
 
