@@ -135,6 +135,24 @@ wait_for_the_end()
     assert run(SIGTERM + script, status=-signal.SIGTERM) == ["start", "stop"]
 
 
+def test_a_signal_that_the_main_thread_does_not_hear_is_followed_by_another() -> None:
+    """As when it begins to wait at that very moment."""
+    script = """
+draining.observe()
+lifecycle.call_sync(where)
+unheard, signalled = [], os.kill
+def lose_the_first(pid, number):
+    if threading.current_thread() is threading.main_thread() or unheard:
+        signalled(pid, number)
+    else:
+        unheard.append(number)
+os.kill = lose_the_first
+kill()
+wait_for_the_end()
+"""
+    assert run(SIGTERM + script, status=-signal.SIGTERM) == ["start", "stop"]
+
+
 def test_sigterm_lets_streams_say_goodbye() -> None:
     script = """
 draining.observe()
@@ -236,16 +254,27 @@ else:
 
 
 class Ends:
-    """As a runtime; and as the operating system, which is told to end the process."""
+    """As a runtime; and as the operating system, which is told to end the process.
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    Args:
+        heard: Which signal the main thread hears, the others come as it begins to wait.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, heard: int = 0) -> None:
         self.notes: list[str] = []
+        self.heard = heard
         monkeypatch.setattr(shutdown, "_live", set())
         monkeypatch.setattr(shutdown, "_ended_by", None)
         monkeypatch.setattr(shutdown, "_closed", False)
         monkeypatch.setattr(shutdown, "_exiting_pid", 0)
         monkeypatch.setattr(shutdown, "start_new_thread", lambda work, given: work(*given))
-        monkeypatch.setattr(os, "kill", lambda pid, number: self.notes.append(f"signal {number:d}"))
+        monkeypatch.setattr(shutdown, "AGAIN", 0)
+        monkeypatch.setattr(os, "kill", self.signal)
+
+    def signal(self, pid: int, number: int) -> None:
+        self.notes.append(f"signal {number:d}")
+        if self.notes.count(f"signal {number:d}") == self.heard:
+            shutdown.end(number, hurry=True)
 
     def close(self) -> None:
         shutdown.end(signal.SIGTERM, hurry=True)
@@ -255,14 +284,15 @@ class Ends:
 
 
 @pytest.mark.usefixtures("handler")
-def test_a_signal_is_repeated_when_the_runtimes_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    ends = Ends(monkeypatch)
+@pytest.mark.parametrize("heard", [1, 3])
+def test_a_signal_is_repeated_when_the_runtimes_are_closed_until_it_is_heard(
+    heard: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = Ends(monkeypatch, heard)
     signal.signal(signal.SIGTERM, ends.notes.append)  # type: ignore[arg-type]  # never called
     shutdown.remember(ends)
     shutdown.end(signal.SIGTERM, hurry=True)
-    assert ends.notes == ["closed", "signal 15"]
-    shutdown.end(signal.SIGTERM, hurry=True)
-    assert ends.notes == ["closed", "signal 15", "signal 15"]
+    assert ends.notes == ["closed", *["signal 15"] * heard, "signal 15"], "the last one ends the process"
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 

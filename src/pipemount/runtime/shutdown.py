@@ -37,6 +37,9 @@ class Closable(Protocol):
 FAREWELL = 0.5
 """Seconds in which streams that were told of the end send their last event."""
 
+AGAIN = 0.1
+"""Seconds between two signals to the main thread."""
+
 _live: set[Closable] = set()
 _hooked_pid = 0
 _exiting_pid = 0
@@ -115,7 +118,19 @@ def _close_and_end(number: int, hurry: bool) -> None:
             runtime.close()
     finally:
         _closed = True
-        os.kill(os.getpid(), number)  # again: only the main thread can give a signal its default action back
+        _insist(number)
+
+
+def _insist(number: int) -> None:
+    """Signal again: only the main thread can give a signal its default action back.
+
+    And again, until it has: of a signal that comes just before it begins to wait, as in ``time.sleep``, it would hear
+    when that is over.
+    """
+    handler = signal.getsignal(number)
+    while signal.getsignal(number) is handler:
+        os.kill(os.getpid(), number)
+        time.sleep(AGAIN)
 
 
 def _end_now(number: int) -> None:
