@@ -22,7 +22,7 @@ from services import postgres
 
 from pipemount import Settings
 from pipemount.jobs.arrangement import store_at
-from pipemount.jobs.models import JobQuery, JobRequest, Outcome
+from pipemount.jobs.models import Claim, JobQuery, JobRequest, Outcome
 from pipemount.jobs.store import Store
 from pipemount.types import Principal
 
@@ -92,7 +92,7 @@ def _verbs(store: Store, known: Sequence[str]) -> dict[str, Verb]:
     ids = iter([*known] * 100)
     return {
         "submit": lambda: store.submit(_request()),
-        "claim": lambda: store.claim("growth", ["work"], 1),
+        "claim": lambda: store.claim(Claim("growth", ["work"], 1)),
         "get": lambda: store.get(next(ids)),
         "list, all": lambda: store.list(JobQuery()),
         "list, one caller's": lambda: store.list(JobQuery(owner="key:k7")),
@@ -113,7 +113,7 @@ async def _filled(url: str, size: int) -> list[str]:
     try:
         await store.join("growth")
         await store.submit(_request())
-        [lease] = await store.claim("growth", ["work"], 1)
+        [lease] = await store.claim(Claim("growth", ["work"], 1))
         await store.finish(lease, Outcome(status="succeeded", result=b'{"output":2}', execution_time=0.001))
     finally:
         await store.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections import defaultdict
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from tests.support.stores import Database, Kept
 from pipemount import PipelineApp, Settings, pipeline, step
 from pipemount.jobs import alone
 from pipemount.jobs.alone import Alone
-from pipemount.jobs.models import Job, JobRequest, Lease
+from pipemount.jobs.models import Job, JobRequest, Lease, Outcome
 from pipemount.jobs.work import Work
 from pipemount.testing.hosts.process import environment
 
@@ -120,6 +121,49 @@ async def test_a_job_whose_process_cannot_begin_waits_longer_each_time_and_at_mo
     code = alone.UNABLE
     await one.perform(job(0), Work(job(0).job))
     assert one.pause == 1
+
+
+async def test_jobs_that_wait_for_a_turn_are_left_to_other_processes_and_hold_up_no_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever has no turn for a job that crashed before does not claim it: it would keep a place and do nothing."""
+    under_way: dict[Alone, list[str]] = defaultdict(list)
+    ends = asyncio.Event()
+
+    async def performed(self: Alone, target: str, lease: Lease, work: Work) -> str:
+        under_way[self].append(lease.job.id)
+        await ends.wait()
+        await database.hand_over(lease, "alone")
+        await database.finish(lease, Outcome(status="succeeded"))
+        return "done"
+
+    monkeypatch.setattr(alone, "AT_ONCE", 2)
+    monkeypatch.setattr(Alone, "_perform", performed)
+    database = Database(Settings())
+    for number in range(6):
+        await database.submit(JobRequest(job_id=f"crashed-{number}", pipeline="ending", fingerprint="", inputs=b"{}"))
+        assert await database.requeue(await database.claim_job(f"crashed-{number}", "w"), crashed=True)
+    for number in range(6):
+        await database.submit(JobRequest(job_id=f"fresh-{number}", pipeline="ending", fingerprint="", inputs=b"{}"))
+    settings = Settings(max_concurrency=4, cleanup_timeout=0.2)
+    one, two = [PipelineApp(ending, settings=settings, jobs=Kept(database, app="shop:app")) for _ in range(2)]
+    async with one.lifespan(None), asyncio.timeout(60):
+        await ended(database, "fresh")
+        assert [*under_way.values()] == [["crashed-0", "crashed-1"]]
+        async with two.lifespan(None):
+            while len(under_way) < 2:
+                await asyncio.sleep(0.01)
+            assert [*under_way.values()] == [["crashed-0", "crashed-1"], ["crashed-2", "crashed-3"]]
+            ends.set()
+            await ended(database, "crashed")
+    assert sorted(job for jobs in under_way.values() for job in jobs) == [f"crashed-{number}" for number in range(6)]
+
+
+async def ended(database: Database, name: str) -> None:
+    """Return when all jobs that are called so have succeeded."""
+    for number in range(6):
+        while (await database.get(f"{name}-{number}")).status != "succeeded":
+            await asyncio.sleep(0.005)
 
 
 async def test_a_deployment_in_which_no_such_process_can_begin_fails_no_job(

@@ -18,7 +18,7 @@ from tests.support.services import Postgres, shared_postgres
 from pipemount import Local, Settings
 from pipemount.errors import ConfigurationError, StoreError
 from pipemount.jobs.encoding import encode
-from pipemount.jobs.models import Job, JobEvent, JobQuery, JobRequest, Lease, Outcome
+from pipemount.jobs.models import Claim, Job, JobEvent, JobQuery, JobRequest, Lease, Outcome
 from pipemount.jobs.postgres import clock, wakeups
 from pipemount.jobs.postgres.address import Address
 from pipemount.jobs.sql.rows import size_of
@@ -140,6 +140,7 @@ HEAD = """
     clock = time.time
     time.time = lambda: clock() + float(sys.argv[2])
     from pipemount import Local, Settings
+    from pipemount.jobs.models import Claim
     store = Local(sys.argv[1]).make_store(Settings(job_lease=float(sys.argv[3]), job_heartbeat=0.1))
 """
 
@@ -274,7 +275,7 @@ async def test_what_was_carried_out_though_the_answer_was_lost_is_told_again_and
             second = more[1]
             verbs: dict[str, Callable[[], Awaitable[Any]]] = {
                 "submit": lambda: store.submit(request),
-                "claim": lambda: store.claim("w", ["sum"], 1),
+                "claim": lambda: store.claim(Claim("w", ["sum"], 1)),
                 "claim_job": lambda: store.claim_job(second, "w"),
                 "append": lambda: store.append(lease, [event(1), event(2)]),
                 "finish": lambda: store.finish(lease, DONE, [event(1, "run_completed")]),
@@ -443,7 +444,7 @@ async def test_a_lease_that_is_renewed_is_nobody_elses_and_one_that_is_not_is_ta
         assert not await store.append(dropped, [event(1)])
         assert not await store.finish(dropped, DONE, [event(1, "run_completed")])
         assert (await found(store, cancelled)).status == "cancelled", "nobody performs it: it need not wait"
-        [again] = await other.claim("other", ["sum"], 9)
+        [again] = await other.claim(Claim("other", ["sum"], 9))
         assert again.job.id == dropped.job.id and again.fence > dropped.fence
 
 
@@ -467,7 +468,7 @@ async def test_a_job_whose_workers_are_lost_three_times_fails_and_its_neighbour_
         job = await found(store, lease)
         assert job.error is not None
         assert (job.status, job.error["code"], job.last_event) == ("failed", "worker-lost", 1)
-        assert (await store.claim("w", ["sum"], 9))[0].job.id == neighbour
+        assert (await store.claim(Claim("w", ["sum"], 9)))[0].job.id == neighbour
 
 
 @pytest.mark.parametrize("offset", ["3600", "-3600"])
@@ -477,7 +478,7 @@ async def test_the_databases_clock_decides_whatever_a_workers_own_says(
     script = """
         async def main():
             await store.open()
-            [lease] = await store.claim("far", ["sum"], 1)
+            [lease] = await store.claim(Claim("far", ["sum"], 1))
             print(lease.job.id, flush=True)
             sys.stdin.readline()
             hasty = Local(sys.argv[1]).make_store(Settings(job_lease=0.2, job_heartbeat=0.1))
@@ -548,7 +549,7 @@ async def test_two_processes_never_claim_the_same_job(url: str, start: Start) ->
             await store.open()
             print("ready", flush=True)
             sys.stdin.readline()
-            while leases := await store.claim(str(os.getpid()), ["sum"], 3):
+            while leases := await store.claim(Claim(str(os.getpid()), ["sum"], 3)):
                 print(*(lease.job.id for lease in leases), flush=True)
             await store.close()
 
@@ -571,7 +572,7 @@ async def test_a_process_that_is_killed_gives_its_job_up_when_its_lease_has_run_
     script = """
         async def main():
             await store.open()
-            [lease] = await store.claim("killed", ["sum"], 1)
+            [lease] = await store.claim(Claim("killed", ["sum"], 1))
             await store.save_step(lease, "a", b"1")
             print("has it", flush=True)
             sys.stdin.readline()
@@ -584,7 +585,7 @@ async def test_a_process_that_is_killed_gives_its_job_up_when_its_lease_has_run_
         assert await process.said() == ["has", "it"]
         process.process.kill()
         assert await until(store.rescue) == 1
-        leases = await store.claim("w", ["sum"], 2)
+        leases = await store.claim(Claim("w", ["sum"], 2))
         assert [lease.job.id for lease in leases] == [first, second], "it waits in its old place"
         assert await store.read_steps(leases[0]) == {"a": b"1"}
 

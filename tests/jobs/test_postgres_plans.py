@@ -14,7 +14,7 @@ from tests.support.services import shared_postgres
 
 from pipemount import Settings
 from pipemount.errors import StoreError
-from pipemount.jobs.models import STATUSES, JobEvent, JobQuery, JobRequest, Outcome
+from pipemount.jobs.models import STATUSES, Claim, JobEvent, JobQuery, JobRequest, Outcome
 
 psycopg = pytest.importorskip("psycopg")
 connections = pytest.importorskip("pipemount.jobs.postgres.connections")
@@ -95,7 +95,7 @@ VERBS: dict[str, Callable[[Any], Any]] = {
     "next page": lambda kept: kept.list(JobQuery(cursor="100", status=("succeeded",))),
     "count": lambda kept: kept.counts(),
     "submit": lambda kept: kept.submit(asked(1)),
-    "claim": lambda kept: kept.claim("w", ["work"], 3),
+    "claim": lambda kept: kept.claim(Claim("w", ["work"], 3)),
     "sweep": lambda kept: kept.sweep(),
     "rescue": lambda kept: kept.rescue(),
     "leave": lambda kept: kept.leave("w"),
@@ -135,7 +135,7 @@ async def test_the_tally_is_what_is_there(full: tuple[Any, str], monkeypatch: py
     kept, schema = full
     monkeypatch.setattr(store, "ENTRIES", 12)
     made = await asyncio.gather(*(kept.submit(asked(number)) for number in range(1, 30)))
-    leases = await kept.claim("w", ["work"], 12)
+    leases = await kept.claim(Claim("w", ["work"], 12))
     await asyncio.gather(*(kept.finish(lease, Outcome(status="succeeded", result=b"1" * 50)) for lease in leases[:7]))
     assert await kept.requeue(leases[7], None, [JobEvent(1, "run_started", b"{}")])
     await kept.request_cancel(made[20].job.id, "enough")
@@ -162,7 +162,7 @@ async def test_what_comes_at_the_same_time_shares_a_statement(
     with told(monkeypatch) as statements:
         await asyncio.gather(*(kept.submit(asked(number)) for number in range(1, 60)))
     assert len(statements) <= 3
-    leases = await kept.claim("w", ["work"], 40)
+    leases = await kept.claim(Claim("w", ["work"], 40))
     events = [[JobEvent(1, "run_started", b"{}"), JobEvent(2, "run_completed", b"%d" % n)] for n in range(40)]
     with told(monkeypatch) as statements:
         ended = await asyncio.gather(

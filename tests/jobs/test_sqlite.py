@@ -16,7 +16,7 @@ from tests.support.remote import remote
 
 from pipemount import Settings
 from pipemount.errors import ConfigurationError, OverloadedError, StoreError, ValueLostError
-from pipemount.jobs.models import JobQuery, Outcome
+from pipemount.jobs.models import Claim, JobQuery, Outcome
 from pipemount.jobs.sql.rows import new_row
 from pipemount.jobs.sqlite import SQLiteStore, backup, connecting, payloads, writer
 from pipemount.jobs.sqlite.connecting import check_place
@@ -294,7 +294,7 @@ async def test_a_record_is_read_without_what_its_steps_have_kept(store: SQLiteSt
     assert (await found(store, lease.job.id)).request.inputs == LARGE
     assert [job.id for job in (await store.list(JobQuery())).jobs] == [lease.job.id]
     assert await store.requeue(lease)
-    assert (await store.claim("w", ["sum"], 1))[0].job.request.inputs == LARGE
+    assert (await store.claim(Claim("w", ["sum"], 1)))[0].job.request.inputs == LARGE
     with pytest.raises(StoreError, match="read"):
         await store.read_steps(lease._replace(fence=2))
     step.rmdir()

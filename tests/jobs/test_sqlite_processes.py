@@ -17,7 +17,7 @@ from tests.support.remote import ROOT, remote
 
 from pipemount import Settings
 from pipemount.errors import StoreError
-from pipemount.jobs.models import JobQuery
+from pipemount.jobs.models import Claim, JobQuery
 from pipemount.jobs.sqlite import SQLiteStore, writer
 from pipemount.testing.stores.asking import ADA, DONE, asked, event, found, ids, keyed, read, submitted
 
@@ -54,7 +54,7 @@ async def test_what_one_process_submits_another_claims_and_the_first_reads_its_e
 ) -> None:
     job_id = (await submitted(store, principal=ADA)).id
     async with remote(path) as other:
-        [lease] = await other("claim", "w", ["sum"], 5)
+        [lease] = await other("claim", Claim("w", ["sum"], 5))
         assert (lease.job.id, lease.job.request.principal) == (job_id, ADA)
         await other("append", lease, [event(1, "run_started")])
         await other("finish", lease, DONE, [event(2, "run_completed")])
@@ -83,7 +83,7 @@ async def test_who_waits_hears_of_what_another_process_writes(store: SQLiteStore
     job_id = (await submitted(store)).id
     async with remote(path) as other:
         waiting = asyncio.create_task(store.wait(job_id, 0, 60))
-        [lease] = await other("claim", "w", ["sum"], 1)
+        [lease] = await other("claim", Claim("w", ["sum"], 1))
         await other("append", lease, [event(1, "run_started")])
         assert await waiting
         waiting = asyncio.create_task(store.wait(job_id, 10**9, 60))
@@ -155,7 +155,7 @@ async def test_jobs_of_a_killed_process_wait_again_and_the_third_time_they_fail(
         async with remote(path) as child:
             worker = f"worker-{crashes}"
             await child("join", worker)
-            leases = {lease.job.id: lease for lease in await child("claim", worker, ["sum"], 2)}
+            leases = {lease.job.id: lease for lease in await child("claim", Claim(worker, ["sum"], 2))}
             assert await child("hand_over", leases[first], worker)
             await child("append", leases[first], [event(crashes, "run_started")])
             await child("save_step", leases[first], "one", b"1")
@@ -182,7 +182,7 @@ async def test_a_worker_that_comes_back_under_its_name_takes_up_what_it_had(stor
     job_id = (await submitted(store)).id
     async with remote(path) as child:
         await child("join", "w")
-        await child("claim", "w", ["sum"], 1)
+        await child("claim", Claim("w", ["sum"], 1))
     await store.join("w")
     job = await found(store, job_id)
     assert (job.status, job.crashes) == ("queued", 1)
@@ -202,12 +202,12 @@ async def test_what_a_paused_process_says_late_is_refused(store: SQLiteStore, pa
     job_id = (await submitted(store)).id
     async with remote(path) as child:
         await child("join", "paused")
-        [old] = await child("claim", "paused", ["sum"], 1)
+        [old] = await child("claim", Claim("paused", ["sum"], 1))
         child.pause()
         child.begin("finish", old, DONE, [event(1, "run_completed")])
         assert await store.rescue() == 0, "it lives: its jobs are its own"
         await store.leave("paused")  # as an operator may
-        [new] = await store.claim("other", ["sum"], 1)
+        [new] = await store.claim(Claim("other", ["sum"], 1))
         await store.append(new, [event(1, "run_started")])
         child.go_on()
         assert await child.answer() is False
@@ -244,7 +244,7 @@ import asyncio, os, sys
 from pathlib import Path
 from pipemount import Settings
 from pipemount.errors import StoreError
-from pipemount.jobs.models import JobQuery
+from pipemount.jobs.models import Claim, JobQuery
 from pipemount.jobs.sqlite import SQLiteStore, locks
 from pipemount.testing.stores.asking import asked
 
@@ -256,7 +256,7 @@ async def parent():
     await store.open()
     await store.join("parent")
     await store.submit(asked())
-    await store.claim("parent", ["sum"], 1)
+    await store.claim(Claim("parent", ["sum"], 1))
 
 async def child():
     store.forget()

@@ -22,7 +22,7 @@ from tests.support.stores import in_a_file, postgres
 from pipemount import Local, PipelineApp, Settings, StepContext, pipeline, step
 from pipemount.errors import ConfigurationError, IdempotencyMismatchError, OverloadedError, StoreError, ValueLostError
 from pipemount.jobs import valued
-from pipemount.jobs.models import JobQuery, Outcome
+from pipemount.jobs.models import Claim, JobQuery, Outcome
 from pipemount.jobs.sqlite import SQLiteStore
 from pipemount.jobs.store import Store
 from pipemount.jobs.valued import ValuedStore
@@ -164,7 +164,7 @@ async def test_a_lost_value_is_told_of(place: Place, fault: str, caplog: pytest.
         await store.get(done.job.id)
     with caplog.at_level(logging.WARNING, "pipemount"):
         assert await store.read_steps(asks) == {"two": b"2"}, "the step runs again"
-        assert await store.claim("w", ["sum"], 1) == []
+        assert await store.claim(Claim("w", ["sum"], 1)) == []
     job = await found(store, waits.id)
     assert (job.status, job.error and job.error["code"], job.last_event) == ("failed", "value-lost", 1)
     assert await read(store, waits.id) == [1]
@@ -286,7 +286,7 @@ async def test_who_is_killed_between_file_and_row_loses_no_job(
         assert len(place.files) == (after == "row"), "what no row names is swept, and nothing else"
         if after == "row":
             assert (await found(place.store, job_id)).request.inputs == LARGE
-            assert [lease.job.id for lease in await place.store.claim("w", ["sum"], 1)] == [job_id]
+            assert [lease.job.id for lease in await place.store.claim(Claim("w", ["sum"], 1))] == [job_id]
 
 
 @pytest.mark.parametrize("values", ["values", "/srv/values", "nothing-known://x"])

@@ -15,6 +15,7 @@ from time import sleep
 from typing import IO, Any
 
 from pipemount import Settings
+from pipemount.jobs.models import Claim
 from pipemount.jobs.sqlite import SQLiteStore
 from pipemount.jobs.sqlite.transaction import Transaction
 
@@ -112,7 +113,7 @@ class Child:
 
     async def claim_all(self, worker: str, count: int) -> list[Any]:
         leases: list[Any] = []
-        while found := await self._store.claim(worker, ["sum"], count):
+        while found := await self._store.claim(Claim(worker, ["sum"], count)):
             leases += found
         return leases
 

@@ -47,6 +47,9 @@ class Alone:
     Args:
         find: Where the app is found, ``"module:name"``; ``None`` where it is no module's attribute.
         patience: Seconds that a process has to end when it is told to.
+
+    Attributes:
+        at_once: Jobs that are performed at the same time; others wait.
     """
 
     def __init__(self, find: Callable[[], str | None], patience: float) -> None:
@@ -55,7 +58,8 @@ class Alone:
 
     def begin(self) -> None:
         """The runner starts, perhaps on another loop."""
-        self._turns, self._in_vain = asyncio.Semaphore(AT_ONCE), 0
+        self.at_once, self._in_vain = AT_ONCE, 0
+        self._turns = asyncio.Semaphore(self.at_once)
 
     @property
     def pause(self) -> float:

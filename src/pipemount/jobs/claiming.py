@@ -9,7 +9,8 @@ from heapq import heappop, heappush
 from time import monotonic, time
 
 from ..runtime.admission import Admission, Caller
-from .models import Lease
+from .alone import Alone
+from .models import Claim, Lease
 from .store import Store
 from .work import Work
 
@@ -30,8 +31,8 @@ class Claiming:
 
     As many are claimed, the most urgent ones in the store, as there are places that nobody wants; each then takes its
     place, or waits for it in the line in which all wait. Where there was none for a while, one is claimed all the same.
-    It is never more than any of the pipelines, queues and callers has room for: what is claimed and cannot begin holds
-    up the others.
+    It is never more than any of the pipelines, queues and callers has room for, nor more jobs that crashed before than
+    have a turn to be performed alone: what is claimed and cannot begin holds up the others.
 
     Args:
         store: Where they are.
@@ -42,6 +43,7 @@ class Claiming:
         held: The jobs that were claimed here and have not ended.
         concurrency: Jobs at the same time, or ``None``.
         queues: Those that jobs are taken from, with limits of their own; empty: all.
+        alone: Performs those that crashed before; ``None``: they are performed as all others.
     """
 
     def __init__(
@@ -55,9 +57,11 @@ class Claiming:
         held: Callable[[], Sequence[Work]],
         concurrency: int | None,
         queues: Mapping[str, int | None],
+        alone: Alone | None = None,
     ) -> None:
         self._store, self._admission, self._pipelines, self._worker = store, admission, pipelines, worker
         self._begin, self._held, self._concurrency, self._queues = begin, held, concurrency, queues
+        self._alone = alone
         self._told = asyncio.Event()
         self._due: list[float] = []
         self._in_vain_since: float | None = None
@@ -124,11 +128,18 @@ class Claiming:
         each, full = self._admission.callers_room()
         if not (count := self._spare(min(count, each, *rooms.values()))):
             return 0, False
+        claim = Claim(self._worker, [*rooms], count, queues, [*map(_owner, full)], self._turns())
         async with self._asking:
-            claimed = await self._store.claim(self._worker, [*rooms], count, queues, [*map(_owner, full)])
+            claimed = await self._store.claim(claim)
             for lease in claimed:
                 self._begin(lease)
-        return len(claimed), len(claimed) == count
+        return len(claimed), len(claimed) == count or (claim.crashed is not None and any(map(_has_crashed, claimed)))
+
+    def _turns(self) -> int | None:
+        """How many jobs that crashed before can be performed alone at once; the others of them are for others."""
+        if self._alone is None:
+            return None
+        return max(0, self._alone.at_once - sum(work.job.crashes > 0 for work in self._held()))
 
     def _room(self) -> tuple[int, Sequence[str]]:
         """How many jobs may be claimed, and out of which queues; none for all."""
@@ -154,6 +165,10 @@ class Claiming:
             self._in_vain_since = None
             return 1
         return spare
+
+
+def _has_crashed(lease: Lease) -> bool:
+    return lease.job.crashes > 0
 
 
 def _owner(caller: Caller) -> str:

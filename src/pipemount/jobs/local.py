@@ -128,6 +128,7 @@ class LocalRunner:
             held=lambda: self.leased,
             concurrency=self.concurrency,
             queues=self.queues,
+            alone=self.performing.alone,
         )
         if self.claims:
             self._claims.keep(self._claiming.run, "jobs could not be claimed")

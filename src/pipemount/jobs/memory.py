@@ -16,6 +16,7 @@ from .cursors import number_of
 from .encoding import SHUTDOWN, cancelled, cancelled_members
 from .log import Log
 from .models import (
+    Claim,
     Job,
     JobEvent,
     JobQuery,
@@ -90,19 +91,18 @@ class MemoryStore:
         for record in [each for each in self._records.values() if each.worker == worker]:
             self._wait_again(record, None, cut_short=True)
 
-    async def claim(
-        self, worker: str, pipelines: Sequence[str], count: int, queues: Sequence[str] = (), but_of: Sequence[str] = ()
-    ) -> Sequence[Lease]:
+    async def claim(self, claim: Claim) -> Sequence[Lease]:
         due = (each for each in self._records.values() if each.due)
         wanted = [
             each
             for each in due
-            if each.job.request.pipeline in pipelines
-            and (not queues or each.job.request.queue in queues)
-            and (owner_of(each.job.request.principal) or "") not in but_of
+            if each.job.request.pipeline in claim.pipelines
+            and (not claim.queues or each.job.request.queue in claim.queues)
+            and (owner_of(each.job.request.principal) or "") not in claim.but_of
+            and (claim.crashed != 0 or not each.job.crashes)
         ]
         wanted.sort(key=lambda each: -each.job.request.priority)
-        return [record.claim(worker) for record in wanted[:count]]
+        return [record.claim(claim.worker) for record in claim.chosen(wanted, lambda each: each.job.crashes > 0)]
 
     async def claim_job(self, job_id: str, worker: str) -> Lease | None:
         record = self._records.get(job_id)

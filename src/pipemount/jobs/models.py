@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias
+from itertools import islice
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 from pydantic_core import from_json, to_json
 
@@ -13,6 +14,7 @@ from ..types import Principal, Trace
 __all__ = [
     "ENDED",
     "STATUSES",
+    "Claim",
     "Idempotency",
     "Job",
     "JobEvent",
@@ -27,6 +29,8 @@ __all__ = [
     "expiry_of",
     "owner_of",
 ]
+
+T = TypeVar("T")
 
 JobStatus: TypeAlias = Literal["queued", "running", "suspended", "cancelling", "succeeded", "failed", "cancelled"]
 """``suspended``: it asks something, and holds no place until it is answered.
@@ -203,6 +207,38 @@ class JobEvent(NamedTuple):
     sequence: int
     kind: str
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Which jobs a worker takes: the most urgent ones that are queued and due, the oldest among equals.
+
+    Attributes:
+        worker: Whose they are then.
+        pipelines: Only those of these.
+        count: At most so many.
+        queues: Only those in these; empty for all.
+        but_of: None of these principals' (``owner_of``; ``""`` is nobody).
+        crashed: At most so many that crashed before. With 0 they are passed over; more of them than that are left, and
+            another claim may have others in their stead. ``None`` for any number.
+    """
+
+    worker: str
+    pipelines: Sequence[str]
+    count: int
+    queues: Sequence[str] = ()
+    but_of: Sequence[str] = ()
+    crashed: int | None = None
+
+    def chosen(self, found: Iterable[T], has_crashed: Callable[[T], bool]) -> Sequence[T]:
+        """Of those that come first, ``count`` at most, those that are taken."""
+        left = self.count if self.crashed is None else self.crashed
+        chosen = []
+        for each in islice(found, self.count):
+            if not (crashed := has_crashed(each)) or left:
+                left -= crashed
+                chosen.append(each)
+        return chosen
 
 
 class Lease(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
-from .models import Job, JobEvent, JobQuery, JobRequest, JobStatus, Lease, LeaseState, Outcome, Page, Submitted
+from .models import Claim, Job, JobEvent, JobQuery, JobRequest, JobStatus, Lease, LeaseState, Outcome, Page, Submitted
 
 __all__ = ["Store"]
 
@@ -55,20 +55,8 @@ class Store(Protocol):
         """
         ...
 
-    async def claim(
-        self, worker: str, pipelines: Sequence[str], count: int, queues: Sequence[str] = (), but_of: Sequence[str] = ()
-    ) -> Sequence[Lease]:
-        """At most ``count`` queued jobs of these pipelines that are due; each is ``running`` now.
-
-        Those with a greater priority come first, the oldest among equals.
-
-        Args:
-            worker: Whose they are.
-            pipelines: Only those of these.
-            count: At most so many.
-            queues: Only those in these; empty for all.
-            but_of: None of these principals' (``owner_of``; ``""`` is nobody).
-        """
+    async def claim(self, claim: Claim) -> Sequence[Lease]:
+        """The jobs that it names, in their order; each is ``running`` now."""
         ...
 
     async def claim_job(self, job_id: str, worker: str) -> Lease | None:

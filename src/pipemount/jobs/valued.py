@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import StoreError, ValueLostError
 from ..runtime.events import PASSING
-from .models import Job, JobEvent, JobQuery, JobRequest, Lease, Outcome, Page, Submitted
+from .models import Claim, Job, JobEvent, JobQuery, JobRequest, Lease, Outcome, Page, Submitted
 from .outcomes import outcome_of_lost
 from .store import Store
 from .values import Values, is_reference
@@ -146,11 +146,9 @@ class ValuedStore:
 
     # ---------------------------------------------------------------------------------------- leases
 
-    async def claim(
-        self, worker: str, pipelines: Sequence[str], count: int, queues: Sequence[str] = (), but_of: Sequence[str] = ()
-    ) -> Sequence[Lease]:
+    async def claim(self, claim: Claim) -> Sequence[Lease]:
         """As ``Store.claim``; a job whose inputs are lost has failed then, and is not among them."""
-        leases = await self._store.claim(worker, pipelines, count, queues, but_of)
+        leases = await self._store.claim(claim)
         found = await asyncio.gather(*(self._leased(lease) for lease in leases))
         return [lease for lease in found if lease is not None]
 

@@ -13,9 +13,6 @@ __all__ = [
     "ARE_DUE",
     "CANCEL",
     "CANCELLED_OF",
-    "CLAIM",
-    "CLAIMED",
-    "CLAIM_JOB",
     "COUNTS",
     "COUNT_UP",
     "EXPIRED",
@@ -190,23 +187,7 @@ COUNT_UP = """
 # ----------------------------------------------------------------------------------------------- leases
 
 # The array is made first and once: whatever the planner thinks of the limit, the rows are found by their numbers.
-CLAIM = with_parts(
-    """
-    UPDATE {schema}.jobs SET <to a worker>
-    WHERE number = ANY (ARRAY(
-        SELECT number FROM {schema}.jobs
-        WHERE <is due> AND pipeline = ANY (%(pipelines)s::text[])
-        AND (cardinality(%(queues)s::text[]) = 0 OR queue = ANY (%(queues)s::text[]))
-        AND owner <> ALL (%(but_of)s::text[])
-        ORDER BY priority DESC, number LIMIT %(count)s FOR UPDATE SKIP LOCKED
-    ))
-    RETURNING *
-    """
-)
-
 HAND_OVER = with_parts("UPDATE {schema}.jobs SET worker = %(worker)s, begun = true WHERE <is held> RETURNING id")
-
-CLAIM_JOB = with_parts("UPDATE {schema}.jobs SET <to a worker> WHERE id = %(id)s AND <is due> RETURNING *")
 
 UNCLAIMED = with_parts(
     """
@@ -223,18 +204,6 @@ UNCLAIMED = with_parts(
     """
 )
 """As ``Handed`` has it."""
-
-CLAIMED = """
-    UPDATE {schema}.jobs SET mark = 0
-    WHERE number = ANY (ARRAY(
-        SELECT number FROM {schema}.jobs
-        WHERE worker = %(worker)s AND mark = ANY (%(marks)s::bigint[])
-        AND (%(id)s::text IS NULL OR id = %(id)s)
-        ORDER BY priority DESC, number LIMIT %(count)s
-    ))
-    RETURNING *
-    """
-"""What claims gave whose answers were lost, each once."""
 
 NEXT_TO_EXPIRE = with_parts("SELECT min(begin_by) - <now> AS seconds FROM {schema}.jobs WHERE begin_by IS NOT NULL")
 

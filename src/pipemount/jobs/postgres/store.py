@@ -11,6 +11,7 @@ from ..cursors import number_of
 from ..handed import LONGEST
 from ..models import (
     STATUSES,
+    Claim,
     Job,
     JobEvent,
     JobQuery,
@@ -25,7 +26,7 @@ from ..models import (
 from ..sql.endings import CRASHES, cancelled_ending, expired_ending, lost_ending
 from ..sql.pruning import Entry, Tally, added, is_full, pruned
 from ..sql.rows import job_of, new_job, new_row, written
-from . import statements
+from . import claims, statements
 from .address import Address
 from .clock import Clock
 from .connections import Connections, Rows, UnansweredError
@@ -167,16 +168,14 @@ class PostgresStore:
         given_back = await self._fetch(statements.GIVE_BACK, {"worker": worker})
         self._tell_of_work(given_back)
 
-    async def claim(
-        self, worker: str, pipelines: Sequence[str], count: int, queues: Sequence[str] = (), but_of: Sequence[str] = ()
-    ) -> Sequence[Lease]:
-        wanted = {"worker": worker, "id": None, "pipelines": [*pipelines], "queues": [*queues], "count": count}
-        rows = await self._claimed_before(wanted) or await self._claim(statements.CLAIM, wanted | {"but_of": [*but_of]})
+    async def claim(self, claim: Claim) -> Sequence[Lease]:
+        wanted = claims.wanted(claim)
+        rows = await self._claimed_before(wanted) or await self._claim(claims.CLAIM, wanted)
         return [lease_of(row) for row in sorted(rows, key=lambda row: (-row["priority"], row["number"]))]
 
     async def claim_job(self, job_id: str, worker: str) -> Lease | None:
         wanted = {"worker": worker, "id": job_id, "count": 1}
-        rows = await self._claim(statements.CLAIM_JOB, wanted)
+        rows = await self._claim(claims.CLAIM_JOB, wanted)
         return lease_of(rows[0]) if rows else None
 
     async def unclaimed(self, patience: float, limit: int) -> Sequence[Job]:
@@ -205,7 +204,7 @@ class PostgresStore:
         if not self._unanswered:
             return ()
         marks = tuple(self._unanswered)
-        rows = await self._fetch(statements.CLAIMED, {**wanted, "marks": [*marks]})
+        rows = await self._fetch(claims.CLAIMED, {**wanted, "marks": [*marks]})
         if wanted["id"] is None and len(rows) < wanted["count"]:
             self._unanswered = [mark for mark in self._unanswered if mark not in marks]
         return rows

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from ...errors import StoreError
 from ...settings import Settings
-from ..models import Job, JobEvent, JobQuery, JobRequest, JobStatus, Lease, LeaseState, Outcome, Page, Submitted
+from ..models import Claim, Job, JobEvent, JobQuery, JobRequest, JobStatus, Lease, LeaseState, Outcome, Page, Submitted
 from ..outcomes import outcome_of_lost
-from . import handing, reading, retention, writes
+from . import claims, handing, reading, retention, writes
 from .backup import back_up, clear_held
 from .connecting import OpenFile, as_store_error, check_place, connect, look_over, prepare
 from .locks import Place, enter, leave
@@ -227,15 +227,12 @@ class SQLiteStore:
                 self._joined.remove(worker)
                 self._place.let_go(worker)
 
-    async def claim(
-        self, worker: str, pipelines: Sequence[str], count: int, queues: Sequence[str] = (), but_of: Sequence[str] = ()
-    ) -> Sequence[Lease]:
-        wanted = {"worker": worker, "pipelines": pipelines, "count": count, "queues": queues, "but_of": but_of}
-        leases = await self._write(partial(writes.claim, **wanted))  # type: ignore[arg-type]  # by name
+    async def claim(self, claim: Claim) -> Sequence[Lease]:
+        leases = await self._write(partial(claims.claim, claim=claim))
         return [lease for lease in leases if await self._has_inputs(lease)]
 
     async def claim_job(self, job_id: str, worker: str) -> Lease | None:
-        lease = await self._write(partial(writes.claim_job, job_id=job_id, worker=worker))
+        lease = await self._write(partial(claims.claim_job, job_id=job_id, worker=worker))
         return lease if lease is not None and await self._has_inputs(lease) else None
 
     async def _has_inputs(self, lease: Lease) -> bool:

@@ -19,8 +19,6 @@ from .transaction import Change, Transaction
 
 __all__ = [
     "append",
-    "claim",
-    "claim_job",
     "delete",
     "expire",
     "finish",
@@ -88,64 +86,6 @@ def _cut(columns: dict[str, Any]) -> dict[str, bytes]:
 
 
 # ------------------------------------------------------------------------------------------- leases
-
-
-def claim(
-    transaction: Transaction,
-    worker: str,
-    pipelines: Sequence[str],
-    count: int,
-    queues: Sequence[str],
-    but_of: Sequence[str],
-) -> Sequence[Lease]:
-    """As ``Store.claim``."""
-    now = time()
-    transaction.run("UPDATE jobs SET due = NULL WHERE due <= ?", (now,))
-    found: list[tuple[int, int]] = []
-    marks = ", ".join("?" * len(but_of))
-    for pipeline in dict.fromkeys(pipelines):
-        for queue in queues or _queues(transaction, pipeline):
-            rows = transaction.all(
-                "SELECT -priority, number FROM jobs WHERE status = 'queued' AND due IS NULL AND pipeline = ? "  # noqa: S608 - question marks
-                f"AND queue = ? AND (begin_by IS NULL OR begin_by > ?) AND owner NOT IN ({marks}) "
-                "ORDER BY priority DESC, number LIMIT ?",
-                (pipeline, queue, now, *but_of, count),
-            )
-            found += [(row[0], row[1]) for row in rows]
-    return [_claimed(transaction, number, worker) for _, number in sorted(found)[:count]]
-
-
-def _queues(transaction: Transaction, pipeline: str) -> list[str]:
-    """In which jobs of a pipeline wait: one look into the index for each, however many wait in it."""
-    found: list[str] = []
-    row = transaction.one(f"{_QUEUE} ORDER BY queue LIMIT 1", (pipeline,))
-    while row is not None:
-        found.append(row[0])
-        row = transaction.one(f"{_QUEUE} AND queue > ? ORDER BY queue LIMIT 1", (pipeline, found[-1]))
-    return found
-
-
-_QUEUE = "SELECT queue FROM jobs WHERE status = 'queued' AND due IS NULL AND pipeline = ?"
-
-
-def claim_job(transaction: Transaction, job_id: str, worker: str) -> Lease | None:
-    """As ``Store.claim_job``."""
-    found = transaction.one(
-        "SELECT number FROM jobs WHERE id = :id AND status = 'queued' AND (due IS NULL OR due <= :now) "
-        "AND (begin_by IS NULL OR begin_by > :now)",
-        {"id": job_id, "now": time()},
-    )
-    return None if found is None else _claimed(transaction, found["number"], worker)
-
-
-def _claimed(transaction: Transaction, number: int, worker: str) -> Lease:
-    found = transaction.one(
-        "UPDATE jobs SET status = 'running', due = NULL, begin_by = NULL, worker = ?, fence = fence + 1, "
-        "attempt = attempt + 1, begun = crashes = 0, started = max(created, ?) WHERE number = ? RETURNING *",
-        (worker, time(), number),
-    )
-    assert found is not None  # noqa: S101 - it was found in this transaction
-    return Lease(job_of(whole(transaction.connection, transaction.payloads.folder, found)), found["fence"])
 
 
 def _held(transaction: Transaction, lease: Lease) -> sqlite3.Row | None:

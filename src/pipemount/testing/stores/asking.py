@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ...jobs.encoding import encode
-from ...jobs.models import Idempotency, Job, JobEvent, JobQuery, JobRequest, Lease, Outcome
+from ...jobs.models import Claim, Idempotency, Job, JobEvent, JobQuery, JobRequest, Lease, Outcome
 from ...jobs.store import Store
 from ...runtime.events import Event, EventKind
 from ...service import new_run_id
@@ -106,7 +106,7 @@ async def gone(store: Store, job_id: str) -> None:
 
 async def claimed(store: Store, count: int = 9, queues: tuple[str, ...] = ()) -> list[str]:
     """The jobs that ``"w"`` is given."""
-    return [lease.job.id for lease in await store.claim("w", ["sum"], count, queues)]
+    return [lease.job.id for lease in await store.claim(Claim("w", ["sum"], count, queues))]
 
 
 async def again(store: Store, lease: Lease) -> Lease:

@@ -6,7 +6,7 @@ from time import time
 
 import pytest
 
-from ...jobs.models import Outcome
+from ...jobs.models import Claim, Outcome
 from ...jobs.store import Store
 from .asking import DONE, FAR, Open, again, claimed, event, found, leased, read, submitted
 
@@ -75,8 +75,8 @@ class Attempts:
         await store.join("w")
         await store.join("v")
         jobs = [(await submitted(store)).id for _ in range(3)]
-        [first, _] = await store.claim("w", ["sum"], 2)
-        [other] = await store.claim("v", ["sum"], 2)
+        [first, _] = await store.claim(Claim("w", ["sum"], 2))
+        [other] = await store.claim(Claim("v", ["sum"], 2))
         await store.leave("w")
         assert await store.heartbeat([first, other]) == ["lost", "held"]
         assert (await found(store, first.job.id)).crashes == 0

@@ -7,7 +7,7 @@ from time import time
 
 import pytest
 
-from ...jobs.models import Outcome
+from ...jobs.models import Claim, JobQuery, Outcome
 from ...jobs.store import Store
 from .asking import ADA, BOB, DONE, FAILED, FAR, ONLY_ONCE, claimed, event, found, leased, read, submitted
 
@@ -19,9 +19,9 @@ class Leases:
 
     async def test_the_oldest_are_claimed_first_and_each_once(self, store: Store) -> None:
         first, other, second, third = [(await submitted(store, pipeline=name)).id for name in ("a", "b", "a", "a")]
-        assert [lease.job.id for lease in await store.claim("w", ["a"], 2)] == [first, second]
-        assert [lease.job.id for lease in await store.claim("w", ["a", "b"], 9)] == [other, third]
-        assert not await store.claim("w", ["a", "b"], 9)
+        assert [lease.job.id for lease in await store.claim(Claim("w", ["a"], 2))] == [first, second]
+        assert [lease.job.id for lease in await store.claim(Claim("w", ["a", "b"], 9))] == [other, third]
+        assert not await store.claim(Claim("w", ["a", "b"], 9))
         job = await found(store, first)
         assert (job.status, job.attempt) == ("running", 1)
         assert job.created <= (job.started or 0)
@@ -32,7 +32,7 @@ class Leases:
         assert len([lease for lease in leases if lease is not None]) == 1, ONLY_ONCE
         for _ in range(20):
             await submitted(store)
-        claimed = await asyncio.gather(*(store.claim(f"w{number}", ["sum"], 3) for number in range(10)))
+        claimed = await asyncio.gather(*(store.claim(Claim(f"w{number}", ["sum"], 3)) for number in range(10)))
         jobs = [lease.job.id for leases in claimed for lease in leases]
         assert len(jobs) == len(set(jobs)) == 20, ONLY_ONCE
 
@@ -81,13 +81,28 @@ class Leases:
     async def test_jobs_of_those_who_have_enough_are_not_claimed(self, store: Store) -> None:
         hers, his, nobodys = [(await submitted(store, principal=who)).id for who in (ADA, BOB, None)]
         for but_of, expected in ((["key:ada", ""], his), (["key:ada", "django:bob"], nobodys), ([""], hers)):
-            leases = await store.claim("w", ["sum"], 9, (), but_of)
+            leases = await store.claim(Claim("w", ["sum"], 9, (), but_of))
             assert [lease.job.id for lease in leases] == [expected]
+
+    @pytest.mark.parametrize(
+        ("crashed", "expected"), [(0, [0, 2, 4]), (1, [0, 1, 2]), (2, [0, 1, 2, 3]), (None, [0, 1, 2, 3])]
+    )
+    async def test_of_those_that_crashed_before_no_more_than_were_asked_for(
+        self, store: Store, crashed: int | None, expected: list[int]
+    ) -> None:
+        for number in range(5):
+            job = await submitted(store)
+            if number in (1, 3):
+                lease = await store.claim_job(job.id, "w")
+                assert lease is not None and await store.requeue(lease, crashed=True)
+        jobs = [each.id for each in reversed((await store.list(JobQuery())).jobs)]
+        leases = await store.claim(Claim("v", ["sum"], 4, crashed=crashed))
+        assert [jobs.index(lease.job.id) for lease in leases] == expected
 
     async def test_queues_and_pipelines_do_not_change_the_order(self, store: Store) -> None:
         asked = [("b", "x", 0), ("a", "y", 1), ("a", "x", 0), ("b", "y", 1), ("a", "x", 1)]
         jobs = [(await submitted(store, pipeline=name, queue=queue, priority=level)).id for name, queue, level in asked]
-        leases = [*await store.claim("w", ["a", "b"], 2), *await store.claim("w", ["b", "a"], 9)]
+        leases = [*await store.claim(Claim("w", ["a", "b"], 2)), *await store.claim(Claim("w", ["b", "a"], 9))]
         assert [lease.job.id for lease in leases] == [jobs[each] for each in (1, 3, 4, 0, 2)]
 
     async def test_what_is_not_due_waits(self, store: Store) -> None:

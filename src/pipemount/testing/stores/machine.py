@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
 from ...errors import IdempotencyMismatchError
-from ...jobs.models import ENDED, Idempotency, JobRequest, JobStatus, Lease, Outcome
+from ...jobs.models import ENDED, Claim, Idempotency, JobRequest, JobStatus, Lease, Outcome
 from ...runtime.events import EventKind
 from .asking import asked
 from .reference import Known
@@ -121,16 +121,23 @@ class StoreMachine(Walk):
 
     # --------------------------------------------------------------------------------------- leases
 
-    @rule(by=which, number=st.integers(1, 4), queues=st.sampled_from([(), ("slow",), QUEUES]), both=st.booleans())
-    def claim(self, by: int, number: int, queues: Sequence[str], both: bool) -> None:
-        """The most urgent ones, the oldest among equals; none that is not due."""
+    @rule(
+        by=which,
+        number=st.integers(1, 4),
+        queues=st.sampled_from([(), ("slow",), QUEUES]),
+        both=st.booleans(),
+        crashed=st.sampled_from([None, None, 0, 1]),
+    )
+    def claim(self, by: int, number: int, queues: Sequence[str], both: bool, crashed: int | None) -> None:
+        """The most urgent ones, the oldest among equals; none that is not due, no more that crashed than are wanted."""
         worker, pipelines = self._workers[by % len(self._workers)], PIPELINES if both else PIPELINES[:1]
         self._until_due()
-        expected = [
-            known.id for known in self._known.waiting(pipelines, queues) if not (_is_late(known) or _is_over(known))
-        ]
-        leases = self._do(self.store.claim(worker, pipelines, number, queues))
-        assert [lease.job.id for lease in leases] == expected[:number]
+        due = [known for known in self._known.waiting(pipelines, queues) if not (_is_late(known) or _is_over(known))]
+        first = [known for known in due if not known.crashes or crashed != 0][:number]
+        crashes = [known.id for known in first if known.crashes][:crashed]
+        leases = self._do(self.store.claim(Claim(worker, pipelines, number, queues, crashed=crashed)))
+        expected = [known.id for known in first if not known.crashes or known.id in crashes]
+        assert [lease.job.id for lease in leases] == expected
         for lease in leases:
             self._is_leased(lease, worker)
 

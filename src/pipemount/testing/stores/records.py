@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import time
 
-from ...jobs.models import Outcome
+from ...jobs.models import Claim, Outcome
 from ...jobs.store import Store
 from ...types import Trace
 from .asking import ADA, event, found, ids, keyed, leased, submitted
@@ -63,7 +63,7 @@ class Records:
         assert (job.error["status"], job.error["run_id"]) == (409, job_id)
         [last] = await store.read_events(job_id, 0, 10)
         assert (last.sequence, last.kind) == (1, "run_cancelled")
-        assert not await store.claim("w", ["sum"], 1)
+        assert not await store.claim(Claim("w", ["sum"], 1))
         assert await store.request_cancel(job_id, "again") == "ended"
 
     async def test_of_a_running_job_the_wish_is_noted_once(self, store: Store) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...jobs.models import Lease
+from ...jobs.models import Claim, Lease
 from ...jobs.store import Store
 from ...service import new_run_id
 from .asking import DONE, ended, event, found, ids, leased, read, submitted
@@ -40,7 +40,7 @@ class Suspending:
             None,
         )
         assert await read(store, job.id) == [1]
-        assert await store.claim_job(job.id, "w") is None and not await store.claim("w", ["sum"], 1)
+        assert await store.claim_job(job.id, "w") is None and not await store.claim(Claim("w", ["sum"], 1))
         assert await store.rescue() == 0
         assert not await store.delete(job.id)
         assert await store.heartbeat([lease]) == ["lost"]
