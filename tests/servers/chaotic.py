@@ -33,7 +33,11 @@ async def second(number: int, context: StepContext) -> int:
     return number * 10
 
 
-@pipeline
+def tell_up() -> None:
+    note(f"up {os.getpid()}")
+
+
+@pipeline(on_init=tell_up)
 def work(number: int) -> object:
     return second(first(number))
 
