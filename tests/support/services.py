@@ -71,8 +71,13 @@ class Postgres:
             time.sleep(0.02)
 
     def kill(self) -> None:
-        """``kill -9`` of the server; its children notice, and end."""
+        """``kill -9`` of the server. Its children notice, and end; returns when none answers any more."""
+        children = self._children()
         self._end(signal.SIGKILL)
+        end = time.monotonic() + 30
+        while any(map(_lives, children)):
+            assert time.monotonic() < end, "a child of a killed PostgreSQL lives"
+            time.sleep(0.001)
 
     def stop(self) -> None:
         """An end that waits for nobody, after which nothing need be recovered."""
@@ -108,6 +113,12 @@ class Postgres:
         if self._process is not None:
             self._process.send_signal(how)
             self._process.wait(30)
+
+    def _children(self) -> list[str]:
+        if self._process is None:
+            return []
+        pid = self._process.pid
+        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._programs / program), *arguments]
@@ -145,6 +156,14 @@ def needs_postgres() -> None:
         pytest.fail(f"not installed: {', '.join(missing)}")
     if missing:
         pytest.skip(f"not installed, so no PostgreSQL is started: {', '.join(missing)}")
+
+
+def _lives(pid: str) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"  # that one only waits until somebody hears of its end
 
 
 def _who_may_run_it(folder: Path) -> str | None:
