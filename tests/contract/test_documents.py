@@ -35,6 +35,7 @@ HOSTED = [(host, mount) for host in ("starlette", "fastapi", "included") for mou
         *(pytest.param(*where, False, marks=pytest.mark.full) for where in HOSTED),
     ],
 )
+@pytest.mark.no_cover
 async def test_the_document_is_valid_and_points_at_its_mount(host: str, mount: str, locked: bool) -> None:
     app = HOSTS[host](make(locked=locked), mount)
     headers = {"x-api-key": "open-sesame-open-sesame"}
@@ -229,6 +230,7 @@ def test_s3_mutated_bodies_are_taken_as_the_schema_says(subject: Subject, name: 
 
 @pytest.mark.parametrize("count", VALID)
 @pytest.mark.parametrize("name", PIPELINES)
+@pytest.mark.no_cover
 def test_s3_valid_bodies_are_taken(subject: Subject, name: str, count: int) -> None:
     operation = subject.operations[f"/pipelines/{name}/invoke"]["POST"]
 

@@ -104,6 +104,7 @@ async def check_routes(app: ASGIApp, mount: str, shown: str) -> None:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("mount", MOUNTS)
+@pytest.mark.no_cover
 async def test_the_path_matrix(mount: str, host: str, form: str) -> None:
     if host == "included" and not mount:
         pytest.skip("included without a prefix a router takes only paths that the app knows: see below")

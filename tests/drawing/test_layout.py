@@ -95,6 +95,7 @@ def views(draw: Any, depth: int = 1) -> GraphView:
 
 @given(views())
 @settings(max_examples=150, deadline=None)
+@pytest.mark.no_cover
 def test_whatever_is_drawn_lies_apart_and_arrows_meet_what_they_lead_to(view: GraphView) -> None:
     check(view)
     assert lay_out(view) == lay_out(view)

@@ -92,6 +92,7 @@ def validator(document: JsonObject, name: str) -> jsonschema.Draft202012Validato
     ],
 )
 @pytest.mark.parametrize("schemes", [(), ("basic", "bearer", "api-key"), ("bearer",)])
+@pytest.mark.no_cover
 def test_document_is_openapi_3_1(pipelines: tuple[FakePipeline, ...], schemes: tuple[str, ...]) -> None:
     built = document(*pipelines, schemes=schemes, base="/a/b c")
     OpenAPIV31SpecValidator(built).validate()

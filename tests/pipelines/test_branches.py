@@ -81,6 +81,7 @@ def asked(body: Callable[..., Any]) -> list[str]:
 # ----------------------------------------------------------------------------------------- questions
 
 
+@pytest.mark.no_cover
 def test_each_way_to_ask() -> None:
     def body(n: int, s: str, o: Order, flag: bool, seen: list[int], maybe: int | None):  # type: ignore[no-untyped-def]
         out = {}

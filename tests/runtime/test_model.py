@@ -252,12 +252,14 @@ HEALTH = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 @settings(max_examples=250, deadline=None, suppress_health_check=HEALTH, derandomize=True)
 @given(programs(), st.integers(0, 4), st.booleans())
+@pytest.mark.no_cover
 def test_runs_go_as_the_model_says(program: Program, x: int, listening: bool) -> None:
     event(check(program, x, listening=listening))
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=HEALTH, derandomize=True)
 @given(programs(), st.integers(0, 4), DEADLINES, CANCELS, st.booleans())
+@pytest.mark.no_cover
 def test_runs_that_are_stopped_stop_as_the_model_says(
     program: Program, x: int, deadline: float | None, cancel: float | None, listening: bool
 ) -> None:
@@ -266,6 +268,7 @@ def test_runs_that_are_stopped_stop_as_the_model_says(
 
 @settings(max_examples=150, deadline=None, suppress_health_check=HEALTH, derandomize=True)
 @given(BARE, st.integers(0, 4), DEADLINES)
+@pytest.mark.no_cover
 def test_swift_runs_go_as_the_model_says(program: Program, x: int, deadline: float | None) -> None:
     event(check(program, x, deadline, listening=False))
 
