@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -82,20 +83,48 @@ async def test_an_app_that_is_nowhere_to_be_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ending", "expected"),
-    [("SIGTERM", "unable"), ("SIGINT", "unable"), ("SIGKILL", "crashed"), ("SIGSEGV", "crashed")],
+    ("ending", "begun", "expected"),
+    [
+        ("SIGTERM", False, "unable"),
+        ("SIGINT", False, "unable"),
+        ("SIGKILL", True, "crashed"),
+        ("SIGSEGV", True, "crashed"),
+        ("SIGKILL", False, "unable"),
+        ("SIGSEGV", False, "unable"),
+    ],
 )
-async def test_a_process_that_was_told_to_end_did_not_crash(
-    ending: str, expected: str, monkeypatch: pytest.MonkeyPatch
+async def test_a_process_that_was_told_to_end_or_had_not_begun_did_not_crash(
+    ending: str, begun: bool, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def started(target: str, lease: Lease) -> subprocess.Popen[bytes]:
+    def started(target: str, lease: Lease, ear: Any) -> subprocess.Popen[bytes]:
+        ear.open()
         end_it = (
             f"import os, signal; signal.signal(signal.SIGINT, signal.SIG_DFL); os.kill(os.getpid(), signal.{ending})"
         )
-        return subprocess.Popen([sys.executable, "-c", end_it])
+        say_it = f"import os; os.write({ear.mouth}, b'!'); " if begun else ""
+        return subprocess.Popen([sys.executable, "-c", say_it + end_it], pass_fds=[ear.mouth])
 
     monkeypatch.setattr(alone, "_started", started)
     assert await Alone(lambda: "shop:app", 1.0).perform(job(0), Work(job(0).job)) == expected
+
+
+async def test_a_process_that_cannot_be_started_is_one_that_cannot_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    def started(*_: object) -> subprocess.Popen[bytes]:
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(alone, "_started", started)
+    one = Alone(lambda: "shop:app", 1.0)
+    assert [await one.perform(job(0), Work(job(0).job)) for _ in range(2)] == ["unable"] * 2
+    assert one.pause == 2
+
+
+async def test_a_job_that_was_let_go_of_before_waits_for_no_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alone, "AT_ONCE", 1)
+    one, work = Alone(lambda: "shop:app", 1.0), Work(job(0).job)
+    await one._turns.acquire()
+    work.cancel("enough")
+    async with asyncio.timeout(30):
+        assert await one.perform(job(0), work) == "crashed"
 
 
 async def test_a_job_whose_process_cannot_begin_waits_longer_each_time_and_at_most_a_minute(
@@ -103,8 +132,10 @@ async def test_a_job_whose_process_cannot_begin_waits_longer_each_time_and_at_mo
 ) -> None:
     code = alone.UNABLE
 
-    def started(target: str, lease: Lease) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-I", "-S", "-c", f"raise SystemExit({code})"])
+    def started(target: str, lease: Lease, ear: Any) -> subprocess.Popen[bytes]:
+        ear.open()
+        ends = f"import os; os.write({ear.mouth}, b'!' * {code == 0}); raise SystemExit({code})"
+        return subprocess.Popen([sys.executable, "-I", "-S", "-c", ends], pass_fds=[ear.mouth])
 
     monkeypatch.setattr(alone, "_started", started)
     one = Alone(lambda: "shop:app", 1.0)
@@ -115,7 +146,9 @@ async def test_a_job_whose_process_cannot_begin_waits_longer_each_time_and_at_mo
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60], "what keeps one from it keeps all"
     warned = [record.getMessage() for record in caplog.records if "could not begin" in record.getMessage()]
     assert len(warned) == 8
-    assert "job j7: its process could not begin, nor could 7 before it; the log of that process says why" in warned[7]
+    assert (
+        "job j7: its process could not begin (75), nor could 7 before it; the log of that process says why" in warned[7]
+    )
     code = 0
     assert await one.perform(job(0), Work(job(0).job)) == "done"
     code = alone.UNABLE
@@ -166,16 +199,19 @@ async def ended(database: Database, name: str) -> None:
             await asyncio.sleep(0.005)
 
 
+@pytest.mark.parametrize("how", ["raise OSError", "sys.exit('no key')", "sys.exit(0)", "os.kill(os.getpid(), 9)"])
 async def test_a_deployment_in_which_no_such_process_can_begin_fails_no_job(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     """It waits, with all its attempts, and is performed when a process can begin again."""
+    (tmp_path / "cannot_begin.py").write_text(f"import os, sys\n{how}\n")
+    monkeypatch.syspath_prepend(tmp_path)
     database = Database(Settings())
     asked = JobRequest(job_id="broken", pipeline="ending", fingerprint="", inputs=b"{}")
     await database.submit(asked)
     lease = await database.claim_job("broken", "w")
     assert await database.requeue(lease, crashed=True)
-    app = PipelineApp(ending, settings=Settings(cleanup_timeout=0.2), jobs=Kept(database, app="nowhere_to_be:found"))
+    app = PipelineApp(ending, settings=Settings(cleanup_timeout=0.2), jobs=Kept(database, app="cannot_begin:app"))
     monkeypatch.setattr(alone, "FIRST", 0.01)
     async with app.lifespan(None), asyncio.timeout(60):
         while caplog.text.count("could not begin") < 4:

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 from .models import Lease
 from .work import Work
@@ -27,7 +27,7 @@ __all__ = ["Alone", "find_target", "load", "main"]
 logger = logging.getLogger("pipemount")
 
 UNABLE = 75
-"""The exit code of a process that could not begin (``EX_TEMPFAIL``)."""
+"""The exit code of a process that could not begin (``EX_TEMPFAIL``), if it could say so."""
 
 TOLD = (-signal.SIGTERM, -signal.SIGINT)
 """Of a process that somebody told to end, as all of a terminal or a service are, before it could begin."""
@@ -87,7 +87,9 @@ class Alone:
             self._turns.release()
 
     async def _has_turn(self, work: Work) -> bool:
-        """Wait until there are not too many; ``False`` for a job that was let go of meanwhile."""
+        """Wait until there are not too many; ``False`` for a job that was let go of meanwhile, or before."""
+        if work.let_go:
+            return False
         let_go = asyncio.Event()
         work.stopping = let_go.set
         turn = asyncio.ensure_future(self._turns.acquire())
@@ -103,9 +105,36 @@ class Alone:
         return not work.let_go
 
     async def _perform(self, target: str, lease: Lease, work: Work) -> Ended:
-        with ThreadPoolExecutor(1, "pipemount-alone") as threads:
+        code, begun = await self._end_of(target, lease, work)
+        if code in TOLD:
+            if work.reason is None:  # else it was cancelled, or has ended
+                logger.warning("job %s: its process was told to end, and the job waits again", lease.job.id)
+            return "unable"
+        if code == UNABLE or not (begun or work.let_go):
+            self._in_vain += 1
+            logger.warning(
+                "job %s: its process could not begin (%d), nor could %d before it; the log of that process says why. "
+                "The job waits %g s",
+                lease.job.id,
+                code,
+                self._in_vain - 1,
+                self.pause,
+            )
+            return "unable"
+        self._in_vain = 0
+        if code:
+            logger.error("job %s: its process ended with %d", lease.job.id, code)
+        return "crashed" if code or not begun else "done"
+
+    async def _end_of(self, target: str, lease: Lease, work: Work) -> tuple[int, bool]:
+        """Have it performed: the exit code of the process, and whether the job was begun in it."""
+        with ThreadPoolExecutor(1, "pipemount-alone") as threads, _Ear() as ear:
             loop = asyncio.get_running_loop()
-            process = await loop.run_in_executor(threads, _started, target, lease)
+            try:
+                process = await loop.run_in_executor(threads, _started, target, lease, ear)
+            except (OSError, RuntimeError) as error:  # no memory, or too many processes, threads or files
+                logger.warning("job %s: no process could be started: %s", lease.job.id, error)
+                return UNABLE, False
             work.stopping = lambda: _stop(process, loop, self._patience)
             if work.let_go:  # while it was started
                 _stop(process, loop, self._patience)
@@ -113,30 +142,52 @@ class Alone:
                 code = await loop.run_in_executor(threads, process.wait)
             finally:
                 process.kill()  # the loop ends; else it is no more
-        if code == UNABLE:
-            self._in_vain += 1
-            logger.warning(
-                "job %s: its process could not begin, nor could %d before it; the log of that process says why. "
-                "The job waits %g s",
-                lease.job.id,
-                self._in_vain - 1,
-                self.pause,
-            )
-            return "unable"
-        if code in TOLD:
-            if work.reason is None:  # else it was cancelled, or has ended
-                logger.warning("job %s: its process was told to end, and the job waits again", lease.job.id)
-            return "unable"
-        self._in_vain = 0
-        if code:
-            logger.error("job %s: its process ended with %d", lease.job.id, code)
-        return "crashed" if code else "done"
+            return code, ear.heard
 
 
-def _started(target: str, lease: Lease) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", __name__, target, lease.job.id, str(lease.fence), *_preparations()]
+class _Ear:
+    """Hears from a process that it begins with its job: what ends it before is no doing of the job.
+
+    Attributes:
+        mouth: The descriptor that the process tells it by; ``None`` where none can be given to it, as on Windows.
+    """
+
+    def __init__(self) -> None:
+        self._ear: int | None = None
+        self.mouth: int | None = None
+
+    def open(self) -> None:
+        """Begin to listen."""
+        if os.name == "posix":
+            self._ear, self.mouth = os.pipe()
+            os.set_blocking(self._ear, False)  # a child of the process may have its end, and outlive it
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in (self._ear, self.mouth):
+            if file is not None:
+                os.close(file)
+
+    @property
+    def heard(self) -> bool:
+        """Whether it has begun, as far as can be known; asked once, when it has ended."""
+        if self._ear is None:
+            return True
+        try:
+            return bool(os.read(self._ear, 1))
+        except BlockingIOError:
+            return False
+
+
+def _started(target: str, lease: Lease, ear: _Ear) -> subprocess.Popen[bytes]:
+    ear.open()
+    mouths = [] if ear.mouth is None else [ear.mouth]
+    told = [target, lease.job.id, str(lease.fence), str(mouths[0] if mouths else ""), *_preparations()]
     path = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": path})  # noqa: S603  ours
+    command, environment = [sys.executable, "-m", __name__, *told], {**os.environ, "PYTHONPATH": path}
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment, pass_fds=mouths)  # noqa: S603  ours
 
 
 def _preparations() -> list[str]:
@@ -175,22 +226,33 @@ def _importable(name: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Perform a job: ``module:name``, its id, the lease's fence, and what is called before. The exit code."""
-    target, job_id, fence, *prepared = arguments
+    """Perform a job. The exit code.
+
+    Args:
+        arguments: ``module:name``, its id, the lease's fence, a descriptor by which to tell that it is begun, if there
+            is one, and what is called before.
+    """
+    target, job_id, fence, mouth, *prepared = arguments
+    if mouth:
+        os.set_inheritable(int(mouth), False)
     try:
         for call in prepared:
             load(call)()
         app = load(target)
-        return asyncio.run(_perform(app, job_id, int(fence)))
+        return asyncio.run(_perform(app, job_id, int(fence), int(mouth) if mouth else None))
     except Exception:
         logger.exception("job %s could not be begun in a process of its own", job_id)
         return UNABLE
 
 
-async def _perform(app: Any, job_id: str, fence: int) -> int:
+async def _perform(app: Any, job_id: str, fence: int, mouth: int | None) -> int:
     """The job, with the app started around it. A signal that ends processes gives the job back."""
     app.runner.takes = False
     async with app.lifespan(app):
+        if mouth is not None:
+            with suppress(BrokenPipeError):  # who started this process is no more
+                os.write(mouth, b"!")
+            os.close(mouth)
         work = asyncio.ensure_future(app.runner.perform_alone(job_id, fence))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
