@@ -228,3 +228,40 @@ def end() -> str:
 @pipeline
 def ending() -> Any:
     return end()
+
+
+async def test_an_orderly_stop_is_no_crash_of_a_job_whose_process_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as of a function that no cancel reaches: its process has to be killed, and the job waits again."""
+    begun = asyncio.Event()
+
+    async def performed(self: Alone, target: str, lease: Lease, work: Work) -> str:
+        assert await database.hand_over(lease, "alone")
+        begun.set()
+        await asyncio.sleep(60)
+        return "crashed"
+
+    monkeypatch.setattr(Alone, "_perform", performed)
+    database = Database(Settings())
+    await database.submit(JobRequest(job_id="long", pipeline="ending", fingerprint="", inputs=b"{}"))
+    assert await database.requeue(await database.claim_job("long", "w"), crashed=True)
+    app = PipelineApp(ending, settings=Settings(cleanup_timeout=0.2), jobs=Kept(database, app="shop:app"))
+    async with asyncio.timeout(60), app.lifespan(None):
+        await begun.wait()
+    found = await database.get("long")
+    assert (found.status, found.attempt, found.crashes) == ("queued", 1, 1)
+
+
+async def test_a_process_that_is_told_to_end_while_it_takes_on_its_job_gives_it_back() -> None:
+    database = Database(Settings())
+    app = PipelineApp(ending, settings=Settings(cleanup_timeout=0.2), jobs=Kept(database))
+    app.runner.takes = False
+    async with asyncio.timeout(60), app.lifespan(None):
+        await database.submit(JobRequest(job_id="long", pipeline="ending", fingerprint="", inputs=b"{}"))
+        assert await database.requeue(await database.claim_job("long", "w"), crashed=True)
+        lease = await database.claim_job("long", "w")
+        performing = asyncio.ensure_future(app.runner.perform_alone("long", lease.fence))
+        await asyncio.sleep(0)
+        app.runner.cut()
+        await performing
+    found = await database.get("long")
+    assert (found.status, found.attempt, found.crashes) == ("queued", 1, 1)

@@ -147,7 +147,7 @@ class Application(Extensible):
     def _runner(self, jobs: Arrangement | None) -> LocalRunner:
         if jobs is None:
             return LocalRunner(self._store, self.services, self.settings)
-        alone = Alone(lambda: jobs.target or find_target(self), self.settings.cleanup_timeout / 2)
+        alone = Alone(lambda: jobs.target or find_target(self), self.settings.cleanup_timeout * 0.4)
         return jobs.make_runner(self._store, self.services, self.settings, alone)
 
     def __deepcopy__(self, memo: object) -> Self:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterable, Mapping
+from contextlib import suppress
 from contextvars import Context
 from functools import partial
 from time import monotonic, time
 from typing import Any
 from uuid import uuid4
 
+from ..errors import StoreError
 from ..pipelines.options import checked_queue
 from ..runtime.admission import OWN, Admission
 from ..runtime.stragglers import Stragglers
@@ -82,7 +84,7 @@ class LocalRunner:
         self._timers: set[asyncio.TimerHandle] = set()
         self._rounds, self._claims = Rounds(), Rounds()
         self._claiming: Claiming | None = None
-        self._urgent = False
+        self._urgent = self._cuts = False
         self.performing.stopping = False
         if self.performing.alone is not None:
             self.performing.alone.begin()
@@ -194,6 +196,7 @@ class LocalRunner:
         await self._claims.stop()
         works = list(self._works.values())
         if self._store.durable:
+            await self._take_back(works)
             self.cut()
         else:
             await self._cancel(reason, works)
@@ -204,6 +207,13 @@ class LocalRunner:
         if self.worker:
             await self._store.leave(self.worker)
             self.worker = ""
+
+    async def _take_back(self, works: list[Work]) -> None:
+        """Jobs that are performed alone are this process's again: if theirs have to be killed, it is no crash."""
+        if self.performing.alone is not None:
+            with suppress(StoreError):
+                for lease in [work.lease for work in works if work.lease is not None and work.job.crashes]:
+                    await self._store.hand_over(lease, self.worker)
 
     async def _cancel(self, reason: str, works: list[Work]) -> None:
         for work in works:
@@ -359,6 +369,8 @@ class LocalRunner:
             return
         work = self._works[job_id] = Work(job, lease)
         work.placed()
+        if self._cuts:  # while it was taken on
+            work.cut()
         Leases(self._store, lambda: self.leased).look_after(self._rounds, self._settings.job_heartbeat)
         self.performing.alone = None  # this is the process
         await self.performing.perform(lease, work, self._services[job.request.pipeline])
@@ -366,5 +378,6 @@ class LocalRunner:
 
     def cut(self) -> None:
         """Let go of all jobs: other processes, or another time, will do."""
+        self._cuts = True
         for work in self._works.values():
             work.cut()
