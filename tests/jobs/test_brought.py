@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 from pipemount import Local, PipelineApp, Settings, pipeline, step
+from pipemount.jobs.alone import Alone
+from pipemount.jobs.models import Lease, Outcome
+from pipemount.jobs.work import Work
 
 GATE = asyncio.Event()
 BEGUN: list[int] = []
@@ -65,3 +68,38 @@ async def test_a_job_for_which_there_is_no_place_is_left_to_others_until_there_i
     GATE.set()
     assert await asyncio.gather(*performing, waiting) == [True, True, True]
     assert (await app.get(job)).status == "succeeded"
+
+
+async def test_a_job_that_crashed_waits_for_a_turn_in_the_store_and_takes_nobodys_place(
+    app: PipelineApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What brings it brings it again, to whom has a turn; in whose places it waited nothing else was begun."""
+
+    async def performed(self: Alone, target: str, lease: Lease, work: Work) -> str:
+        alone.append(lease.job.id)
+        await GATE.wait()
+        await app.jobs.store.finish(lease, Outcome(status="succeeded"))
+        return "done"
+
+    alone: list[str] = []
+    monkeypatch.setattr(Alone, "_perform", performed)
+    monkeypatch.setattr(Alone, "target", "shop:app")
+    monkeypatch.setattr(app.runner.performing.alone, "at_once", 1)
+    crashed = [await app.submit(number=0) for _ in range(3)]
+    for job in crashed:
+        lease = await app.jobs.store.claim_job(job.id, "w")
+        assert lease is not None and await app.jobs.store.requeue(lease, crashed=True)
+    first = asyncio.create_task(app.runner.perform(crashed[0].id))
+    while not alone:
+        await asyncio.sleep(0.01)
+    async with asyncio.timeout(30):
+        assert not any(await asyncio.gather(*(app.runner.perform(job.id) for job in crashed[1:])))
+        assert await app.runner.perform((await app.submit(number=1)).id)
+    left = [await app.get(job) for job in crashed[1:]]
+    assert [(job.status, job.attempt, job.crashes) for job in left] == [("queued", 1, 1)] * 2
+    GATE.set()
+    assert await first
+    async with asyncio.timeout(30):
+        while not await app.runner.perform(crashed[1].id):
+            await asyncio.sleep(0.05)
+    assert alone == [crashed[0].id, crashed[1].id]

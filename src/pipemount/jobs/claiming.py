@@ -84,6 +84,13 @@ class Claiming:
             self._held_up = False
             self._told.set()
 
+    @property
+    def turns(self) -> int | None:
+        """How many jobs that crashed before can be performed alone at once; the others of them are for others."""
+        if self._alone is None:
+            return None
+        return max(0, self._alone.at_once - sum(work.job.crashes > 0 for work in self._held()))
+
     async def settled(self) -> None:
         """Return when what the store is giving out at this moment was begun."""
         async with self._asking:
@@ -128,18 +135,12 @@ class Claiming:
         each, full = self._admission.callers_room()
         if not (count := self._spare(min(count, each, *rooms.values()))):
             return 0, False
-        claim = Claim(self._worker, [*rooms], count, queues, [*map(_owner, full)], self._turns())
+        claim = Claim(self._worker, [*rooms], count, queues, [*map(_owner, full)], self.turns)
         async with self._asking:
             claimed = await self._store.claim(claim)
             for lease in claimed:
                 self._begin(lease)
         return len(claimed), len(claimed) == count or (claim.crashed is not None and any(map(_has_crashed, claimed)))
-
-    def _turns(self) -> int | None:
-        """How many jobs that crashed before can be performed alone at once; the others of them are for others."""
-        if self._alone is None:
-            return None
-        return max(0, self._alone.at_once - sum(work.job.crashes > 0 for work in self._held()))
 
     def _room(self) -> tuple[int, Sequence[str]]:
         """How many jobs may be claimed, and out of which queues; none for all."""

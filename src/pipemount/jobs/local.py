@@ -32,6 +32,9 @@ __all__ = ["LocalRunner"]
 WHY = "it was refused"
 EXPIRED = "it was not begun in time"
 
+NO_TURN = 1.0
+"""Seconds until a job is brought again for which there was no turn."""
+
 logger = logging.getLogger("pipemount")
 
 WORKER, REFUSED = "local", "refused"
@@ -248,7 +251,8 @@ class LocalRunner:
     async def perform(self, job_id: str) -> bool:
         """Perform this job to its end here, functions in threads included, once there is a place for it.
 
-        For what brings jobs to this process. ``False``: it is not to be had, as somebody else has it, or it has ended.
+        For what brings jobs to this process. ``False``: it is not to be had, as somebody else has it, or it has ended;
+        or it crashed before, and there is no turn here to be performed alone: it waits, and is brought to whom has one.
         """
         await self._admission.line_up("", OWN, again=True).place()
         try:
@@ -256,6 +260,9 @@ class LocalRunner:
         finally:  # what is claimed takes a place of its pipeline and its caller
             self._admission.leave(0, "", OWN)
         if lease is None:
+            return False
+        if lease.job.crashes and self._claiming is not None and self._claiming.turns == 0:
+            await self.performing.give_back(lease, pause=NO_TURN)
             return False
         work = self._hold(lease)
         if work.task is not None:
