@@ -192,6 +192,42 @@ async def test_jobs_that_wait_for_a_turn_are_left_to_other_processes_and_hold_up
     assert sorted(job for jobs in under_way.values() for job in jobs) == [f"crashed-{number}" for number in range(6)]
 
 
+async def test_jobs_in_the_line_that_crashed_elsewhere_take_no_places_to_wait_for_turns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another process had claimed them meanwhile, and came to its end."""
+    under_way: list[str] = []
+    ends = asyncio.Event()
+
+    async def performed(self: Alone, target: str, lease: Lease, work: Work) -> str:
+        under_way.append(lease.job.id)
+        await ends.wait()
+        await database.finish(lease, Outcome(status="succeeded"))
+        return "done"
+
+    monkeypatch.setattr(alone, "AT_ONCE", 1)
+    monkeypatch.setattr(Alone, "_perform", performed)
+    database = Database(Settings())
+    settings = Settings(max_concurrency=2, cleanup_timeout=0.2)
+    app = PipelineApp(ending, settings=settings, jobs=Kept(database, app="shop:app"))
+    async with asyncio.timeout(60), app.lifespan(None):
+        for _ in range(2):
+            await app.admission.enter()
+        waiting = [await app.submit() for _ in range(4)]
+        for job in waiting:
+            lease = await database.claim_job(job.id, "w")
+            assert lease is not None and await database.requeue(lease, crashed=True)
+        fresh = await app.submit()
+        for _ in range(2):
+            app.admission.leave(0)
+        assert (await app.jobs.until_ended(fresh.id, None)).status == "succeeded"
+        assert len(under_way) == 1
+        ends.set()
+        found = [await app.jobs.until_ended(job.id, None) for job in waiting]
+    assert {(job.status, job.attempt) for job in found} == {("succeeded", 2)}
+    assert sorted(under_way) == sorted(job.id for job in waiting)
+
+
 async def ended(database: Database, name: str) -> None:
     """Return when all jobs that are called so have succeeded."""
     for number in range(6):

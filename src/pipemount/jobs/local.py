@@ -261,7 +261,7 @@ class LocalRunner:
             self._admission.leave(0, "", OWN)
         if lease is None:
             return False
-        if lease.job.crashes and self._claiming is not None and self._claiming.turns == 0:
+        if self._has_no_turn(lease):
             await self.performing.give_back(lease, pause=NO_TURN)
             return False
         work = self._hold(lease)
@@ -270,6 +270,10 @@ class LocalRunner:
         if work.stragglers is not None:
             await self.until_gone(work.stragglers)
         return True
+
+    def _has_no_turn(self, lease: Lease) -> bool:
+        """Whether it is a job that crashed before, and others are performed alone: it would keep a place and wait."""
+        return lease.job.crashes > 0 and self._claiming is not None and self._claiming.turns == 0
 
     async def until_gone(self, stragglers: Stragglers) -> None:
         """Return when the functions have returned that were still at it when their job had ended."""
@@ -351,6 +355,9 @@ class LocalRunner:
             self._claiming.placed()
         try:
             lease = work.lease or await self._store.claim_job(work.job.id, self.worker or WORKER)
+            if lease is not None and work.lease is None and self._has_no_turn(lease):  # another one had it meanwhile
+                await self.performing.give_back(lease)
+                return
             run_at = None if lease is None else await self.performing.perform(lease, work, service)
             if run_at is not None:
                 self._again(work.job, run_at)
