@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import suppress
 from contextvars import Context
 from functools import partial
+from random import uniform
 from time import monotonic, time
 from typing import Any
 from uuid import uuid4
@@ -32,8 +33,8 @@ __all__ = ["LocalRunner"]
 WHY = "it was refused"
 EXPIRED = "it was not begun in time"
 
-NO_TURN = 1.0
-"""Seconds until a job is brought again for which there was no turn."""
+NO_TURN = 1.0, 4.0
+"""Seconds until a job is brought again for which there was no turn; left to chance, that not all come at once."""
 
 logger = logging.getLogger("pipemount")
 
@@ -262,7 +263,7 @@ class LocalRunner:
         if lease is None:
             return False
         if self._has_no_turn(lease):
-            await self.performing.give_back(lease, pause=NO_TURN)
+            await self.performing.give_back(lease, pause=uniform(*NO_TURN))  # noqa: S311
             return False
         work = self._hold(lease)
         if work.task is not None:
