@@ -6,7 +6,9 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, closing
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 import pytest
 from tests.support.endings import until_ended
@@ -117,9 +119,38 @@ def test_what_cannot_be_listed(app: PipelineApp) -> None:
     for options in (*wrong, {"cursor": 5}, {"cursor": "a"}):
         with pytest.raises(InvalidInputsError, match=next(iter(options))):
             app.list_sync(**options)
-    done: Any = "done"
-    with pytest.raises(InvalidInputsError, match="one or more of queued, "):
-        app.list_sync(done)
+    for status in ("done", ["failed"], None):
+        wrong_status: Any = status
+        with pytest.raises(InvalidInputsError, match="one or more of queued, "):
+            app.list_sync(wrong_status)
+    for name in (5, "\ud800"):
+        wrong_name: Any = name
+        with pytest.raises(InvalidInputsError, match=r"query\.pipeline: Input should be the name of a pipeline"):
+            app.list_sync(pipeline=wrong_name)
+
+
+@pytest.mark.parametrize("wrong", [None, 5, b"5", UUID(int=5), []])
+def test_what_is_neither_a_job_nor_its_id(app: PipelineApp, wrong: Any) -> None:
+    for verb in (app.get_sync, app.cancel_sync, app.retry_sync, app.events_sync, partial(app.resume_sync, answer=1)):
+        with pytest.raises(ConfigurationError, match="is no job: give what submit returned, or its id"):
+            verb(wrong)
+
+
+def test_an_id_that_no_store_can_look_for_is_that_of_no_job(app: PipelineApp) -> None:
+    for verb in (app.get_sync, app.cancel_sync, app.retry_sync):
+        with pytest.raises(NotFoundError, match="no such job"):
+            verb("\ud800")
+
+
+def test_what_a_verb_cannot_be_told(app: PipelineApp) -> None:
+    job = app.submit_sync("say", word="hello")
+    for after in ("1", None, 1.5, True):
+        wrong: Any = after
+        with pytest.raises(ConfigurationError, match=f"after={after!r}: give the sequence"):
+            app.events_sync(job, after=wrong)
+    reason: Any = 5
+    with pytest.raises(ConfigurationError, match="reason=5: write a text"):
+        app.cancel_sync(job, reason)
 
 
 def test_whoever_has_no_event_yet_misses_none(app: PipelineApp) -> None:
@@ -141,6 +172,7 @@ def test_what_a_text_may_hold_that_no_store_can_write(app: PipelineApp) -> None:
         *({"max_attempts": wrong} for wrong in ("3", 1.5, 0)),
         *({"delay": wrong} for wrong in ("1", -1, float("nan"), float("inf"))),
         *({"run_name": wrong} for wrong in (5, "\ud800")),
+        *({"timeout": wrong} for wrong in ("1", 0, True, float("nan"), 10**400)),
     ],
 )
 def test_what_a_job_cannot_be_told(options: Any) -> None:

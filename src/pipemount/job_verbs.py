@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic_core import PydanticSerializationError, to_json
 
 from .caller import App, Caller, LentThread, stopped, told_in_thread
-from .errors import InvalidInputsError
+from .errors import ConfigurationError, InvalidInputsError
 from .jobs.desk import cancel_reason
 from .jobs.encoding import decode
 from .jobs.models import Idempotency, Job, JobQuery, JobStatus, Page
@@ -147,6 +147,8 @@ class JobVerbs:
             EventsPrunedError: The events behind ``after`` are no longer kept.
         """
         app, viewer, job_id = *self._asking(), id_of(job)
+        if not isinstance(after, int) or isinstance(after, bool):
+            raise ConfigurationError(f"after={after!r}: give the sequence of an event, a whole number")
 
         async def told() -> AsyncGenerator[Event, None]:
             subscription = await _at_home(app, lambda: app.jobs.subscribe(job_id, viewer, after))
@@ -171,6 +173,8 @@ class JobVerbs:
         return lambda app, viewer: app.jobs.list(query, viewer)
 
     def _cancel(self, job: Job | str, reason: str | None) -> Callable[[App, Principal | None], Awaitable[Job]]:
+        if not isinstance(reason, str | None):
+            raise ConfigurationError(f"reason={reason!r}: write a text")
         return lambda app, viewer: app.jobs.cancel(id_of(job), viewer, reason or cancel_reason(viewer))
 
     def _resume(self, job: Job | str, answer: Any) -> Callable[[App, Principal | None], Awaitable[Job]]:
@@ -217,8 +221,11 @@ class Calls(Caller, JobVerbs):
 
 
 def id_of(job: Job | str) -> str:
-    """The id of a job, which may be given in its place."""
-    return job if isinstance(job, str) else job.id
+    """The id of a job, which may be given in its place. Raises ``ConfigurationError`` for what is neither."""
+    found: object = job if isinstance(job, str) else getattr(job, "id", None)
+    if not isinstance(found, str):
+        raise ConfigurationError(f"{job!r} is no job: give what submit returned, or its id, a str")
+    return found.encode(errors="replace").decode()  # a text may hold what no store can look for
 
 
 def _home(app: App) -> asyncio.AbstractEventLoop:

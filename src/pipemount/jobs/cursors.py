@@ -16,8 +16,13 @@ def check_query(query: JobQuery) -> None:
     limit: object = query.limit
     if not (isinstance(limit, int) and not isinstance(limit, bool) and 0 < limit < MOST):
         raise _fault("limit", "Input should be a number from 1 on")
-    if not set(query.status) <= set(STATUSES):
+    if not all(isinstance(status, str) and status in STATUSES for status in query.status):
         raise _fault("status", f"Input should be one or more of {', '.join(STATUSES)}", "enum")
+    pipeline: object = query.pipeline
+    if pipeline is not None and not (
+        isinstance(pipeline, str) and pipeline == pipeline.encode(errors="replace").decode()
+    ):
+        raise _fault("pipeline", "Input should be the name of a pipeline")
     if query.cursor is not None:
         number_of(query.cursor)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from math import inf
+from sys import float_info
 from typing import Any, TypeAlias
 
 from ..errors import ConfigurationError
@@ -65,7 +67,9 @@ def checked_retry(retry: Retry | None) -> Retry | None:
 
 def checked_timeout(timeout: float | None, name: str = "timeout") -> float | None:
     """Seconds above 0 or nothing."""
-    if timeout is None or (isinstance(timeout, int | float) and timeout > 0):
+    if timeout is None or timeout == inf:
+        return timeout
+    if isinstance(timeout, int | float) and not isinstance(timeout, bool) and 0 < timeout <= float_info.max:
         return timeout
     raise ConfigurationError(f"{name}={timeout!r}: seconds, above 0")
 
