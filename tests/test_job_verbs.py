@@ -11,10 +11,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from pydantic import BaseModel, ConfigDict, SecretStr, computed_field
 from tests.support.endings import until_ended
 from tests.support.stores import STORES
 
 from pipemount import PipelineApp, PipelineError, Settings, StepContext, acting_as, pipeline, step
+from pipemount.client import Client
 from pipemount.errors import (
     ConfigurationError,
     HomeLoopError,
@@ -321,3 +323,75 @@ def test_a_run_takes_no_key() -> None:
     with pytest.raises(ConfigurationError, match="idempotency_key are for jobs"):
         app.calling(idempotency_key="k").run_sync(word="a")
     app.lifecycle.close()
+
+
+class Login(BaseModel):
+    """What a job cannot keep: JSON would have stars in its place."""
+
+    user: str
+    password: SecretStr
+
+
+class Area(BaseModel):
+    """What is computed is no input."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    side: int
+
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated properties
+    @property
+    def size(self) -> int:
+        """Of the square."""
+        return self.side**2
+
+
+@step
+def describe(what: Any) -> str:
+    return repr(what)
+
+
+@pipeline
+def logging_in(login: Login | None = None, secrets: list[SecretStr] | None = None) -> Any:
+    return describe(login)
+
+
+@pipeline
+def measuring(area: Area) -> Any:
+    return describe(area)
+
+
+@pipeline
+def describing(what: Any) -> Any:
+    return describe(what)
+
+
+@pytest.fixture
+def writer() -> Iterator[PipelineApp]:
+    app = PipelineApp({"logging_in": logging_in, "measuring": measuring, "describing": describing})
+    yield app
+    app.lifecycle.close()
+
+
+def test_inputs_that_json_cannot_say_are_refused_when_the_job_is_submitted(writer: PipelineApp) -> None:
+    for wrong in (object(), "\ud800"):
+        with pytest.raises(InvalidInputsError, match="what JSON can say"):
+            writer.submit_sync("describing", what=wrong)
+    assert not writer.list_sync().jobs
+
+
+def test_a_secret_is_not_written_down_as_stars(writer: PipelineApp) -> None:
+    login, secrets = Login(user="ada", password=SecretStr("open")), [SecretStr(""), SecretStr("sesame")]
+    with pytest.raises(InvalidInputsError, match=r"^login\.password: A secret is masked.*; secrets\.1: A secret"):
+        writer.submit_sync("logging_in", login=login, secrets=secrets)
+    with writer.client_sync() as http, pytest.raises(InvalidInputsError, match=r"^login\.password: A secret"):
+        Client("", logging_in, http=http).submit(login=login)
+    assert until_ended(writer, writer.submit_sync("logging_in", secrets=[SecretStr("")])).status == "succeeded"
+    assert until_ended(writer, writer.submit_sync("describing", what="*" * 12)).outputs == {"output": repr("*" * 12)}
+
+
+def test_what_is_computed_of_inputs_is_not_sent_with_them(writer: PipelineApp) -> None:
+    job = until_ended(writer, writer.submit_sync("measuring", area=Area(side=3)))
+    assert (job.status, job.outputs) == ("succeeded", {"output": "Area(side=3, size=9)"})
+    with writer.client_sync() as http:
+        assert Client("", measuring, http=http).invoke(area=Area(side=2)).value == "Area(side=2, size=4)"

@@ -7,9 +7,9 @@ from hashlib import sha256
 from time import monotonic, time
 from typing import Any, NamedTuple
 
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
-from .errors import DeadlineExceededError
+from .errors import DeadlineExceededError, InvalidInputsError
 from .jobs.models import Idempotency, JobRequest
 from .runtime.admission import Admission
 from .runtime.call import Call
@@ -69,14 +69,14 @@ class Asked(NamedTuple):
     def request(self) -> JobRequest:
         """The same as a job: values are written down as JSON, and validated again when it begins."""
         terms, compiled = self.terms, self.service.compiled
-        inputs = compiled.input.adapter.serializer.to_json(self.inputs, by_alias=True)
+        inputs = compiled.input.write(self.inputs)
         return JobRequest(
             job_id=new_run_id(),
             pipeline=self.service.name,
             fingerprint=compiled.info.fingerprint,
             inputs=inputs,
             parameters=inputs,
-            overrides=to_json(terms.steps) if self.overrides else None,
+            overrides=_written(terms.steps) if self.overrides else None,
             run_name=terms.run_name,
             timeout=terms.timeout,
             principal=self.principal,
@@ -97,3 +97,12 @@ class Asked(NamedTuple):
         said = to_json([inputs.decode(), terms.steps, terms.run_name, terms.timeout, terms.job])
         digest = sha256(said).hexdigest()
         return Idempotency.of(self.principal, self.service.name, "run", key=terms.idempotency_key, digest=digest)
+
+
+def _written(steps: Mapping[str, Any] | None) -> bytes:
+    """Overrides as they were given, which are validated again when the job begins."""
+    try:
+        return to_json(steps)
+    except PydanticSerializationError as error:
+        fault = {"loc": ["steps"], "msg": f"Input should be what JSON can say: {error}", "type": "json_type"}
+        raise InvalidInputsError(errors=[fault]) from error

@@ -67,8 +67,7 @@ class Typed:
 
     def inputs(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
         """Validated as in the process; of parameters that are left out the server's defaults hold."""
-        validated = self.compiled.input.validate(self._bound(args, kwargs))
-        return self.compiled.input.adapter.dump_json(validated, by_alias=True, exclude_unset=True)
+        return self.compiled.input.write(self.compiled.input.validate(self._bound(args, kwargs)), exclude_unset=True)
 
     def _bound(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         given = dict(zip(self._names, args, strict=False))

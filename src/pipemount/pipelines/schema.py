@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Literal
 
 import pydantic.dataclasses  # noqa: F401 (pydantic imports it when first used: a compilation opens no file)
@@ -71,6 +71,22 @@ class Schema:
         except OverflowError:  # pydantic lets it pass for a timedelta that is out of range
             raise InvalidInputsError(errors=[OUT_OF_RANGE]) from None
 
+    def write(self, value: object, *, exclude_unset: bool = False) -> bytes:
+        """What ``validate`` gave, as JSON that another process validates again. Raises ``InvalidInputsError``.
+
+        Args:
+            value: As validated.
+            exclude_unset: Whether to leave out what was left out.
+        """
+        try:
+            text = self.adapter.dump_json(value, by_alias=True, round_trip=True, exclude_unset=exclude_unset)
+        except Exception as error:  # as in dumper()
+            fault: JsonObject = {"loc": [], "msg": f"Input should be what JSON can say: {error}", "type": "json_type"}
+            raise InvalidInputsError(errors=[fault]) from error
+        if MASK in text and (places := list(_secrets(value, []))):
+            raise InvalidInputsError(errors=[{"loc": place, "msg": MASKED, "type": "secret"} for place in places])
+        return text
+
     def dump(self, value: object) -> Any:
         """``value`` as JSON-compatible Python. Raises ``InvalidOutputsError``."""
         try:
@@ -81,6 +97,26 @@ class Schema:
     def dump_json(self, value: object) -> bytes:
         """``value`` as UTF-8 JSON; NaN and infinities become null. Raises ``InvalidOutputsError``."""
         return self.dumper()(value)
+
+
+MASK = b"*" * 10
+MASKED = "A secret is masked where it is written as JSON; give what it is found by, and look it up in the step"
+
+
+def _secrets(value: Any, place: list[str | int]) -> Iterator[list[str | int]]:
+    """Where pydantic's secrets are that hold something, below ``place``."""
+    if hasattr(value, "get_secret_value"):
+        if value.get_secret_value():
+            yield place
+    elif isinstance(value, Mapping):
+        for name, part in value.items():
+            yield from _secrets(part, [*place, str(name)])
+    elif isinstance(value, list | tuple | set | frozenset):
+        for number, part in enumerate(value):
+            yield from _secrets(part, [*place, number])
+    elif is_dataclass(value) or hasattr(value, "__pydantic_fields__"):
+        names = getattr(value, "__pydantic_fields__", None) or [field.name for field in fields(value)]
+        yield from _secrets({name: getattr(value, name) for name in names}, place)
 
 
 BUILT_IN = frozenset(
