@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -20,17 +19,7 @@ def backup(
     copy: Annotated[Path, typer.Argument(metavar="COPY", help="Where nothing is yet.")],
 ) -> None:
     """Copy the file that jobs are kept in, as it is at this moment; the app goes on meanwhile."""
-    asyncio.run(_back_up(file, copy))
+    from ..jobs.sqlite.backup import copy_file
+
+    copy_file(file, copy)
     note(f"copied to {copy}")
-
-
-async def _back_up(file: Path, copy: Path) -> None:
-    from ..jobs.sqlite import SQLiteStore
-    from ..settings import Settings
-
-    store = SQLiteStore(file, Settings())
-    await store.open()
-    try:
-        await store.back_up(copy)
-    finally:
-        await store.close()

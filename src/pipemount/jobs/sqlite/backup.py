@@ -11,11 +11,12 @@ from time import time
 from uuid import uuid4
 
 from ...errors import StoreError
-from .connecting import as_store_error, connect
-from .locks import Mutex
+from .connecting import as_store_error, connect, look_over
+from .locks import Mutex, enter, leave
 from .payloads import FILES
+from .schema import version_of
 
-__all__ = ["back_up", "clear_held"]
+__all__ = ["back_up", "clear_held", "copy_file"]
 
 ABANDONED = 86400.0
 """Seconds after which what is held for a copy is taken for that of a process that was killed."""
@@ -48,6 +49,28 @@ def back_up(source: Path, payloads: Path, mutex: Mutex, target: Path) -> None:
         raise as_store_error(error, "copied") from error
     finally:
         shutil.rmtree(held, ignore_errors=True)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """As ``back_up``, of a file that this process has not opened; whatever its version, it stays as it is.
+
+    Raises:
+        StoreError: As ``SQLiteStore.back_up``; or no jobs are kept in ``source``.
+    """
+    path = source.resolve()
+    try:
+        with closing(connect(path)) as connection:
+            if not version_of(connection):
+                raise StoreError(f"no jobs are kept in {source.name}; name the file of jobs=Local('sqlite:///FILE')")
+            look_over(connection)
+    except sqlite3.Error as error:
+        raise as_store_error(error, f"read ({source.name})") from error
+    folder = path.with_name(f"{path.name}-files")
+    place = enter(folder)
+    try:
+        back_up(path, folder / "payloads", place.mutex, target)
+    finally:
+        leave(place)
 
 
 def clear_held(folder: Path) -> None:
