@@ -74,10 +74,17 @@ def listed(pipemount: Pipemount) -> str:
     return out
 
 
-def test_an_answer_that_is_no_json_says_how_to_write_it(app: PipelineApp, pipemount: Pipemount) -> None:
+def test_an_answer_that_is_no_json_says_how_to_write_it(
+    app: PipelineApp, pipemount: Pipemount, tmp_path: Path
+) -> None:
     job_id = suspended(pipemount)
     done = pipemount("jobs", "resume", URL, job_id, "red")
     assert done.exit_code == 3
     assert """a text is in quotation marks: '"red"'""" in done.stderr
+    (tmp_path / "answer.txt").write_text("blue\n")
+    done = pipemount("jobs", "resume", URL, job_id, f"@{tmp_path / 'answer.txt'}")
+    assert """a text is in quotation marks: '"blue"'""" in done.stderr
+    done = pipemount("jobs", "resume", URL, job_id, f"@{tmp_path / 'away'}")
+    assert (done.exit_code, f"ANSWER @{tmp_path / 'away'}: " in done.stderr) == (2, True)
     quiet = pipemount("jobs", "resume", URL, job_id, '"red"', "--json")
     assert json.loads(quiet.stdout)["job_id"] == job_id

@@ -34,7 +34,7 @@ def from_json(source: str | None) -> JsonObject:
     """The object in ``--params``: JSON itself, ``@file``, or ``-`` for standard input."""
     if source is None:
         return {}
-    text = _read(source)
+    text = _read(source, "--params")
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -46,14 +46,15 @@ def from_json(source: str | None) -> JsonObject:
 
 def answer_of(source: str) -> Any:
     """Any JSON: itself, ``@file``, or ``-`` for standard input."""
+    text = _read(source, "ANSWER")
     try:
-        return json.loads(_read(source))
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
-        way_out = f"a text is in quotation marks: '{json.dumps(source, ensure_ascii=False)}'"
+        way_out = f"a text is in quotation marks: '{json.dumps(text.strip()[:60], ensure_ascii=False)}'"
         raise CommandError(f"the answer is not JSON ({error}); {way_out}", exit=ExitCode.INPUTS) from None
 
 
-def _read(source: str) -> str:
+def _read(source: str, name: str) -> str:
     if source == "-":
         return sys.stdin.read()
     if not source.startswith("@"):
@@ -61,7 +62,7 @@ def _read(source: str) -> str:
     try:
         return Path(source[1:]).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"--params {source}: {error}") from None
+        raise CommandError(f"{name} {source}: {error}") from None
 
 
 def from_assignments(assignments: Sequence[str], convert: Convert | None = None) -> JsonObject:
