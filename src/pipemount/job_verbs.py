@@ -14,6 +14,7 @@ from .errors import ConfigurationError, InvalidInputsError
 from .jobs.desk import cancel_reason
 from .jobs.encoding import decode
 from .jobs.models import Idempotency, Job, JobQuery, JobStatus, Page
+from .pipelines.options import checked_job
 from .pipelines.steps import KEEP
 from .runtime.acting import acting_principal, as_principal
 from .runtime.events import Event
@@ -146,7 +147,7 @@ class JobVerbs:
             NotFoundError: As ``get``, when the first event is asked for.
             EventsPrunedError: The events behind ``after`` are no longer kept.
         """
-        app, viewer, job_id = *self._asking(), id_of(job)
+        app, viewer, job_id = *self._asking(), checked_job(job)
         if not isinstance(after, int) or isinstance(after, bool):
             raise ConfigurationError(f"after={after!r}: give the sequence of an event, a whole number")
 
@@ -167,7 +168,7 @@ class JobVerbs:
     # ---------------------------------------------------------------------------------------- asking
 
     def _get(self, job: Job | str) -> Callable[[App, Principal | None], Awaitable[Job]]:
-        return lambda app, viewer: app.jobs.get(id_of(job), viewer)
+        return lambda app, viewer: app.jobs.get(checked_job(job), viewer)
 
     def _list(self, query: JobQuery) -> Callable[[App, Principal | None], Awaitable[Page]]:
         return lambda app, viewer: app.jobs.list(query, viewer)
@@ -175,7 +176,7 @@ class JobVerbs:
     def _cancel(self, job: Job | str, reason: str | None) -> Callable[[App, Principal | None], Awaitable[Job]]:
         if not isinstance(reason, str | None):
             raise ConfigurationError(f"reason={reason!r}: write a text")
-        return lambda app, viewer: app.jobs.cancel(id_of(job), viewer, reason or cancel_reason(viewer))
+        return lambda app, viewer: app.jobs.cancel(checked_job(job), viewer, reason or cancel_reason(viewer))
 
     def _resume(self, job: Job | str, answer: Any) -> Callable[[App, Principal | None], Awaitable[Job]]:
         try:
@@ -183,11 +184,11 @@ class JobVerbs:
         except PydanticSerializationError:
             fault = {"loc": ["body"], "msg": "Input should be what JSON can say", "type": "json_type"}
             raise InvalidInputsError(errors=[fault]) from None
-        return lambda app, viewer: app.jobs.resume(id_of(job), written, viewer)
+        return lambda app, viewer: app.jobs.resume(checked_job(job), written, viewer)
 
     def _retry(self, job: Job | str) -> Callable[[App, Principal | None], Awaitable[Job]]:
         _, terms = self._asks()
-        key, job_id = terms.idempotency_key, id_of(job)
+        key, job_id = terms.idempotency_key, checked_job(job)
 
         async def retry(app: App, viewer: Principal | None) -> Job:
             same = None if key is None else Idempotency.of(viewer, job_id, "retry", key=key)
@@ -218,14 +219,6 @@ class Calls(Caller, JobVerbs):
 
     def _asks(self) -> tuple[App, Terms]:
         return self._app, self._terms
-
-
-def id_of(job: Job | str) -> str:
-    """The id of a job, which may be given in its place. Raises ``ConfigurationError`` for what is neither."""
-    found: object = job if isinstance(job, str) else getattr(job, "id", None)
-    if not isinstance(found, str):
-        raise ConfigurationError(f"{job!r} is no job: give what submit returned, or its id, a str")
-    return found.encode(errors="replace").decode()  # a text may hold what no store can look for
 
 
 def _home(app: App) -> asyncio.AbstractEventLoop:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pipemount import errors, pipeline, step
+from pipemount.client.base import job_id_of
 from pipemount.client.effects import Ask, Wait
 from pipemount.client.records import Job, Result
 from pipemount.client.verbs import GRACE, LEAVING, QUICK, Terms
@@ -472,3 +473,29 @@ def test_the_pipelines_of_an_app() -> None:
     script = Script(answer({"pipelines": [{"name": "w"}, "?"]}), answer({}))
     verbs = script.verbs()
     assert script.run_all(verbs.pipelines(), verbs.pipelines()) == [[{"name": "w"}], []]
+
+
+@pytest.mark.parametrize("wrong", [None, 5, b"5", []])
+def test_what_is_neither_a_job_nor_its_id(wrong: Any) -> None:
+    with pytest.raises(errors.ConfigurationError, match="is no job: give what submit returned, or its id"):
+        job_id_of(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["", ".", ".."])
+def test_an_id_that_would_lead_elsewhere_is_that_of_no_job(wrong: str) -> None:
+    with pytest.raises(errors.NotFoundError, match="no such job"):
+        job_id_of(wrong)
+
+
+def test_what_cannot_be_sent_is_told_before_anything_is() -> None:
+    script = Script()
+    wrong: Any = "3"
+    for flow, kind, message in (
+        (script.verbs().resume("j", object()), errors.InvalidInputsError, "JSON cannot say the answer"),
+        (script.verbs(None, Terms(run_name="\ud800")).submit((), {}), errors.InvalidInputsError, "what it is called"),
+        (script.verbs().events("j", wrong), errors.ConfigurationError, "after='3': give the sequence"),
+    ):
+        with pytest.raises(kind, match=message):
+            script.run(flow)
+    assert script.asked == []
+    assert job_id_of("a \ud800") == "a ?"

@@ -10,8 +10,9 @@ from typing import Any, Generic, ParamSpec, Self, TypeAlias, TypedDict, TypeVar
 import httpx
 
 from ..adapters.protocol import CompiledPipeline
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, NotFoundError
 from ..pipelines.authoring import PipelineDefinition
+from ..pipelines.options import checked_job
 from ..types import VERSION
 from .address import Address
 from .interface import Typed, interface_of
@@ -125,4 +126,10 @@ def _authorization(key: str | None) -> Mapping[str, str]:
 
 def job_id_of(job: Job | str) -> str:
     """The id of a job, which may be given in its place."""
-    return job if isinstance(job, str) else job.id
+    if (found := checked_job(job)) in NO_SEGMENT:
+        raise NotFoundError(f"no such job: {found!r}")
+    return found
+
+
+NO_SEGMENT = ("", ".", "..")
+"""What leads elsewhere in a path."""

@@ -8,12 +8,13 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 from ..errors import (
     ConfigurationError,
     ForeignAnswerError,
     IdempotencyRunningError,
+    InvalidInputsError,
     NoAnswerError,
     PipemountError,
     RunError,
@@ -126,6 +127,8 @@ class Verbs:
     def events(self, job_id: str, after: int) -> Flow[None]:
         """Give the events of a job, from its first or from where a reader was."""
         url, until = self.address.of_job(job_id, "/events"), self._until()
+        if not isinstance(after, int) or after < 0:
+            raise ConfigurationError(f"after={after!r}: give the sequence of an event, or 0")
         yield from follow(url, retries=self.retries, after=after, until=until, told=self._typed)
 
     def result(self, job_id: str) -> Flow[Result[Any]]:
@@ -178,7 +181,7 @@ class Verbs:
     def resume(self, job_id: str, answer: Any) -> Flow[Job]:
         """Answer what a suspended job asks: once, for a second answer is refused."""
         url, headers = self.address.of_job(job_id, "/resume"), {"content-type": "application/json"}
-        return as_job((yield from self._ask("POST", url, headers, to_json(answer), repeatable=False)))
+        return as_job((yield from self._ask("POST", url, headers, _written(answer, "the answer"), repeatable=False)))
 
     def delete(self, job_id: str) -> Flow[None]:
         """Have a job forgotten that has ended."""
@@ -206,7 +209,7 @@ class Verbs:
         terms, parameters = self.terms, self.interface.inputs(args, inputs)
         said = {"timeout": terms.timeout, "run_name": terms.run_name, "steps": terms.steps}
         said["expires"] = terms.expires
-        rest = to_json({name: value for name, value in said.items() if value is not None})
+        rest = _written({name: value for name, value in said.items() if value is not None}, "what it is called with")
         return b'{"parameters":%b%b' % (parameters, b"," + rest[1:] if rest != b"{}" else b"}")
 
     def _item(self, inputs: Mapping[str, Any]) -> bytes | PipemountError:
@@ -324,6 +327,14 @@ class Verbs:
             return event
         values, _ = self._outputs(event.data.get("outputs"), event.run_id)
         return replace(event, data={**event.data, "outputs": values})
+
+
+def _written(value: Any, what: str) -> bytes:
+    try:
+        return to_json(value)
+    except PydanticSerializationError as error:
+        fault = {"loc": [], "msg": f"JSON cannot say {what}: {error}", "type": "json_type"}
+        raise InvalidInputsError(errors=[fault]) from None
 
 
 def _keyed(key: str) -> Mapping[str, str]:

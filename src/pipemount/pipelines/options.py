@@ -17,6 +17,7 @@ __all__ = [
     "checked_affinity",
     "checked_count",
     "checked_errors",
+    "checked_job",
     "checked_key",
     "checked_name",
     "checked_queue",
@@ -93,6 +94,14 @@ def checked_queue(name: str) -> str:
     if isinstance(name, str) and name.isprintable() and 0 < len(name) <= LONGEST_NAME:
         return name
     raise ConfigurationError(f"queue={name!r}: give it a name, of {LONGEST_NAME} letters at most")
+
+
+def checked_job(job: object) -> str:
+    """The id of a job, which may be given in its place."""
+    found = job if isinstance(job, str) else getattr(job, "id", None)
+    if isinstance(found, str):
+        return found.encode(errors="replace").decode()  # a text may hold what nothing can look for
+    raise ConfigurationError(f"{job!r} is no job: give what submit returned, or its id, a str")
 
 
 def checked_errors(errors: Any) -> tuple[type[BaseException], ...]:
