@@ -165,6 +165,24 @@ def test_what_is_not_there(here: PipelineApp, settings: Any) -> None:
         manage("list")
 
 
+def test_an_app_whose_store_is_away_hides_no_job_of_another(
+    server: PipelineApp, kept: Local, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = until_ended(server, server.submit_sync("refusing"))
+    (tmp_path / "broken.db").write_text("no database, " * 100)
+    broken = PipelineApp({"weather": weather}, jobs=Local(f"sqlite:///{tmp_path / 'broken.db'}"))
+    mount(monkeypatch, settings, broken=broken, kept=PipelineApp(ALL, jobs=kept))
+    assert job.id in manage("show", job.id)
+    assert "run_failed" in manage("logs", job.id)
+    again = manage("retry", job.id).strip()
+    with pytest.raises(CommandError, match="has failed"):
+        manage("cancel", until_ended(server, server.get_sync(again)).id)
+    for words in (("show", "nothing"), ("list",)):
+        with pytest.raises(CommandError, match="the database of jobs is broken"):
+            manage(*words)
+    assert job.id in manage("list", "--app", "kept")
+
+
 def test_jobs_in_memory_are_out_of_reach_unless_they_are_here(
     server: PipelineApp, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from ..errors import NotFoundError
+from ..errors import NotFoundError, PipemountError
 from ..http.application import Application
 from ..jobs.desk import Jobs
 from ..jobs.models import Job, JobEvent, owner_of
@@ -17,6 +17,9 @@ from ..jobs.visiting import visiting
 __all__ = ["find_job", "lasted", "moment", "owner", "reached", "runs_here", "visited", "written"]
 
 T = TypeVar("T")
+
+UNAVAILABLE = 503
+"""The status of an app that cannot be asked, as its store is away."""
 
 PAGE = 200
 """Events that are read at once."""
@@ -45,14 +48,24 @@ async def visited(app: Application, verb: Callable[[Jobs], Awaitable[T]]) -> T:
 
 
 def find_job(apps: Mapping[str, Application], look: Callable[[Application], T]) -> tuple[Application, T]:
-    """The app that has the job which ``look`` looks for, and what it gives. Raises ``NotFoundError``."""
+    """The app that has the job which ``look`` looks for, and what it gives.
+
+    Raises:
+        NotFoundError: None has it.
+        PipemountError: What ``look`` raises; also where the job may be in an app that cannot be asked, and in no other.
+    """
     missing: NotFoundError | None = None
+    away: PipemountError | None = None
     for app in apps.values():
         try:
             return app, look(app)
         except NotFoundError as error:
             missing = error
-    raise missing or NotFoundError("no pipelines are mounted here")
+        except PipemountError as error:
+            if error.status != UNAVAILABLE:
+                raise
+            away = away or error
+    raise away or missing or NotFoundError("no pipelines are mounted here")
 
 
 async def written(jobs: Jobs, job: Job, after: int = 0) -> list[JobEvent]:
