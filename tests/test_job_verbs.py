@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, closing
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 from uuid import UUID
 
 import pytest
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, computed_field
 from tests.support.endings import until_ended
 from tests.support.stores import STORES
 
-from pipemount import PipelineApp, PipelineError, Settings, StepContext, acting_as, pipeline, step
+from pipemount import Local, PipelineApp, PipelineError, Settings, StepContext, acting_as, pipeline, step
 from pipemount.client import Client
 from pipemount.errors import (
     ConfigurationError,
@@ -323,6 +324,24 @@ def test_a_run_takes_no_key() -> None:
     with pytest.raises(ConfigurationError, match="idempotency_key are for jobs"):
         app.calling(idempotency_key="k").run_sync(word="a")
     app.lifecycle.close()
+
+
+async def test_jobs_of_a_pipeline_that_is_gone_wait_until_it_is_back_and_are_not_retried(tmp_path: Path) -> None:
+    def app(runner: Literal["auto", "external"] = "auto", **pipelines: Any) -> PipelineApp:
+        kept = Local(f"sqlite:///{tmp_path / 'jobs.db'}", runner=runner)
+        return PipelineApp(pipelines, jobs=kept, settings=Settings(cleanup_timeout=1))
+
+    async with (before := app("external", say=say, tell=tell)).lifespan(None):
+        left, ended = [await before.submit("say", word=word) for word in "ab"]
+        await before.cancel(ended)
+        other = await before.submit("tell")
+    async with (after := app(tell=tell, said=say)).lifespan(None):
+        assert (await after.jobs.until_ended(other.id, None)).status == "succeeded"
+        assert (await after.get(left)).status == "queued"
+        with pytest.raises(NotFoundError, match="the app has no pipeline 'say' any more"):
+            await after.retry(ended)
+    async with (again := app(say=say, tell=tell)).lifespan(None):
+        assert (await again.jobs.until_ended(left.id, None)).outputs == {"output": "A"}
 
 
 class Login(BaseModel):
