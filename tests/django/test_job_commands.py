@@ -136,6 +136,7 @@ def test_logs(server: PipelineApp, here: PipelineApp) -> None:
     assert manage("logs", "-f", done.id).splitlines() == lines
     events = [json.loads(line) for line in manage("logs", "--json", "--after", "2", done.id).splitlines()]
     assert [event["sequence"] for event in events] == list(range(3, len(lines) + 1))
+    assert manage("logs", "--after", str(2**64), done.id) == manage("logs", "-f", "--after", str(2**64), done.id) == ""
     job = server.submit_sync("waiting", seconds=600)
     begun(server, job)
     assert manage("logs", job.id).splitlines()[-1].endswith("step_started   wait")
@@ -158,6 +159,9 @@ def test_what_is_not_there(here: PipelineApp, settings: Any) -> None:
     for words in (("show", "nothing"), ("cancel", "nothing"), ("retry", "nothing"), ("logs", "nothing")):
         with pytest.raises(CommandError, match="no such job"):
             manage(*words)
+    for limit in ("0", "-1", str(2**64)):
+        with pytest.raises(CommandError, match="limit: Input should be a number from 1 on"):
+            manage("list", "--limit", limit)
     with pytest.raises(CommandError, match="--app other: mounted here: ai"):
         manage("list", "--app", "other")
     settings.ROOT_URLCONF = None

@@ -66,7 +66,7 @@ class Command(BaseCommand):
             raise CommandError("interrupted; the job goes on", returncode=130) from None
 
     def _list(self, status: list[Any] | None, pipeline: str | None, limit: int, app: str | None, as_json: bool) -> None:
-        query = JobQuery(pipeline=pipeline, status=tuple(status or ()), limit=max(1, limit))
+        query = JobQuery(pipeline=pipeline, status=tuple(status or ()), limit=limit)
         pages = [reached(one, lambda jobs: jobs.list(query, OWN)) for one in _apps(app).values()]
         by_id = {job.id: job for page in pages for job in page.jobs}  # apps may share a database
         found = sorted(by_id.values(), key=lambda job: (job.created, job.id), reverse=True)[: query.limit]
@@ -105,7 +105,7 @@ class Command(BaseCommand):
         async def tell(jobs: Jobs) -> None:
             job = await jobs.get(id, OWN)
             if not follow:
-                self._print_events(await written(jobs, job, after), as_json)
+                self._print_events(await written(jobs, job, min(after, job.last_event)), as_json)
                 return
             subscription = await jobs.subscribe(id, OWN, after)
             while not subscription.ended:
