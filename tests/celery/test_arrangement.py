@@ -31,8 +31,10 @@ def app() -> Any:
     [
         (lambda app: Celery("shop", store=STORE), "give your Celery application"),
         (lambda app: Celery(app, store=STORE, grace=0), "grace=0"),
+        (lambda app: Celery(app, store=STORE, grace=app), "grace=.*must be above 0"),
+        (lambda app: Celery(app, store=STORE, resend_after=app), "resend_after=.*must be above 0"),
     ],
-    ids=["app", "grace"],
+    ids=["app", "grace", "no number of grace", "no number of resend_after"],
 )
 def test_what_cannot_be_is_refused_when_it_is_said(app: Any, made: Callable[[Any], object], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):

@@ -22,6 +22,7 @@ from pipemount.ray import Ray
 from pipemount.testing.hosts.process import environment
 
 ANYTHING: Any = "dask"
+NUMBER: Any = 5
 NOWHERE = Dask("tcp://127.0.0.1:1", timeout=0.1)
 
 
@@ -102,6 +103,14 @@ def test_it_is_shown_where_the_steps_options_are(capsys: pytest.CaptureFixture[s
         (lambda: Dask(workers=ANYTHING), "write a tuple"),
         (lambda: Dask(timeout=0), "above 0"),
         (lambda: Dask(resources={"x": -1}), "above 0"),
+        (lambda: Ray(resources=ANYTHING), "give a mapping"),
+        (lambda: Ray(runtime_env=ANYTHING), "give a mapping"),
+        (lambda: Ray(grace=ANYTHING), "0 or more"),
+        (lambda: Ray(address=NUMBER), "'auto', 'host:6379'"),
+        (lambda: Dask(NUMBER), "tcp://host:8786"),
+        (lambda: Dask(resources=ANYTHING), "give a mapping"),
+        (lambda: Dask(priority=ANYTHING), "a whole number"),
+        (lambda: Dask(timeout=ANYTHING), "above 0"),
     ],
 )
 def test_what_cannot_be_is_refused_where_it_is_written(wrong: Any, message: str) -> None:

@@ -67,11 +67,19 @@ def test_a_file_is_named_as_others_name_it(url: str, path: str) -> None:
         *({"url": "sqlite:///jobs.db", "concurrency": wrong} for wrong in ("4", 2.5, True)),
         *({"url": "sqlite:///jobs.db", "queues": {"slow": wrong}} for wrong in ("1", 1.5, True)),
         {"url": "sqlite:///jobs.db", "queues": {5: 1}},
+        {"url": "sqlite:///jobs.db", "values": 5},
+        {"url": "sqlite:///jobs%00.db"},
     ],
 )
 def test_what_cannot_be_arranged(options: Any) -> None:
     with pytest.raises(ConfigurationError):
         Local(**options)
+
+
+def test_a_password_that_no_url_can_hold_is_told_of_and_not_told() -> None:
+    with pytest.raises(ConfigurationError, match=r"in a password write \[ as %5B and \] as %5D") as refused:
+        Local("postgresql://jobs:sec[ret@db/jobs")
+    assert "ret" not in str(refused.value)
 
 
 @pytest.mark.parametrize("jobs", ["postgresql://jobs:secret@db/jobs", Path("jobs.db"), Local, object()])

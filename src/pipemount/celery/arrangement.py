@@ -38,7 +38,7 @@ class Celery(Carried):
     def __post_init__(self) -> None:
         if not callable(getattr(self.app, "send_task", None)):
             raise ConfigurationError(f"Celery({self.app!r}, …): give your Celery application, celery.Celery(…)")
-        if self.grace is not None and not self.grace > 0:
+        if self.grace is not None and not (isinstance(self.grace, int | float) and self.grace > 0):
             raise ConfigurationError(f"Celery(grace={self.grace!r}): must be above 0, or None")
         super().__post_init__()
 

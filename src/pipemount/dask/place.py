@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
-from ..pipelines.executors import Connection
+from ..pipelines.executors import Connection, checked_amounts
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -37,10 +37,13 @@ class Dask:
     def __post_init__(self) -> None:
         if isinstance(self.workers, str):
             raise ConfigurationError(f"Dask(workers={self.workers!r}): write a tuple, ({self.workers!r},)")
-        if not self.timeout > 0:
+        if not (isinstance(self.scheduler, str | None) or callable(getattr(self.scheduler, "submit", None))):
+            raise ConfigurationError(f"Dask({self.scheduler!r}): the scheduler's address, tcp://host:8786, or a Client")
+        if not isinstance(self.priority, int):
+            raise ConfigurationError(f"Dask(priority={self.priority!r}): a whole number")
+        if not (isinstance(self.timeout, int | float) and self.timeout > 0):
             raise ConfigurationError(f"Dask(timeout={self.timeout!r}): seconds, above 0")
-        if not all(isinstance(amount, int | float) and amount > 0 for amount in self.resources.values()):
-            raise ConfigurationError(f"Dask(resources={self.resources!r}): amounts above 0")
+        checked_amounts(self.resources, "Dask(resources")
 
     @property
     def engine(self) -> str:

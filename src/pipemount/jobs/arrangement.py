@@ -138,7 +138,10 @@ def check_address(url: str, said: str = "Local(") -> None:
     """Raises ``ConfigurationError`` where no store can be at ``url``; ``said``: what its author wrote before it."""
     if not isinstance(url, str):
         raise ConfigurationError(f"{said}{url!r}): write a URL, sqlite:///jobs.db or postgresql://…")
-    scheme = urlsplit(url).scheme
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError as error:  # it may have a password in it, which nobody is told
+        raise ConfigurationError(f"{said}…): {error}; in a password write [ as %5B and ] as %5D") from None
     if scheme == "sqlite":
         _path(url, said)
     elif scheme not in POSTGRES:
@@ -147,7 +150,7 @@ def check_address(url: str, said: str = "Local(") -> None:
 
 def check_values(url: str | None, said: str = "Local(") -> None:
     """Raises ``ConfigurationError`` where no values can be at ``url``."""
-    if url is not None and not re.match("[a-z][a-z0-9+.-]*:", url):
+    if url is not None and not (isinstance(url, str) and re.match("[a-z][a-z0-9+.-]*:", url)):
         raise ConfigurationError(
             f"{said}values={url!r}): write an address, e.g. s3://bucket/prefix or file:///srv/values"
         )
@@ -160,4 +163,6 @@ def _path(url: str, said: str = "Local(") -> Path:
         raise ConfigurationError(f"{said}{url!r}): write sqlite:/// and the path of a file, e.g. sqlite:///jobs.db")
     if parts.path == "/:memory:":
         raise ConfigurationError(f"{said}{url!r}): jobs are kept in memory where jobs= is left out")
-    return Path(unquote(parts.path[1:]))
+    if "\0" in (path := unquote(parts.path[1:])):
+        raise ConfigurationError(f"{said}{url!r}): no file has such a name")
+    return Path(path)

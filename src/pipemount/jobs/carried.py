@@ -198,7 +198,7 @@ class Carried(ABC):
 
     def __post_init__(self) -> None:
         said = type(self).__name__
-        if not self.resend_after > 0:
+        if not (isinstance(self.resend_after, int | float) and self.resend_after > 0):
             raise ConfigurationError(f"{said}(resend_after={self.resend_after!r}): must be above 0")
         if self.target is not None and ":" not in self.target:
             raise ConfigurationError(f"{said}(target={self.target!r}): write module:name")

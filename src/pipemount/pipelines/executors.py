@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from ..errors import ConfigurationError
 
-__all__ = ["Connection", "Hear", "Sending", "StepExecutor", "checked_executor"]
+__all__ = ["Connection", "Hear", "Sending", "StepExecutor", "checked_amounts", "checked_executor"]
 
 Hear: TypeAlias = Callable[[bytes], None]
 """Told what a step says on the way, on the loop that waits for it."""
@@ -86,6 +86,15 @@ class StepExecutor(Protocol):
 
     def connection(self) -> Connection:
         """A connection that is not open yet. Raises ``ConfigurationError`` where the engine's library is missing."""
+
+
+def checked_amounts(amounts: Mapping[str, float], said: str) -> None:
+    """What a call takes of what an engine counts. Raises ``ConfigurationError``; ``said``: what the author wrote."""
+    if not isinstance(amounts, Mapping):
+        raise ConfigurationError(f"{said}={amounts!r}): give a mapping, e.g. {{'licence': 1}}")
+    for name, amount in amounts.items():
+        if not (isinstance(name, str) and isinstance(amount, int | float) and amount > 0):
+            raise ConfigurationError(f"{said}={amounts!r}): amounts above 0")
 
 
 def checked_executor(executor: Any, affinity: str | None) -> StepExecutor | None:

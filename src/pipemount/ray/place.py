@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ConfigurationError
-from ..pipelines.executors import Connection
+from ..pipelines.executors import Connection, checked_amounts
 
 __all__ = ["Ray"]
 
@@ -41,10 +41,13 @@ class Ray:
         amounts: tuple[object, ...] = (self.num_cpus, self.num_gpus, 1 if self.memory is None else self.memory)
         if not all(isinstance(amount, int | float) and amount >= 0 for amount in amounts) or self.memory == 0:
             raise ConfigurationError(f"{self!r}: amounts are numbers, not negative; of memory more than none")
-        if not all(isinstance(amount, int | float) and amount > 0 for amount in self.resources.values()):
-            raise ConfigurationError(f"Ray(resources={self.resources!r}): amounts above 0")
-        if not self.grace >= 0:
+        checked_amounts(self.resources, "Ray(resources")
+        if not isinstance(self.runtime_env, Mapping):
+            raise ConfigurationError(f"Ray(runtime_env={self.runtime_env!r}): give a mapping, e.g. {{'pip': […]}}")
+        if not (isinstance(self.grace, int | float) and self.grace >= 0):
             raise ConfigurationError(f"Ray(grace={self.grace!r}): seconds, 0 or more")
+        if self.address is not None and not (isinstance(self.address, str) and self.address):
+            raise ConfigurationError(f"Ray(address={self.address!r}): 'auto', 'host:6379' or 'ray://host:10001'")
 
     @property
     def engine(self) -> str:
