@@ -26,6 +26,7 @@ from pipemount.errors import (
     JobEndedError,
     JobNotEndedError,
     NotFoundError,
+    ValueLostError,
 )
 
 
@@ -342,6 +343,21 @@ async def test_jobs_of_a_pipeline_that_is_gone_wait_until_it_is_back_and_are_not
             await after.retry(ended)
     async with (again := app(say=say, tell=tell)).lifespan(None):
         assert (await again.jobs.until_ended(left.id, None)).outputs == {"output": "A"}
+
+
+@pytest.mark.parametrize("values", [None, "values"])
+async def test_what_was_asked_for_and_is_lost_is_not_retried(tmp_path: Path, values: str | None) -> None:
+    kept, folder = f"sqlite:///{tmp_path / 'jobs.db'}", tmp_path / (values or "jobs.db-files/payloads")
+    jobs = Local(kept, runner="external", values=None if values is None else folder.as_uri())
+    async with (app := PipelineApp(say, jobs=jobs)).lifespan(None):
+        job = await app.cancel(await app.submit(word="x" * 300_000))
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.unlink()
+    async with (app := PipelineApp(say, jobs=jobs)).lifespan(None):
+        with pytest.raises(ValueLostError, match="what was asked for"):
+            await app.retry(job)
+        assert [each.id for each in (await app.list()).jobs] == [job.id]
 
 
 class Login(BaseModel):

@@ -30,6 +30,7 @@ from .cursors import check_query
 from .encoding import SHUTDOWN, missed
 from .expiring import Expiring
 from .models import STATUSES, Idempotency, Job, JobEvent, JobQuery, JobRequest, JobStatus, Page, Submitted, owner_of
+from .outcomes import as_asked_for
 from .runner import Runner
 from .store import Store
 
@@ -253,6 +254,7 @@ class Jobs:
             NotFoundError: As ``get``; or the app has its pipeline no more.
             JobNotEndedError: It has not ended.
             JobEndedError: It has succeeded.
+            ValueLostError: What was asked for is lost.
             OverloadedError, RateLimitedError, UnavailableError: As ``submit``.
         """
         job = await self.get(job_id, viewer)
@@ -260,7 +262,7 @@ class Jobs:
             raise JobNotEndedError(job_status=job.status, wish="retry")
         if job.status == "succeeded":
             raise JobEndedError(job_status=job.status, wish="be retried")
-        first = job.request
+        first = as_asked_for(job)
         request = replace(
             first,
             job_id=new_run_id(),

@@ -11,9 +11,9 @@ from typing import NamedTuple
 from ..errors import PipemountError, RunCancelledError, RunError, ValueLostError
 from ..runtime.events import TERMINAL, Event, EventKind
 from .encoding import SHUTDOWN, cancelled_data, cancelled_members, encode, ending, error_members
-from .models import Job, JobEvent, Outcome
+from .models import Job, JobEvent, JobRequest, Outcome
 
-__all__ = ["Performed", "outcome_of", "outcome_of_lost"]
+__all__ = ["Performed", "as_asked_for", "outcome_of", "outcome_of_lost"]
 
 logger = logging.getLogger("pipemount")
 
@@ -92,3 +92,11 @@ def _log(job: Job, error: BaseException) -> None:
         logger.info("job %s failed with %d: %r", job.id, error.status, str(error))
     else:
         logger.error("job %s failed: %s", job.id, error, exc_info=error)
+
+
+def as_asked_for(job: Job) -> JobRequest:
+    """What a job was asked for with. Raises ``ValueLostError`` where that is lost, which records have as null."""
+    for name, value in (("inputs", job.request.inputs), ("overrides", job.request.overrides)):
+        if value == b"null":
+            raise ValueLostError(name=name, why="what was asked for is not there any more; submit it anew")
+    return job.request
