@@ -74,9 +74,7 @@ def listed(pipemount: Pipemount) -> str:
     return out
 
 
-def test_an_answer_that_is_no_json_says_how_to_write_it(
-    app: PipelineApp, pipemount: Pipemount, tmp_path: Path
-) -> None:
+def test_an_answer_that_is_no_json_says_how_to_write_it(app: PipelineApp, pipemount: Pipemount, tmp_path: Path) -> None:
     job_id = suspended(pipemount)
     done = pipemount("jobs", "resume", URL, job_id, "red")
     assert done.exit_code == 3
