@@ -132,7 +132,7 @@ async def test_j5_deadlines_of_steps_and_of_runs_under_load(url: str, many: int)
                 assert job.error is not None
                 assert (job.status, job.error["code"], job.error["status"]) == ("failed", code, 504)
                 late.append(await lateness(app, job, since))
-        assert min(late) > -LIMIT / 2, "none before its time"  # events are stamped a moment later, or earlier
+                assert (job.finished or 0) - (job.started or 0) > LIMIT, "none before its time"
         assert sorted(FREED) == sorted([*steps, *runs]), "what they held was freed"
         assert AFTER == [], "no step begins behind a deadline"
         assert {job.status for job in await ended(app, burning)} == {"succeeded"}
