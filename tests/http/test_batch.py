@@ -226,6 +226,7 @@ async def test_numbers_that_json_does_not_have_are_refused() -> None:
     async with started(keeping) as app:
         assert (await post(app, "/batch", b'[{"anything": NaN}]')).status == 400
         assert (await post(app, "/batch", b'[{"anything": 1e999}]')).status == 400
+        assert (await post(app, "/batch", b'[{"anything": 1}, {}, {"anything": [1E+400]}]')).status == 400
         assert (await items(app, [{"anything": "NaN"}]))[0]["outputs"] == {"output": "NaN"}
     async with started() as app:
         (found,) = (await post(app, "/batch", b'[{"number": NaN}]')).json()

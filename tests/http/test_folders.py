@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.asgi import get, post, request
+from tests.support.spending import within
 
 from pipemount import AuthKeys, PipelineApp, StaticFolder, pipeline, step
 from pipemount.errors import ConfigurationError
@@ -134,12 +135,9 @@ async def test_d7_thousands_of_ranges_are_answered_once_and_at_once(folder: Path
     app = make(static=folder)
     await get(app, "/large.bin")
     for path in ("/large.bin", "/docs/swagger-ui.css"):
-        began = time.process_time()
-        answer = await get(app, path, headers={"range": ranges})
-        spent = time.process_time() - began
+        answer = await within(0.1, partial(get, app, path, headers={"range": ranges}))  # the row says 50 ms
         assert answer.status == (416 if ranges == "bytes=9999999999-" and path == "/large.bin" else 200)
         assert len(answer.body) <= 250_000
-        assert spent <= 0.05 * 4  # the row says 50 ms; CPU time, on a machine with neighbours
 
 
 async def test_one_range_is_a_part(folder: Path) -> None:

@@ -137,7 +137,7 @@ async def test_of_many_answers_one_is_taken(app: PipelineApp) -> None:
     assert sorted(answer.status for answer in answers) == [200] + [409] * 19
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"NaN", b"\xff"])
+@pytest.mark.parametrize("body", [b"", b"{", b"NaN", b"1e400", b"[1" + b"0" * 250 + b"e99]", b"\xff"])
 async def test_an_answer_is_json(app: PipelineApp, body: bytes) -> None:
     job_id = await submitted(app)
     await has(app, job_id, "suspended")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from uuid import UUID
 
 import pytest
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from tests.support.spending import undisturbed
 from typing_extensions import TypedDict
 
 from pipemount.pipelines.flooding import MOST, guarded
@@ -64,11 +64,9 @@ def flood(pieces: Any, size: int) -> bytes:
 
 
 @pytest.fixture(autouse=True)
-def undisturbed() -> Iterator[None]:
-    """What other tests have left in this process is collected at another time."""
-    gc.disable()
-    yield
-    gc.enable()
+def alone() -> Iterator[None]:
+    with undisturbed():
+        yield
 
 
 def refused(validator: Any, body: bytes) -> tuple[str, float]:

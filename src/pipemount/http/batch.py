@@ -30,8 +30,9 @@ from .asking import idempotency_of
 from .at_home import at_home
 from .describe import link
 from .exchange import Exchange
+from .finite import refuse_non_finite
 from .headers import parse_idempotency_key, parse_traceparent
-from .invocation import Answers, check_json, lets_infinity_in, refuse_non_finite
+from .invocation import Answers, check_json, lets_infinity_in
 from .jobs import of_job
 from .models import MIN_TIMEOUT
 from .paths import locate
@@ -228,12 +229,13 @@ class Items:
             InvalidInputsError: It is no list, or one of too many.
         """
         self._refuse_crowd(body)
-        if self._lets_infinity_in:
-            refuse_non_finite(body)
         try:
-            return [self._with_json(inputs) for inputs in self._validate_all(body)]
+            items: list[Sent | PipemountError] = [self._with_json(inputs) for inputs in self._validate_all(body)]
         except (ValidationError, OverflowError):  # one of them at least: now each by itself
-            return [self._read_one(index, item) for index, item in enumerate(self._listed(body))]
+            items = [self._read_one(index, item) for index, item in enumerate(self._listed(body))]
+        if self._lets_infinity_in:  # only now that it is known to be JSON, and not a bomb
+            refuse_non_finite(body)
+        return items
 
     def _refuse_crowd(self, body: bytes) -> None:
         """Of a long body look at the head first: a million small items are not built to be refused."""

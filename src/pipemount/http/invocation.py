@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
-import re
 from asyncio import _get_running_loop
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -32,6 +29,7 @@ from ..service import Sealed, Service, new_run_id
 from ..types import Principal, Scope, Trace
 from .continuing import to_the_end
 from .exchange import Exchange
+from .finite import refuse_non_finite
 from .headers import (
     accepts_json,
     check_body,
@@ -42,7 +40,7 @@ from .models import request_model
 from .query import read_query
 from .reading import Resumed, Visit, pacer, read_body, tell_quota
 
-__all__ = ["Answers", "Invocation", "check_json", "lets_infinity_in", "refuse_non_finite"]
+__all__ = ["Answers", "Invocation", "check_json", "lets_infinity_in"]
 
 JSON = (b"content-type", b"application/json")
 MODES = ("sync", "async", "stream")
@@ -285,9 +283,6 @@ def _mode(exchange: Exchange) -> str:
 
 # --------------------------------------------------------------------------------------- bad bodies
 
-SUSPICIOUS = re.compile(rb"NaN|Infinity|[0-9][eE]\+?[0-9]{3}|[0-9]{309}")
-"""What a number that no JSON schema knows must contain; strings may contain it too, so a hit is only looked into."""
-
 
 def _explain(error: ValidationError) -> MalformedRequestError | InvalidInputsError:
     faults = describe_errors(error)
@@ -299,27 +294,3 @@ def _explain(error: ValidationError) -> MalformedRequestError | InvalidInputsErr
 def _in_body(fault: Mapping[str, Any]) -> Mapping[str, Any]:
     """A fault in the inputs as one in the request's body."""
     return {**fault, "loc": ["parameters", *fault["loc"]]}
-
-
-def refuse_non_finite(body: bytes) -> None:
-    """Raise for NaN, infinities, and numbers that overflow to them (RFC 8259, section 6)."""
-    if not SUSPICIOUS.search(body):
-        return
-    try:
-        json.loads(body, parse_constant=_refuse, parse_float=_finite, parse_int=_finite_int)
-    except (ValueError, RecursionError) as error:
-        raise MalformedRequestError(f"the body has a number that JSON does not: {error}") from None
-
-
-def _refuse(literal: str) -> Any:
-    raise ValueError(f"{literal} is not a number in JSON")
-
-
-def _finite(literal: str) -> float:
-    value = float(literal)
-    return value if math.isfinite(value) else _refuse("a number beyond the range of a double")
-
-
-def _finite_int(literal: str) -> int:
-    _finite(literal)
-    return 0

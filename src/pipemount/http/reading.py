@@ -17,6 +17,7 @@ from ..runtime.guard import guard
 from ..runtime.rates import Rates
 from ..types import Principal
 from .exchange import Exchange
+from .finite import refuse_non_finite
 from .problems import Headers
 
 __all__ = ["Resumed", "Visit", "pacer", "plain_json", "read_body", "tell_quota"]
@@ -77,9 +78,11 @@ async def read_body(
 def plain_json(sent: bytes, what: str = "the body") -> bytes:
     """The same JSON, as short as can be. Raises ``MalformedRequestError`` where it is none."""
     try:
-        return to_json(from_json(sent, allow_inf_nan=False))
+        plain = to_json(from_json(sent, allow_inf_nan=False))
     except ValueError as error:
         raise MalformedRequestError(f"{what} is not JSON that this app reads: {error}") from None
+    refuse_non_finite(sent, what)
+    return plain
 
 
 def pacer(timeout: float) -> Callable[[int], None]:
