@@ -2,8 +2,8 @@
 
     python benchmarks/recovery.py
 
-Three workers; the one that has a job is killed, and replaced. The job is begun again in a process of its own, as every
-job whose process has ended, so the start of a Python with the product in it is in the figure.
+Three workers; the one that has a job is killed, and replaced. The job is begun again alone in a process, as every job
+whose process has ended, so the start of a Python with the product in it is in the figure. Then the same with many jobs.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 sys.path.append(str(Path(__file__).parents[1] / "src"))
 
@@ -32,6 +35,12 @@ __all__ = ["RecoveryReport", "measure_recovery"]
 KILLS = 20
 LEASE = 5.0
 """Seconds, of the product in ``held.py``; 30 unless a product says otherwise."""
+
+JOBS, TIMES = 48, 5
+"""In three workers at the same time, and how often the one that has most of them is killed."""
+
+LINGERS = 12.0
+"""Seconds after which no process is left that is free for jobs that crashed."""
 
 PATIENCE = 60.0
 
@@ -47,7 +56,7 @@ class RecoveryReport:
 
     def rows(self) -> Iterable[tuple[str, ...]]:
         """Half, and all."""
-        yield "after `kill -9`", "half within, s", "all within, s", "kills"
+        yield "after `kill -9`", "half within, s", "all within, s", "times"
         for (store, what), found in self.found.items():
             yield f"{store}: {what}", f"{statistics.median(found):.2f}", f"{max(found):.2f}", str(len(found))
 
@@ -98,7 +107,7 @@ async def kill_workers(kills: int) -> None:
         await stack.enter_async_context(held.pipelines.lifespan(None))
         for number in range(kills):
             accepted = await held.pipelines.submit(number=number)
-            [(_, _, pid)] = await _until(lambda number=number: _begun(body, number, 1))  # type: ignore[misc]  # bound
+            [(_, _, pid)] = await _until(partial(_begun, body, number, 1))
             await asyncio.sleep(0.1)  # its first events are in the store
             before = (await held.pipelines.get(accepted)).last_event
             os.kill(pid, signal.SIGKILL)
@@ -107,13 +116,36 @@ async def kill_workers(kills: int) -> None:
             async with contextlib.aclosing(held.pipelines.events(accepted, after=before)) as events:
                 await anext(events)
             told = time.monotonic()
-            entries = await _until(lambda number=number: _begun(body, number, 2))  # type: ignore[misc]  # bound now
+            entries = await _until(partial(_begun, body, number, 2))
             print("its step has begun again", entries[1][1] - killed, flush=True)
             print("a reader in another process has its next event", told - killed, flush=True)
+        for time_ in range(TIMES):
+            await _kill_one_of_three(body, held, 10_000 + time_ * JOBS)
 
 
-def _begun(body: object, number: int, times: int) -> list[tuple[int, float, int]]:
-    found = [entry for entry in body.done() if entry[0] == number]  # type: ignore[attr-defined]  # queues.body
+async def _kill_one_of_three(body: Any, held: Any, first: int) -> None:
+    """All have many jobs."""
+    may_end = body.FOLDER / "all-may-end"
+    may_end.unlink(missing_ok=True)
+    numbers = range(first, first + JOBS)
+    accepted = [await held.pipelines.submit(number=number) for number in numbers]
+    found = {number: (await _until(partial(_begun, body, number, 1)))[0][2] for number in numbers}
+    ((pid, _),) = Counter(found.values()).most_common(1)
+    await asyncio.sleep(0.1)
+    os.kill(pid, signal.SIGKILL)
+    killed = time.monotonic()
+    print("killed", pid, flush=True)
+    for number in (number for number in numbers if found[number] == pid):
+        entries = await _until(partial(_begun, body, number, 2))
+        print("each of its thirty jobs or so has begun again", entries[1][1] - killed, flush=True)
+    may_end.touch()
+    for job in accepted:
+        await held.pipelines.jobs.until_ended(job.id, None)
+    await asyncio.sleep(LINGERS)
+
+
+def _begun(body: Any, number: int, times: int) -> list[tuple[int, float, int]]:
+    found = [entry for entry in body.done() if entry[0] == number]
     return found if len(found) >= times else []
 
 
@@ -122,7 +154,7 @@ async def _until(look: Callable[[], list[tuple[int, float, int]]]) -> list[tuple
     while not (found := look()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"nothing within {PATIENCE:g} s")
-        await asyncio.sleep(0.002)
+        await asyncio.sleep(0.02)  # when it was is written down by the job
     return found
 
 

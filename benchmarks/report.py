@@ -120,7 +120,8 @@ Huey, Procrastinate and DBOS have it on the disk when they answer.
 
 JOBS_RECOVERY = """\
 From `kill -9` of the worker that has a job, with two others beside it, until the step has begun again. A job whose
-process has ended is performed in one of its own, so the start of a Python with the product in it is in these figures.
+process has ended is performed alone in one, so the start of a Python with the product in it is in these figures. Jobs
+that follow find it there; a worker has as many such processes at a time as there are cores, here two.
 With PostgreSQL the lease has to run out first: five seconds here, thirty unless a product says otherwise.
 """
 

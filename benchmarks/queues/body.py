@@ -34,4 +34,6 @@ def done(after: int = 0) -> list[tuple[int, float, int]]:
         return []
     with _LOG.open("rb") as log:
         log.seek(after * ENTRY.size)
-        return list(ENTRY.iter_unpack(log.read()))
+        found = log.read()
+    whole = len(found) - len(found) % ENTRY.size  # a write across two pages can be seen half
+    return list(ENTRY.iter_unpack(found[:whole]))

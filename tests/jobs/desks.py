@@ -78,7 +78,9 @@ def forking(name: str) -> Any:
     return fork(name)
 
 
-if Path(sys.argv[0]).name == "alone.py" and Path("hold").exists():  # a process for one job, that does not come to begin
+if (
+    Path(sys.argv[0]).name == "inside.py" and Path("hold").exists()
+):  # a process for one job, that does not come to begin
     note(f"held it {os.getpid()}")
     while Path("hold").exists():
         time.sleep(0.01)

@@ -13,7 +13,7 @@ import pytest
 from tests.support.stores import Database, Kept
 
 from pipemount import PipelineApp, Settings, pipeline, step
-from pipemount.jobs import alone
+from pipemount.jobs import alone, room
 from pipemount.jobs.alone import Alone
 from pipemount.jobs.models import Job, JobRequest, Lease, Outcome
 from pipemount.jobs.work import Work
@@ -73,7 +73,7 @@ SET_UP = "import django; django.setup()"
     ],
 )
 def test_django_is_set_up_as_it_was_where_that_can_be(before: str, expected: list[str]) -> None:
-    script = f"{before}\nfrom pipemount.jobs import alone\nprint(alone._preparations())"
+    script = f"{before}\nfrom pipemount.jobs import room\nprint(room._preparations())"
     done = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(expected)
 
@@ -96,23 +96,17 @@ async def test_an_app_that_is_nowhere_to_be_found() -> None:
 async def test_a_process_that_was_told_to_end_or_had_not_begun_did_not_crash(
     ending: str, begun: bool, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def started(target: str, lease: Lease, ear: Any) -> subprocess.Popen[bytes]:
-        ear.open()
-        end_it = (
-            f"import os, signal; signal.signal(signal.SIGINT, signal.SIG_DFL); os.kill(os.getpid(), signal.{ending})"
-        )
-        say_it = f"import os; os.write({ear.mouth}, b'!'); " if begun else ""
-        return subprocess.Popen([sys.executable, "-c", say_it + end_it], pass_fds=[ear.mouth])
-
-    monkeypatch.setattr(alone, "_started", started)
+    say = f"os.write(int(sys.argv[4]), {room.BEGUN!r}); " if begun else ""
+    end = f"signal.signal(signal.SIGINT, signal.SIG_DFL); os.kill(os.getpid(), signal.{ending})"
+    monkeypatch.setattr(room, "COMMAND", [sys.executable, "-c", f"import os, signal, sys; {say}{end}"])
     assert await Alone(lambda: "shop:app", 1.0).perform(job(0), Work(job(0).job)) == expected
 
 
 async def test_a_process_that_cannot_be_started_is_one_that_cannot_begin(monkeypatch: pytest.MonkeyPatch) -> None:
-    def started(*_: object) -> subprocess.Popen[bytes]:
+    def started(*_: object, **__: object) -> subprocess.Popen[bytes]:
         raise OSError(12, "Cannot allocate memory")
 
-    monkeypatch.setattr(alone, "_started", started)
+    monkeypatch.setattr(subprocess, "Popen", started)
     one = Alone(lambda: "shop:app", 1.0)
     assert [await one.perform(job(0), Work(job(0).job)) for _ in range(2)] == ["unable"] * 2
     assert one.pause == 2
@@ -130,14 +124,7 @@ async def test_a_job_that_was_let_go_of_before_waits_for_no_turn(monkeypatch: py
 async def test_a_job_whose_process_cannot_begin_waits_longer_each_time_and_at_most_a_minute(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    code = alone.UNABLE
-
-    def started(target: str, lease: Lease, ear: Any) -> subprocess.Popen[bytes]:
-        ear.open()
-        ends = f"import os; os.write({ear.mouth}, b'!' * {code == 0}); raise SystemExit({code})"
-        return subprocess.Popen([sys.executable, "-I", "-S", "-c", ends], pass_fds=[ear.mouth])
-
-    monkeypatch.setattr(alone, "_started", started)
+    monkeypatch.setattr(room, "COMMAND", [sys.executable, "-I", "-S", "-c", f"raise SystemExit({room.UNABLE})"])
     one = Alone(lambda: "shop:app", 1.0)
     pauses = []
     for number in range(8):
@@ -149,10 +136,10 @@ async def test_a_job_whose_process_cannot_begin_waits_longer_each_time_and_at_mo
     assert (
         "job j7: its process could not begin (75), nor could 7 before it; the log of that process says why" in warned[7]
     )
-    code = 0
+    monkeypatch.setattr(room, "COMMAND", [sys.executable, "-c", "import os, sys; os.write(int(sys.argv[4]), b'!')"])
     assert await one.perform(job(0), Work(job(0).job)) == "done"
-    code = alone.UNABLE
-    await one.perform(job(0), Work(job(0).job))
+    monkeypatch.setattr(room, "COMMAND", [sys.executable, "-I", "-S", "-c", "raise SystemExit(1)"])
+    assert await one.perform(job(0), Work(job(0).job)) == "unable"
     assert one.pause == 1
 
 

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from ..http.application import Application
-from ..jobs.alone import load
+from ..jobs.inside import load
 from .runner import DjangoTasksRunner
 
 tasks: Any = import_module("django.tasks" if find_spec("django.tasks") is not None else "django_tasks")

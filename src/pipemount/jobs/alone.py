@@ -1,7 +1,8 @@
-"""A job in a process of its own, ``python -m pipemount.jobs.alone``: what it does to that harms no other.
+"""Jobs that crashed before, each alone in a process: what one does to it harms no other.
 
-The process that claimed the job starts one that imports the app, opens the same store, and performs this one job, under
-the same lease and as a worker of its own: only what ends that process is counted as the job's doing.
+The process that claimed such a job starts one that imports the app and opens the same store, or has one that is free.
+The job is performed there, under the same lease and by a worker of its own: only what ends that process is counted as
+the job's doing.
 """
 
 from __future__ import annotations
@@ -10,24 +11,19 @@ import asyncio
 import logging
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from importlib import import_module
+from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from .models import Lease
+from .room import UNABLE, Room
 from .work import Work
 
-__all__ = ["Alone", "find_target", "load", "main"]
+__all__ = ["Alone", "find_target"]
 
 logger = logging.getLogger("pipemount")
-
-UNABLE = 75
-"""The exit code of a process that could not begin (``EX_TEMPFAIL``), if it could say so."""
 
 TOLD = (-signal.SIGTERM, -signal.SIGINT)
 """Of a process that somebody told to end, as all of a terminal or a service are, before it could begin."""
@@ -38,11 +34,14 @@ AT_ONCE = os.cpu_count() or 1
 FIRST, LONGEST = 1.0, 60.0
 """Seconds that a job waits whose process could not begin: twice as long after each one in a row that could not."""
 
+SUSPECT = 2
+"""Crashes after which a job has a process that nobody had before: what ends that one was nobody else's doing."""
+
 Ended: TypeAlias = Literal["done", "crashed", "unable"]
 
 
 class Alone:
-    """Performs jobs alone, each in a process of its own.
+    """Performs jobs alone, one at a time in a process. For one event loop at a time.
 
     Args:
         find: Where the app is found, ``"module:name"``; ``None`` where it is no module's attribute.
@@ -60,6 +59,12 @@ class Alone:
         """The runner starts, perhaps on another loop."""
         self.at_once, self._in_vain = AT_ONCE, 0
         self._turns = asyncio.Semaphore(self.at_once)
+        self._free: list[Room] = []
+
+    async def end(self) -> None:
+        """The runner has stopped: the processes that are free end."""
+        free, self._free = self._free, []
+        await asyncio.gather(*(room.leave(self._patience) for room in free))
 
     @property
     def pause(self) -> float:
@@ -105,103 +110,64 @@ class Alone:
         return not work.let_go
 
     async def _perform(self, target: str, lease: Lease, work: Work) -> Ended:
-        code, begun = await self._end_of(target, lease, work)
+        if self._free and lease.job.crashes < SUSPECT:
+            room = self._free.pop()
+            free = await self._end_of(room, room.perform(lease), work)
+            if room.begun or work.let_go:  # else it ended while nobody was in it
+                return self._verdict(room, free, lease, work)
+        try:
+            room = await Room.open(target, lease)
+        except (OSError, RuntimeError) as error:  # no memory, or too many processes, threads or files
+            logger.warning("job %s: no process could be started: %s", lease.job.id, error)
+            return self._unable(lease, UNABLE)
+        free = await self._end_of(room, room.until_free(), work)
+        return self._verdict(room, free, lease, work)
+
+    async def _end_of(self, room: Room, performed: Coroutine[Any, Any, bool], work: Work) -> bool:
+        """Whether the job has ended, and another may come; ``False``: the process has ended."""
+        work.stopping = partial(room.stop, self._patience)
+        if work.let_go:  # while it was started
+            room.stop(self._patience)
+        free = False
+        try:
+            free = await performed
+        finally:
+            work.stopping = None
+            if not free:
+                room.kill()  # the loop ends; else it is no more
+        if free:
+            self._free.append(room)
+            room.ended.add_done_callback(lambda _: self._forget(room))
+        return free
+
+    def _forget(self, room: Room) -> None:
+        if room in self._free:
+            self._free.remove(room)
+
+    def _verdict(self, room: Room, free: bool, lease: Lease, work: Work) -> Ended:
+        code = 0 if free else room.ended.result()
         if code in TOLD:
             if work.reason is None:  # else it was cancelled, or has ended
                 logger.warning("job %s: its process was told to end, and the job waits again", lease.job.id)
             return "unable"
-        if code == UNABLE or not (begun or work.let_go):
-            self._in_vain += 1
-            logger.warning(
-                "job %s: its process could not begin (%d), nor could %d before it; the log of that process says why. "
-                "The job waits %g s",
-                lease.job.id,
-                code,
-                self._in_vain - 1,
-                self.pause,
-            )
-            return "unable"
+        if code == UNABLE or not (room.begun or work.let_go):
+            return self._unable(lease, code)
         self._in_vain = 0
         if code:
             logger.error("job %s: its process ended with %d", lease.job.id, code)
-        return "crashed" if code or not begun else "done"
+        return "crashed" if code or not room.begun else "done"
 
-    async def _end_of(self, target: str, lease: Lease, work: Work) -> tuple[int, bool]:
-        """Have it performed: the exit code of the process, and whether the job was begun in it."""
-        with ThreadPoolExecutor(1, "pipemount-alone") as threads, _Ear() as ear:
-            loop = asyncio.get_running_loop()
-            try:
-                process = await loop.run_in_executor(threads, _started, target, lease, ear)
-            except (OSError, RuntimeError) as error:  # no memory, or too many processes, threads or files
-                logger.warning("job %s: no process could be started: %s", lease.job.id, error)
-                return UNABLE, False
-            work.stopping = lambda: _stop(process, loop, self._patience)
-            if work.let_go:  # while it was started
-                _stop(process, loop, self._patience)
-            try:
-                code = await loop.run_in_executor(threads, process.wait)
-            finally:
-                process.kill()  # the loop ends; else it is no more
-            return code, ear.heard
-
-
-class _Ear:
-    """Hears from a process that it begins with its job: what ends it before is no doing of the job.
-
-    Attributes:
-        mouth: The descriptor that the process tells it by; ``None`` where none can be given to it, as on Windows.
-    """
-
-    def __init__(self) -> None:
-        self._ear: int | None = None
-        self.mouth: int | None = None
-
-    def open(self) -> None:
-        """Begin to listen."""
-        if os.name == "posix":
-            self._ear, self.mouth = os.pipe()
-            os.set_blocking(self._ear, False)  # a child of the process may have its end, and outlive it
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for file in (self._ear, self.mouth):
-            if file is not None:
-                os.close(file)
-
-    @property
-    def heard(self) -> bool:
-        """Whether it has begun, as far as can be known; asked once, when it has ended."""
-        if self._ear is None:
-            return True
-        try:
-            return bool(os.read(self._ear, 1))
-        except BlockingIOError:
-            return False
-
-
-def _started(target: str, lease: Lease, ear: _Ear) -> subprocess.Popen[bytes]:
-    ear.open()
-    mouths = [] if ear.mouth is None else [ear.mouth]
-    told = [target, lease.job.id, str(lease.fence), str(mouths[0] if mouths else ""), *_preparations()]
-    path = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
-    command, environment = [sys.executable, "-m", __name__, *told], {**os.environ, "PYTHONPATH": path}
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment, pass_fds=mouths)  # noqa: S603  ours
-
-
-def _preparations() -> list[str]:
-    """What is called in the process before the app is imported, as it was in this one."""
-    django, conf = sys.modules.get("django.apps"), sys.modules.get("django.conf")
-    if django is None or conf is None or not django.apps.ready:  # other libraries import it as well
-        return []
-    return ["django:setup"] if conf.settings.SETTINGS_MODULE else []  # else the app's module configures it itself
-
-
-def _stop(process: subprocess.Popen[bytes], loop: asyncio.AbstractEventLoop, patience: float) -> None:
-    """Tell it to end, and see that it does."""
-    process.terminate()  # one that has ended is told nothing
-    loop.call_later(patience, process.kill)
+    def _unable(self, lease: Lease, code: int) -> Ended:
+        self._in_vain += 1
+        logger.warning(
+            "job %s: its process could not begin (%d), nor could %d before it; the log of that process says why. "
+            "The job waits %g s",
+            lease.job.id,
+            code,
+            self._in_vain - 1,
+            self.pause,
+        )
+        return "unable"
 
 
 def find_target(app: object) -> str | None:
@@ -220,56 +186,3 @@ def _importable(name: str) -> str:
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
     return str(spec.name) if spec is not None else Path(getattr(main, "__file__", None) or "__main__").stem
-
-
-# ------------------------------------------------------------------------------------- the other end
-
-
-def main(arguments: list[str]) -> int:
-    """Perform a job. The exit code.
-
-    Args:
-        arguments: ``module:name``, its id, the lease's fence, a descriptor by which to tell that it is begun, if there
-            is one, and what is called before.
-    """
-    target, job_id, fence, mouth, *prepared = arguments
-    if mouth:
-        os.set_inheritable(int(mouth), False)
-    try:
-        for call in prepared:
-            load(call)()
-        app = load(target)
-        return asyncio.run(_perform(app, job_id, int(fence), int(mouth) if mouth else None))
-    except Exception:
-        logger.exception("job %s could not be begun in a process of its own", job_id)
-        return UNABLE
-
-
-async def _perform(app: Any, job_id: str, fence: int, mouth: int | None) -> int:
-    """The job, with the app started around it. A signal that ends processes gives the job back."""
-    app.runner.takes = False
-    async with app.lifespan(app):
-        if mouth is not None:
-            with suppress(BrokenPipeError):  # who started this process is no more
-                os.write(mouth, b"!")
-            os.close(mouth)
-        work = asyncio.ensure_future(app.runner.perform_alone(job_id, fence))
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            with suppress(NotImplementedError):  # as on Windows
-                loop.add_signal_handler(number, app.runner.cut)
-        await work
-    return 0
-
-
-def load(target: str) -> Any:
-    """What ``"module:name"`` names."""
-    module, _, path = target.partition(":")
-    found: Any = import_module(module)
-    for name in path.split("."):
-        found = getattr(found, name)
-    return found
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

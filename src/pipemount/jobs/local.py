@@ -26,7 +26,7 @@ from .models import Job, Lease
 from .performing import Perform, Performing
 from .rounds import Rounds
 from .store import Store
-from .work import Work
+from .work import Work, prefer
 
 __all__ = ["LocalRunner"]
 
@@ -208,6 +208,8 @@ class LocalRunner:
             await asyncio.wait(tasks, timeout=self._settings.cleanup_timeout / 2)
         self.performing.stopping = True
         await self._rounds.stop()
+        if self.performing.alone is not None:
+            await self.performing.alone.end()
         if self.worker:
             await self._store.leave(self.worker)
             self.worker = ""
@@ -321,18 +323,8 @@ class LocalRunner:
         else:
             await service.admission.enter(service.name, who)
         if self._urgent:
-            self._prefer(work)
+            prefer(work, self._works)
         await self._perform(work, service)
-
-    def _prefer(self, work: Work) -> None:
-        """A place came: of those of the same caller who wait for one like it, the most urgent has it."""
-        request = work.job.request
-        for other in list(self._works.values()):
-            theirs = other.job.request
-            alike = (theirs.pipeline, theirs.principal) == (request.pipeline, request.principal)
-            if alike and other.waits and other.lease is None and theirs.priority > work.job.request.priority:
-                self._works[work.job.id], self._works[other.job.id] = other, work
-                work.job, other.job = other.job, work.job
 
     async def _work_on(self, work: Work, lease: Lease) -> None:
         """A job that is claimed."""
@@ -375,21 +367,29 @@ class LocalRunner:
 
     # ------------------------------------------------------------------- in a process of a job's own
 
-    async def perform_alone(self, job_id: str, fence: int) -> None:
-        """Perform a job that another process has claimed, as a worker of its own: what ends that one ends nothing."""
-        self.worker = uuid4().hex
-        await self._store.join(self.worker)
+    async def perform_alone(self, job_id: str, fence: int) -> bool:
+        """Perform a job that another process has claimed, as a worker of its own: what ends that one ends nothing.
+
+        Whether another job may follow in this process; not if it was told to end, or functions of this one still run.
+        """
+        if not self.worker:
+            await self._begin_alone()
         job = await self._store.get(job_id)
         if job is None or not await self._store.hand_over(lease := Lease(job, fence), self.worker):
-            return
+            return not self._cuts
         work = self._works[job_id] = Work(job, lease)
         work.placed()
         if self._cuts:  # while it was taken on
             work.cut()
-        Leases(self._store, lambda: self.leased).look_after(self._rounds, self._settings.job_heartbeat)
-        self.performing.alone = None  # this is the process
         await self.performing.perform(lease, work, self._services[job.request.pipeline])
         del self._works[job_id]
+        return not (self._cuts or work.stragglers)
+
+    async def _begin_alone(self) -> None:
+        self.worker = uuid4().hex
+        await self._store.join(self.worker)
+        Leases(self._store, lambda: self.leased).look_after(self._rounds, self._settings.job_heartbeat)
+        self.performing.alone = None  # this is the process
 
     def cut(self) -> None:
         """Let go of all jobs: other processes, or another time, will do."""

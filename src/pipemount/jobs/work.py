@@ -10,7 +10,7 @@ from ..runtime.stragglers import Stragglers
 from .models import Job, Lease
 from .outcomes import Performed
 
-__all__ = ["Work"]
+__all__ = ["Work", "prefer"]
 
 
 class Work:
@@ -81,3 +81,19 @@ class Work:
     def _leave_line(self) -> None:
         if self.waits and self.task is not None:
             self.task.cancel()
+
+
+def prefer(work: Work, works: dict[str, Work]) -> None:
+    """A place came for it: of those of the same caller who wait for one like it, the most urgent job has it.
+
+    Args:
+        work: It stands in line no more.
+        works: All that were taken on, by their jobs' ids; brought up to date.
+    """
+    request = work.job.request
+    for other in list(works.values()):
+        theirs = other.job.request
+        alike = (theirs.pipeline, theirs.principal) == (request.pipeline, request.principal)
+        if alike and other.waits and other.lease is None and theirs.priority > work.job.request.priority:
+            works[work.job.id], works[other.job.id] = other, work
+            work.job, other.job = other.job, work.job
