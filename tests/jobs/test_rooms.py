@@ -40,7 +40,9 @@ def tell(kills: bool, stays: float) -> int:
     return os.getpid()
 
 def done():
-    Path(f"cleaned-up-{os.getpid()}").touch()
+    while Path("hold-up").exists():
+        time.sleep(0.01)
+    (Path(__file__).parent / f"cleaned-up-{os.getpid()}").touch()
 
 @pipeline(on_cleanup=done)
 def telling(kills: bool = False, stays: float = 0.0):
@@ -156,6 +158,57 @@ async def test_it_waits_for_another_job_for_a_while(product: ModuleType) -> None
         await asyncio.sleep(0.01)
     assert Path(f"cleaned-up-{first}").exists()
     assert await pid_of(product, "second") != first
+
+
+async def test_one_that_ends_by_itself_holds_up_no_job(product: ModuleType) -> None:
+    Path("linger").write_text("0.1")
+    Path("hold-up").touch()
+    first = await pid_of(product, "first")
+    await free(product)
+    (room,) = product.pipelines.runner.performing.alone._free
+    await room.closed
+    product.pipelines.runner.performing.alone._free[:] = [room]  # as if that were not known yet
+    assert await pid_of(product, "second") != first
+    assert not gone(first)
+    Path("hold-up").unlink()
+    assert await room.ended == 0, "it was not disturbed"
+
+
+async def test_there_are_no_more_of_them_than_jobs_at_once(product: ModuleType) -> None:
+    for number in range(3):
+        await pid_of(product, f"suspect{number}", times=2)
+        await free(product)
+        assert len(product.pipelines.runner.performing.alone._free) == 1
+    first, second, third = begun()
+    while not gone(first) or not gone(second):
+        await asyncio.sleep(0.01)
+    assert Path(f"cleaned-up-{first}").exists()
+    assert not gone(third)
+
+
+async def test_it_ends_though_a_process_that_was_forked_here_has_its_line(product: ModuleType) -> None:
+    first = await pid_of(product, "first")
+    await free(product)
+    (room,) = product.pipelines.runner.performing.alone._free
+    forked = os.dup(room._line.fileno())
+    await product.pipelines.runner.stop("enough")
+    os.close(forked)
+    assert Path(f"cleaned-up-{first}").exists()
+
+
+async def test_one_that_ends_before_it_has_read_of_a_job_has_not_begun_it(
+    product: ModuleType, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = await pid_of(product, "first")
+    await free(product)
+    os.kill(first, signal.SIGSTOP)
+    second = asyncio.create_task(pid_of(product, "second"))
+    while product.pipelines.runner.performing.alone._free:
+        await asyncio.sleep(0.01)
+    os.kill(first, signal.SIGKILL)
+    assert await second != first
+    assert "could not begin" not in caplog.text
+    assert "Exception" not in caplog.text
 
 
 async def test_told_to_end_while_nobody_is_in_it_it_ends(product: ModuleType) -> None:

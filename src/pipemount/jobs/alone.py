@@ -59,12 +59,17 @@ class Alone:
         """The runner starts, perhaps on another loop."""
         self.at_once, self._in_vain = AT_ONCE, 0
         self._turns = asyncio.Semaphore(self.at_once)
+        self._rooms: set[Room] = set()
         self._free: list[Room] = []
 
+    def close(self) -> None:
+        """The runner stops: processes that are free end."""
+        for room in list(self._free):
+            room.close()
+
     async def end(self) -> None:
-        """The runner has stopped: the processes that are free end."""
-        free, self._free = self._free, []
-        await asyncio.gather(*(room.leave(self._patience) for room in free))
+        """The runner has stopped: no process is left."""
+        await asyncio.gather(*(room.leave(self._patience) for room in self._rooms))
 
     @property
     def pause(self) -> float:
@@ -113,10 +118,12 @@ class Alone:
         if self._free and lease.job.crashes < SUSPECT:
             room = self._free.pop()
             free = await self._end_of(room, room.perform(lease), work)
-            if room.begun or work.let_go:  # else it ended while nobody was in it
+            if room.begun:  # else it ended, or had begun to, while nobody was in it
                 return self._verdict(room, free, lease, work)
+            if work.let_go:
+                return "crashed"
         try:
-            room = await Room.open(target, lease)
+            room = await self._open(target, lease)
         except (OSError, RuntimeError) as error:  # no memory, or too many processes, threads or files
             logger.warning("job %s: no process could be started: %s", lease.job.id, error)
             return self._unable(lease, UNABLE)
@@ -128,21 +135,26 @@ class Alone:
         work.stopping = partial(room.stop, self._patience)
         if work.let_go:  # while it was started
             room.stop(self._patience)
-        free = False
         try:
             free = await performed
+        except BaseException:
+            room.kill()  # the loop ends
+            raise
         finally:
             work.stopping = None
-            if not free:
-                room.kill()  # the loop ends; else it is no more
-        if free:
+        if free and not work.let_go and not room.closed.done():
             self._free.append(room)
-            room.ended.add_done_callback(lambda _: self._forget(room))
         return free
 
-    def _forget(self, room: Room) -> None:
-        if room in self._free:
-            self._free.remove(room)
+    async def _open(self, target: str, lease: Lease) -> Room:
+        """One more, in place of one that is free and not to be had."""
+        if self._free:
+            self._free[0].close()
+        room = await Room.open(target, lease)
+        self._rooms.add(room)
+        room.ended.add_done_callback(lambda _: self._rooms.discard(room))
+        room.closed.add_done_callback(lambda _: self._free.remove(room) if room in self._free else None)
+        return room
 
     def _verdict(self, room: Room, free: bool, lease: Lease, work: Work) -> Ended:
         code = 0 if free else room.ended.result()

@@ -70,11 +70,8 @@ class _Door:
                     return job_id, int(fence)
         return None
 
-    def shut(self) -> None:
-        """No other job comes in."""
-        self._reader.feed_eof()
-
     def close(self) -> None:
+        """No other job comes in."""
         if self._writer is not None:
             self._writer.close()
 
@@ -88,7 +85,7 @@ async def _perform(app: Any, job_id: str, fence: int, line: socket.socket | None
 
         def end() -> None:
             runner.cut()
-            door.shut()
+            door.close()
 
         for number in (signal.SIGTERM, signal.SIGINT):
             with suppress(NotImplementedError):  # as on Windows

@@ -208,15 +208,16 @@ class LocalRunner:
             await asyncio.wait(tasks, timeout=self._settings.cleanup_timeout / 2)
         self.performing.stopping = True
         await self._rounds.stop()
-        if self.performing.alone is not None:
-            await self.performing.alone.end()
         if self.worker:
             await self._store.leave(self.worker)
             self.worker = ""
+        if self.performing.alone is not None:
+            await self.performing.alone.end()
 
     async def _take_back(self, works: list[Work]) -> None:
         """Jobs that are performed alone are this process's again: if theirs have to be killed, it is no crash."""
         if self.performing.alone is not None:
+            self.performing.alone.close()
             with suppress(StoreError):
                 for lease in [work.lease for work in works if work.lease is not None and work.job.crashes]:
                     await self._store.hand_over(lease, self.worker)

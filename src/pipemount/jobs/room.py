@@ -33,6 +33,7 @@ class Room:
 
     Attributes:
         begun: Whether it has begun with the job that it was given last.
+        closed: Done once no other job can be given to it.
         ended: Its exit code, once it has ended.
     """
 
@@ -42,6 +43,7 @@ class Room:
         self._process, self._line, self.ended = process, line, ended
         self._loop = asyncio.get_running_loop()
         self._nobody: asyncio.Future[None] = self._loop.create_future()
+        self.closed: asyncio.Future[None] = self._loop.create_future()
         self.begun = line is None  # as on Windows, where nothing can be heard of it
         if line is not None:
             self._loop.add_reader(line, self._hear)
@@ -63,18 +65,19 @@ class Room:
             threads.shutdown(wait=False)
 
     async def perform(self, lease: Lease) -> bool:
-        """Another job. Returns as ``until_free``."""
+        """Another job. As ``until_free``; ``False`` as well if it was not begun, as the process had begun to end."""
         self.begun, self._nobody = False, self._loop.create_future()
         if self._line is not None:
             with suppress(OSError):  # it has just ended
                 self._line.send(b"%b %d\n" % (lease.job.id.encode(), lease.fence))
-        return await self.until_free()
+        await asyncio.wait([self._nobody, self.closed], return_when=asyncio.FIRST_COMPLETED)
+        return self.begun and await self.until_free()
 
     async def until_free(self) -> bool:
         """Whether the job that it was given has ended, and another may come; ``False``: the process has ended."""
         either: list[asyncio.Future[Any]] = [self._nobody, self.ended]
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        return not self.ended.done()
+        return self._nobody.done()
 
     def stop(self, patience: float) -> None:
         """Tell it to end, and see that it does within ``patience`` seconds."""
@@ -83,7 +86,7 @@ class Room:
 
     async def leave(self, patience: float) -> None:
         """Give it no more jobs. It ends by itself, or is killed after ``patience`` seconds."""
-        self._hang_up()
+        self.close()
         await asyncio.wait({self.ended}, timeout=patience)
         self.kill()
         await self.ended
@@ -92,24 +95,33 @@ class Room:
         """End it at once."""
         self._process.kill()
 
+    def close(self) -> None:
+        """Give it no more jobs: it ends when it is free."""
+        if not self.closed.done():
+            self.closed.set_result(None)
+        if self._line is not None:
+            self._loop.remove_reader(self._line)
+            with suppress(OSError):  # it has gone
+                self._line.shutdown(socket.SHUT_RDWR)  # a child of this process may have our end
+            self._line.close()
+            self._line = None
+
     def _hear(self) -> None:
-        with suppress(BlockingIOError):
+        try:
             said = self._line.recv(16) if self._line is not None else b""
-            self.begun = self.begun or BEGUN in said
-            if FREE in said and not self._nobody.done():
-                self._nobody.set_result(None)
-            if not said:
-                self._hang_up()
+        except BlockingIOError:
+            return
+        except OSError:  # it ended without having read what it was told
+            said = b""
+        self.begun = self.begun or BEGUN in said
+        if FREE in said and not self._nobody.done():
+            self._nobody.set_result(None)
+        if not said:
+            self.close()
 
     def _over(self, _: asyncio.Future[int]) -> None:
         self._hear()  # what it said last; a child of it may have its end, and outlive it
-        self._hang_up()
-
-    def _hang_up(self) -> None:
-        if self._line is not None:
-            self._loop.remove_reader(self._line)
-            self._line.close()
-            self._line = None
+        self.close()
 
 
 def _started(target: str, lease: Lease) -> tuple[subprocess.Popen[bytes], socket.socket | None]:
