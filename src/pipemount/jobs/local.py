@@ -215,7 +215,7 @@ class LocalRunner:
             await self.performing.alone.end()
 
     async def _take_back(self, works: list[Work]) -> None:
-        """Jobs that are performed alone are this process's again: if theirs have to be killed, it is no crash."""
+        """Jobs performed alone are this process's again: it is no crash if theirs are killed. Free ones end."""
         if self.performing.alone is not None:
             self.performing.alone.close()
             with suppress(StoreError):
